@@ -1,0 +1,64 @@
+/** What a mount is asked to be: filled in by the command line, read by the session. */
+
+/** Where a session reports. `details` are structured fields for the log, never needed to understand `message`. */
+export type Log = (level: "debug" | "info" | "warn" | "error", message: string, details?: object) => void;
+
+/** The flags of mount(2) that a user may choose, and those of FUSE's option string that are no flags of mount(2). */
+export interface MountFlags {
+  /** Set-user-id bits and file capabilities count (otherwise MS_NOSUID). */
+  readonly suid: boolean;
+  /** Device files can be opened (otherwise MS_NODEV). */
+  readonly dev: boolean;
+  /** Programs can be executed (otherwise MS_NOEXEC). */
+  readonly exec: boolean;
+  /** MS_NOATIME. Reading never changes the access times of a union, so nothing else is worth a choice by default. */
+  readonly noatime: boolean;
+  /** MS_NODIRATIME. */
+  readonly nodiratime: boolean;
+  /** MS_SYNCHRONOUS. */
+  readonly sync: boolean;
+  /** MS_DIRSYNC. */
+  readonly dirsync: boolean;
+}
+
+/** The flags of a mount for which nothing was said: as root `suid,dev`, otherwise `nosuid,nodev`; always `exec,noatime`. */
+export function defaultMountFlags(root: boolean): MountFlags {
+  return { suid: root, dev: root, exec: true, noatime: true, nodiratime: false, sync: false, dirsync: false };
+}
+
+/** One mount. All paths are absolute, as bytes in latin1 strings (one character, one byte). */
+export interface MountConfig {
+  /** The read-only layers, topmost first. */
+  readonly lowers: string[];
+  /** The writable layer; without one the mount is read-only. */
+  readonly upper?: string;
+  /** The work directory, on the file system of `upper` and outside of it. */
+  readonly work?: string;
+  readonly mountpoint: string;
+  /** What the first column of /proc/self/mounts says (`fsname=`). */
+  readonly source: string;
+  /** MS_RDONLY; implied by a missing `upper`. */
+  readonly readOnly: boolean;
+  readonly mountFlags: MountFlags;
+  /** Processes of other users may use the mount. */
+  readonly allowOther: boolean;
+  /** The kernel checks permissions from owner, mode and ACL. Without it nothing does. */
+  readonly defaultPermissions: boolean;
+  /** fsync and its family are answered without doing anything; nothing survives a crash of the machine. */
+  readonly volatile: boolean;
+  readonly xino: "off" | "auto" | "on";
+  /** How long the kernel may trust names and attributes, in seconds. Infinite is right as long as nobody changes the layers. */
+  readonly timeout: number;
+  /** Each request and reply becomes a line at level "debug". */
+  readonly debug: boolean;
+  /** The most microseconds the request loop waits for the next request without sleeping; 0 never waits. */
+  readonly spinMicroseconds: number;
+  /** `fuse-native` needs the npm package of that name. */
+  readonly transport: "kernel" | "fuse-native";
+}
+
+/** A thousand years would overflow jiffies; the kernel clamps this itself. About 30 years: for ever, for a mount. */
+export const timeoutForever = 1e9;
+
+/** The cap of the adaptive wait for the next request. */
+export const defaultSpinMicroseconds = 100;
