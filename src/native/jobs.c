@@ -1,0 +1,517 @@
+/* Work on native threads: copies that call back, and requests that answer the kernel by themselves. */
+#include "addon.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <uv.h>
+
+enum kind { COPY, READ, SYNC, FALLOCATE, COPY_RANGE };
+
+/* `input`, `output` and `channel` are duplicates that the job owns; -1 where it needs none. */
+struct job {
+  struct job *next;
+  enum kind kind;
+  int channel, input, output;
+  uint64_t unique; /* of the request a self-answering job answers */
+  double id;       /* of a job that calls back */
+  int mode;        /* of fallocate; which kind of sync; whether a copy is synced */
+  int64_t offset, out_offset, length;
+  int64_t result;
+};
+
+struct list {
+  struct job *first, **end;
+};
+
+/* The lock guards `queue`, `ended` and `stopping`. */
+struct pool {
+  struct addon *addon;
+  pthread_mutex_t lock;
+  pthread_cond_t work;
+  struct list queue, ended;
+  bool stopping;
+  int count;
+  pthread_t *threads;
+  uv_async_t async;
+  napi_ref on_done;
+  int due; /* jobs that will still call back: they keep the process alive. JavaScript's thread only. */
+};
+
+/* A thread's buffer for reads: header and data go to the kernel in one write. It grows and is kept. */
+struct scratch {
+  uint8_t *data;
+  size_t size;
+};
+
+static void list_init(struct list *list) {
+  list->first = NULL;
+  list->end = &list->first;
+}
+
+static void list_append(struct list *list, struct job *job) {
+  job->next = NULL;
+  *list->end = job;
+  list->end = &job->next;
+}
+
+static struct job *list_take(struct list *list) {
+  struct job *job = list->first;
+  if (job == NULL) return NULL;
+  list->first = job->next;
+  if (list->first == NULL) list->end = &list->first;
+  return job;
+}
+
+static void job_free(struct job *job) {
+  const int fds[] = {job->channel, job->input, job->output};
+  for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++) {
+    if (fds[i] >= 0) close(fds[i]);
+  }
+  free(job);
+}
+
+/* ---- answers -------------------------------------------------------------------------------------------------------- */
+
+struct out_header {
+  uint32_t length;
+  int32_t error;
+  uint64_t unique;
+};
+
+/* The kernel accepts errors down to -511 only, and a refused answer would leave the caller waiting for ever. */
+static int32_t errno_for_kernel(int64_t error) { return error < -511 ? -EIO : (int32_t)error; }
+
+/* `message` has room for the header, then `length` bytes of payload. An error goes without payload. */
+static void answer(struct addon *addon, const struct job *job, void *message, int64_t error, size_t length) {
+  struct out_header header = {sizeof header, errno_for_kernel(error), job->unique};
+  if (error == 0) header.length += (uint32_t)length;
+  memcpy(message, &header, sizeof header);
+  (void)channel_write(addon, job->channel, message, header.length);
+}
+
+static bool scratch_reserve(struct scratch *scratch, size_t size) {
+  if (scratch->size >= size) return true;
+  free(scratch->data);
+  scratch->data = malloc(size);
+  scratch->size = scratch->data == NULL ? 0 : size;
+  return scratch->data != NULL;
+}
+
+/* Less than asked for means the end of the file to the kernel, so an error after some bytes is the answer, not they. */
+static int64_t read_fully(int fd, uint8_t *data, int64_t length, int64_t offset) {
+  int64_t done = 0;
+  while (done < length) {
+    ssize_t count = TEMP_FAILURE_RETRY(pread(fd, data + done, (size_t)(length - done), offset + done));
+    if (count < 0) return -errno;
+    if (count == 0) break;
+    done += count;
+  }
+  return done;
+}
+
+static void answer_read(struct addon *addon, const struct job *job, struct scratch *scratch) {
+  struct out_header error_only;
+  if (!scratch_reserve(scratch, sizeof error_only + (size_t)job->length)) {
+    answer(addon, job, &error_only, -ENOMEM, 0);
+    return;
+  }
+  int64_t count = read_fully(job->input, scratch->data + sizeof error_only, job->length, job->offset);
+  answer(addon, job, scratch->data, count < 0 ? count : 0, count < 0 ? 0 : (size_t)count);
+}
+
+static void answer_status(struct addon *addon, const struct job *job, int64_t status) {
+  struct out_header message;
+  answer(addon, job, &message, status < 0 ? status : 0, 0);
+}
+
+static int64_t run_sync(const struct job *job) {
+  switch (job->mode) {
+  case 0:
+    return or_errno(TEMP_FAILURE_RETRY(fsync(job->input)));
+  case 1:
+    return or_errno(TEMP_FAILURE_RETRY(fdatasync(job->input)));
+  default:
+    return or_errno(TEMP_FAILURE_RETRY(syncfs(job->input)));
+  }
+}
+
+static void answer_copy_range(struct addon *addon, const struct job *job) {
+  struct {
+    struct out_header header;
+    uint32_t size, padding; /* struct fuse_write_out */
+  } message = {.padding = 0};
+  int64_t count = copy_range(job->input, job->offset, job->output, job->out_offset, job->length);
+  if (count >= 0) message.size = (uint32_t)count;
+  answer(addon, job, &message, count < 0 ? count : 0, sizeof message - sizeof message.header);
+}
+
+static int64_t run_copy(const struct job *job) {
+  int64_t status = copy_data(job->input, job->output, job->length);
+  if (status == 0 && job->mode == 1) status = or_errno(TEMP_FAILURE_RETRY(fsync(job->output)));
+  return status;
+}
+
+static void run(struct addon *addon, struct job *job, struct scratch *scratch) {
+  switch (job->kind) {
+  case COPY:
+    job->result = run_copy(job);
+    break;
+  case READ:
+    answer_read(addon, job, scratch);
+    break;
+  case SYNC:
+    answer_status(addon, job, run_sync(job));
+    break;
+  case FALLOCATE:
+    answer_status(addon, job, or_errno(TEMP_FAILURE_RETRY(fallocate(job->input, job->mode, job->offset, job->length))));
+    break;
+  case COPY_RANGE:
+    answer_copy_range(addon, job);
+    break;
+  }
+}
+
+/* ---- threads -------------------------------------------------------------------------------------------------------- */
+
+/* The next job, or NULL when the pool stops and nothing is left. Called with the lock held. */
+static struct job *next_job(struct pool *pool) {
+  while (pool->queue.first == NULL && !pool->stopping) pthread_cond_wait(&pool->work, &pool->lock);
+  return list_take(&pool->queue);
+}
+
+/* Closing the descriptors may flush them, which is slow on some file systems: it belongs to this thread, not to the loop's. */
+static void close_files(struct job *job) {
+  int *fds[] = {&job->channel, &job->input, &job->output};
+  for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++) {
+    if (*fds[i] >= 0) close(*fds[i]);
+    *fds[i] = -1;
+  }
+}
+
+static void *work(void *data) {
+  struct pool *pool = data;
+  struct scratch scratch = {NULL, 0};
+  struct job *job;
+  pthread_mutex_lock(&pool->lock);
+  while ((job = next_job(pool)) != NULL) {
+    pthread_mutex_unlock(&pool->lock);
+    run(pool->addon, job, &scratch);
+    close_files(job);
+    pthread_mutex_lock(&pool->lock);
+    if (job->kind == COPY) {
+      list_append(&pool->ended, job);
+      atomic_fetch_add(&pool->addon->ended, 1);
+      uv_async_send(&pool->async);
+    } else {
+      free(job);
+    }
+  }
+  pthread_mutex_unlock(&pool->lock);
+  free(scratch.data);
+  return NULL;
+}
+
+/* Signals are for the main thread, where Node handles them; a job's system calls are never interrupted by one. */
+static int start_threads(struct pool *pool, int count) {
+  sigset_t all, before;
+  int error = 0;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  while (pool->count < count && error == 0) {
+    error = pthread_create(&pool->threads[pool->count], NULL, work, pool);
+    if (error == 0) pool->count++;
+  }
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  return -error;
+}
+
+static void join_threads(struct pool *pool) {
+  pthread_mutex_lock(&pool->lock);
+  pool->stopping = true;
+  pthread_cond_broadcast(&pool->work);
+  pthread_mutex_unlock(&pool->lock);
+  for (int i = 0; i < pool->count; i++) pthread_join(pool->threads[i], NULL);
+  pool->count = 0;
+}
+
+/* ---- completions ---------------------------------------------------------------------------------------------------- */
+
+static struct job *take_ended(struct pool *pool) {
+  pthread_mutex_lock(&pool->lock);
+  struct job *job = list_take(&pool->ended);
+  pthread_mutex_unlock(&pool->lock);
+  if (job == NULL) return NULL;
+  atomic_fetch_sub(&pool->addon->ended, 1);
+  if (--pool->due == 0) uv_unref((uv_handle_t *)&pool->async);
+  return job;
+}
+
+static void make_done_arguments(napi_env env, struct job *job, napi_value *arguments) {
+  napi_create_double(env, job->id, &arguments[0]);
+  arguments[1] = result(env, job->result);
+  job_free(job);
+}
+
+/* From the event loop: each callback in a scope of its own; one that throws does not keep the others from being called. */
+static void on_async(uv_async_t *handle) {
+  struct pool *pool = handle->data;
+  napi_env env = pool->addon->env;
+  struct job *job;
+  while ((job = take_ended(pool)) != NULL) {
+    napi_handle_scope scope;
+    napi_value arguments[2];
+    if (napi_open_handle_scope(env, &scope) != napi_ok) {
+      job_free(job);
+      continue;
+    }
+    make_done_arguments(env, job, arguments);
+    addon_call_from_loop(env, pool->on_done, 2, arguments);
+    napi_close_handle_scope(env, scope);
+  }
+}
+
+/* From JavaScript: an exception goes to the caller, and what is still due stays due. Returns the number called, or -1. */
+static int deliver(struct pool *pool) {
+  napi_env env = pool->addon->env;
+  struct job *job;
+  int count = 0;
+  while ((job = take_ended(pool)) != NULL) {
+    napi_handle_scope scope;
+    napi_value arguments[2], receiver, callback;
+    napi_open_handle_scope(env, &scope);
+    make_done_arguments(env, job, arguments);
+    napi_get_global(env, &receiver);
+    napi_get_reference_value(env, pool->on_done, &callback);
+    napi_status status = napi_call_function(env, receiver, callback, 2, arguments, NULL);
+    napi_close_handle_scope(env, scope);
+    if (status != napi_ok) {
+      uv_async_send(&pool->async);
+      return -1;
+    }
+    count++;
+  }
+  return count;
+}
+
+/* ---- start and stop ------------------------------------------------------------------------------------------------- */
+
+static void free_pool(struct pool *pool) {
+  struct job *job;
+  while ((job = list_take(&pool->ended)) != NULL) job_free(job);
+  pthread_mutex_destroy(&pool->lock);
+  pthread_cond_destroy(&pool->work);
+  free(pool->threads);
+  free(pool);
+}
+
+static void on_closed(uv_handle_t *handle) {
+  struct pool *pool = handle->data;
+  struct addon *addon = pool->addon;
+  free_pool(pool);
+  addon_handle_closed(addon);
+}
+
+/* Joins the threads and gives the pool up; completions nobody was told of are dropped. */
+void jobs_close(struct addon *addon) {
+  struct pool *pool = addon->pool;
+  if (pool == NULL) return;
+  join_threads(pool);
+  addon->pool = NULL;
+  atomic_store(&addon->ended, 0);
+  napi_delete_reference(addon->env, pool->on_done);
+  uv_close((uv_handle_t *)&pool->async, on_closed);
+}
+
+static struct pool *new_pool(struct addon *addon, int threads) {
+  struct pool *pool = calloc(1, sizeof *pool);
+  if (pool == NULL) return NULL;
+  pool->addon = addon;
+  pool->threads = calloc((size_t)threads, sizeof *pool->threads);
+  list_init(&pool->queue);
+  list_init(&pool->ended);
+  pthread_mutex_init(&pool->lock, NULL);
+  pthread_cond_init(&pool->work, NULL);
+  if (pool->threads != NULL) return pool;
+  free_pool(pool);
+  return NULL;
+}
+
+static int start_pool(struct addon *addon, struct pool *pool, napi_value on_done) {
+  uv_loop_t *loop;
+  if (napi_get_uv_event_loop(addon->env, &loop) != napi_ok) return -EIO;
+  if (napi_create_reference(addon->env, on_done, 1, &pool->on_done) != napi_ok) return -ENOMEM;
+  int started = uv_async_init(loop, &pool->async, on_async);
+  if (started < 0) {
+    napi_delete_reference(addon->env, pool->on_done);
+    return started;
+  }
+  pool->async.data = pool;
+  uv_unref((uv_handle_t *)&pool->async);
+  addon_handle_opened(addon);
+  addon->pool = pool;
+  return 0;
+}
+
+static napi_value jobs_start(napi_env env, napi_callback_info info) {
+  struct args a;
+  napi_valuetype type = napi_undefined;
+  args_read(&a, env, info);
+  int threads = arg_int(&a, 0);
+  napi_typeof(env, a.values[1], &type);
+  if (type != napi_function) a.type_error = "a function was expected";
+  if (args_bad(&a)) return args_refuse(&a);
+  if (threads < 1 || threads > 256) return result(env, -EINVAL);
+  if (a.addon->pool != NULL) return result(env, -EBUSY);
+  struct pool *pool = new_pool(a.addon, threads);
+  if (pool == NULL) return result(env, -ENOMEM);
+  int started = start_pool(a.addon, pool, a.values[1]);
+  if (started < 0) {
+    free_pool(pool);
+    return result(env, started);
+  }
+  started = start_threads(pool, threads);
+  if (started < 0) jobs_close(a.addon);
+  return result(env, started);
+}
+
+static napi_value jobs_stop(napi_env env, napi_callback_info info) {
+  struct args a;
+  args_read(&a, env, info);
+  struct pool *pool = a.addon->pool;
+  if (pool == NULL) return result(env, 0);
+  join_threads(pool);
+  int delivered = deliver(pool);
+  if (a.addon->pool == pool) jobs_close(a.addon); /* unless a callback did */
+  return delivered < 0 ? NULL : result(env, 0);
+}
+
+static napi_value jobs_ended(napi_env env, napi_callback_info info) {
+  struct args a;
+  args_read(&a, env, info);
+  return result(env, atomic_load_explicit(&a.addon->ended, memory_order_acquire));
+}
+
+static napi_value jobs_poll(napi_env env, napi_callback_info info) {
+  struct args a;
+  args_read(&a, env, info);
+  if (a.addon->pool == NULL) return result(env, 0);
+  int delivered = deliver(a.addon->pool);
+  return delivered < 0 ? NULL : result(env, delivered);
+}
+
+/* ---- submitting ----------------------------------------------------------------------------------------------------- */
+
+static int duplicate(int fd, int *copy) {
+  *copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  return *copy < 0 ? -errno : 0;
+}
+
+/* Queues a copy of `request` that owns duplicates of its descriptors (-1: none). 0, or -errno and nothing was queued. */
+static int submit(struct addon *addon, const struct job *request) {
+  struct pool *pool = addon->pool;
+  if (pool == NULL || pool->stopping) return -ESHUTDOWN;
+  struct job *job = malloc(sizeof *job);
+  if (job == NULL) return -ENOMEM;
+  *job = *request;
+  job->channel = job->input = job->output = -1;
+  int error = duplicate(request->input, &job->input);
+  if (error == 0 && request->kind != COPY) error = duplicate(request->channel, &job->channel);
+  if (error == 0 && (request->kind == COPY || request->kind == COPY_RANGE)) {
+    error = duplicate(request->output, &job->output);
+  }
+  if (error != 0) {
+    job_free(job);
+    return error;
+  }
+  if (job->kind == COPY && pool->due++ == 0) uv_ref((uv_handle_t *)&pool->async);
+  pthread_mutex_lock(&pool->lock);
+  list_append(&pool->queue, job);
+  pthread_cond_signal(&pool->work);
+  pthread_mutex_unlock(&pool->lock);
+  return 0;
+}
+
+static napi_value job_copy(napi_env env, napi_callback_info info) {
+  struct args a;
+  struct job job = {.kind = COPY};
+  args_read(&a, env, info);
+  if (napi_get_value_double(env, a.values[0], &job.id) != napi_ok) a.type_error = "a number was expected";
+  job.input = arg_int(&a, 1);
+  job.output = arg_int(&a, 2);
+  job.length = arg_long(&a, 3);
+  job.mode = arg_int(&a, 4);
+  if (args_bad(&a)) return args_refuse(&a);
+  return result(env, submit(a.addon, &job));
+}
+
+/* The arguments every self-answering job begins with: channel, uniqueLow, uniqueHigh, file. */
+static struct job read_request(struct args *args, enum kind kind) {
+  struct job job = {.kind = kind, .channel = arg_int(args, 0)};
+  job.unique = arg_uint(args, 1) | (uint64_t)arg_uint(args, 2) << 32;
+  job.input = arg_int(args, 3);
+  return job;
+}
+
+static napi_value job_read(napi_env env, napi_callback_info info) {
+  struct args a;
+  args_read(&a, env, info);
+  struct job job = read_request(&a, READ);
+  job.offset = arg_long(&a, 4);
+  job.length = arg_long(&a, 5);
+  if (args_bad(&a)) return args_refuse(&a);
+  if (job.length < 0 || job.length > INT_MAX) return result(env, -EINVAL);
+  return result(env, submit(a.addon, &job));
+}
+
+static napi_value job_sync(napi_env env, napi_callback_info info) {
+  struct args a;
+  args_read(&a, env, info);
+  struct job job = read_request(&a, SYNC);
+  job.mode = arg_int(&a, 4);
+  if (args_bad(&a)) return args_refuse(&a);
+  if (job.mode < 0 || job.mode > 2) return result(env, -EINVAL);
+  return result(env, submit(a.addon, &job));
+}
+
+static napi_value job_fallocate(napi_env env, napi_callback_info info) {
+  struct args a;
+  args_read(&a, env, info);
+  struct job job = read_request(&a, FALLOCATE);
+  job.mode = arg_int(&a, 4);
+  job.offset = arg_long(&a, 5);
+  job.length = arg_long(&a, 6);
+  if (args_bad(&a)) return args_refuse(&a);
+  return result(env, submit(a.addon, &job));
+}
+
+/* The answer counts in 32 bits, so a longer copy is cut short, as copy_file_range may; whole pages, as the kernel does. */
+static napi_value job_copy_range(napi_env env, napi_callback_info info) {
+  const int64_t most = 0xfffff000;
+  struct args a;
+  args_read(&a, env, info);
+  struct job job = read_request(&a, COPY_RANGE);
+  job.offset = arg_long(&a, 4);
+  job.output = arg_int(&a, 5);
+  job.out_offset = arg_long(&a, 6);
+  job.length = arg_long(&a, 7);
+  if (args_bad(&a)) return args_refuse(&a);
+  if (job.length > most) job.length = most;
+  return result(env, submit(a.addon, &job));
+}
+
+const struct function jobs_functions[] = {
+  {"jobsStart", jobs_start},
+  {"jobsStop", jobs_stop},
+  {"jobsEnded", jobs_ended},
+  {"jobsPoll", jobs_poll},
+  {"jobCopy", job_copy},
+  {"jobRead", job_read},
+  {"jobSync", job_sync},
+  {"jobFallocate", job_fallocate},
+  {"jobCopyRange", job_copy_range},
+  {NULL, NULL},
+};

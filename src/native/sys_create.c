@@ -1,0 +1,144 @@
+/* Creating objects that belong to another user, without giving up the driver's own permissions. */
+#include "addon.h"
+
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <pthread.h>
+#include <sys/fsuid.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+struct capabilities {
+  struct __user_cap_header_struct header;
+  struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3];
+};
+
+/* Who the process is, as it was when the module was loaded. */
+static struct {
+  uid_t uid;
+  gid_t gid;
+  bool all_effective; /* every permitted capability is effective: setfsuid back to root then restores the set by itself */
+  struct capabilities capabilities;
+} own;
+
+static void read_identity(void) {
+  own.uid = geteuid();
+  own.gid = getegid();
+  own.capabilities.header.version = _LINUX_CAPABILITY_VERSION_3;
+  own.all_effective = true;
+  if (syscall(SYS_capget, &own.capabilities.header, own.capabilities.sets) != 0) return;
+  for (int i = 0; i < _LINUX_CAPABILITY_U32S_3; i++) {
+    if (own.capabilities.sets[i].effective != own.capabilities.sets[i].permitted) own.all_effective = false;
+  }
+}
+
+void identity_init(void) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, read_identity);
+}
+
+static void restore_capabilities(void) {
+  struct capabilities copy = own.capabilities; /* the kernel may write to the header */
+  (void)syscall(SYS_capset, &copy.header, copy.sets);
+}
+
+/* Ids of the calling thread only: setfsuid(2), setfsgid(2) and capset(2) are per thread in the kernel and in glibc. */
+static void become_self(void) {
+  setfsuid(own.uid);
+  setfsgid(own.gid);
+  if (!own.all_effective) restore_capabilities();
+}
+
+/* setfsuid(2) reports no failure: an id that is not valid leaves the old one, so it is asked for afterwards. */
+static int become(uint32_t uid, uint32_t gid) {
+  const uint32_t ask = UINT32_MAX;
+  if (uid == own.uid && gid == own.gid) return 0;
+  setfsgid(gid);
+  setfsuid(uid);
+  if ((uint32_t)setfsgid(ask) != gid || (uint32_t)setfsuid(ask) != uid) {
+    become_self();
+    return -EPERM;
+  }
+  /* Leaving uid 0 took the file system capabilities out of the effective set. */
+  restore_capabilities();
+  return 0;
+}
+
+/* Keeps the errno of the creation over the way back. */
+static int64_t finish(int64_t created, uint32_t uid, uint32_t gid) {
+  int64_t done = or_errno(created);
+  if (uid != own.uid || gid != own.gid) become_self();
+  return done;
+}
+
+static napi_value sys_open_as(napi_env env, napi_callback_info info) {
+  struct args a;
+  char name[PATH_SIZE];
+  args_read(&a, env, info);
+  int dirfd = arg_int(&a, 0);
+  arg_path(&a, 1, name);
+  int flags = arg_int(&a, 2) | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY;
+  uint32_t mode = arg_uint(&a, 3);
+  uint32_t uid = arg_uint(&a, 4);
+  uint32_t gid = arg_uint(&a, 5);
+  if (args_bad(&a)) return args_refuse(&a);
+  int refused = become(uid, gid);
+  if (refused != 0) return result(env, refused);
+  return result(env, finish(TEMP_FAILURE_RETRY(openat(dirfd, name, flags, (mode_t)mode)), uid, gid));
+}
+
+static napi_value sys_mkdir_as(napi_env env, napi_callback_info info) {
+  struct args a;
+  char name[PATH_SIZE];
+  args_read(&a, env, info);
+  int dirfd = arg_int(&a, 0);
+  arg_path(&a, 1, name);
+  uint32_t mode = arg_uint(&a, 2);
+  uint32_t uid = arg_uint(&a, 3);
+  uint32_t gid = arg_uint(&a, 4);
+  if (args_bad(&a)) return args_refuse(&a);
+  int refused = become(uid, gid);
+  if (refused != 0) return result(env, refused);
+  return result(env, finish(mkdirat(dirfd, name, (mode_t)mode), uid, gid));
+}
+
+static napi_value sys_mknod_as(napi_env env, napi_callback_info info) {
+  struct args a;
+  char name[PATH_SIZE];
+  args_read(&a, env, info);
+  int dirfd = arg_int(&a, 0);
+  arg_path(&a, 1, name);
+  uint32_t mode = arg_uint(&a, 2);
+  dev_t device = makedev(arg_uint(&a, 3), arg_uint(&a, 4));
+  uint32_t uid = arg_uint(&a, 5);
+  uint32_t gid = arg_uint(&a, 6);
+  if (args_bad(&a)) return args_refuse(&a);
+  int refused = become(uid, gid);
+  if (refused != 0) return result(env, refused);
+  return result(env, finish(mknodat(dirfd, name, (mode_t)mode, device), uid, gid));
+}
+
+static napi_value sys_symlink_as(napi_env env, napi_callback_info info) {
+  struct args a;
+  char target[PATH_SIZE], name[PATH_SIZE];
+  args_read(&a, env, info);
+  arg_path(&a, 0, target);
+  int dirfd = arg_int(&a, 1);
+  arg_path(&a, 2, name);
+  uint32_t uid = arg_uint(&a, 3);
+  uint32_t gid = arg_uint(&a, 4);
+  if (args_bad(&a)) return args_refuse(&a);
+  int refused = become(uid, gid);
+  if (refused != 0) return result(env, refused);
+  return result(env, finish(symlinkat(target, dirfd, name), uid, gid));
+}
+
+const struct function sys_create_functions[] = {
+  {"openAs", sys_open_as},
+  {"mkdirAs", sys_mkdir_as},
+  {"mknodAs", sys_mknod_as},
+  {"symlinkAs", sys_symlink_as},
+  {NULL, NULL},
+};

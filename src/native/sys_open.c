@@ -1,0 +1,134 @@
+/* Opening, duplicating and closing descriptors; detached private mounts. */
+#include "addon.h"
+
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifndef SYS_open_tree
+#define SYS_open_tree 428
+#endif
+#ifndef SYS_openat2
+#define SYS_openat2 437
+#endif
+#ifndef SYS_mount_setattr
+#define SYS_mount_setattr 442
+#endif
+
+enum { ALWAYS = O_CLOEXEC | O_NOCTTY };
+
+/* A new open file description of the object behind `fd`. The magic link must be followed, and only it is. */
+static int64_t reopen(int fd, int flags) {
+  char path[FD_PATH_SIZE];
+  if (fd < 0) return -EBADF;
+  fd_path(path, fd);
+  return or_errno(TEMP_FAILURE_RETRY(open(path, (flags & ~O_NOFOLLOW) | ALWAYS, 0)));
+}
+
+static napi_value sys_open(napi_env env, napi_callback_info info) {
+  struct args a;
+  char path[PATH_SIZE];
+  args_read(&a, env, info);
+  int dirfd = arg_int(&a, 0);
+  arg_path(&a, 1, path);
+  int flags = arg_int(&a, 2);
+  uint32_t mode = arg_uint(&a, 3);
+  if (args_bad(&a)) return args_refuse(&a);
+  if (path[0] == '\0') return result(env, reopen(dirfd, flags));
+  return outcome(env, TEMP_FAILURE_RETRY(openat(dirfd, path, flags | ALWAYS | O_NOFOLLOW, (mode_t)mode)));
+}
+
+/* O_NOFOLLOW is left to the caller here: together with O_PATH it makes the kernel hand out the final link itself. */
+static napi_value sys_open_beneath(napi_env env, napi_callback_info info) {
+  struct args a;
+  char path[PATH_SIZE];
+  args_read(&a, env, info);
+  int dirfd = arg_int(&a, 0);
+  arg_path(&a, 1, path);
+  int flags = arg_int(&a, 2);
+  if (args_bad(&a)) return args_refuse(&a);
+  struct open_how how = {
+    .flags = (uint32_t)(flags | ALWAYS),
+    .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS,
+  };
+  const char *from_here = path[0] == '\0' ? "." : path;
+  /* EAGAIN: somebody renamed a directory while the kernel resolved a "..", so it could not tell whether we left. */
+  int64_t fd = -EAGAIN;
+  for (int attempt = 0; attempt < 16 && (fd == -EAGAIN || fd == -EINTR); attempt++) {
+    fd = or_errno(syscall(SYS_openat2, dirfd, from_here, &how, sizeof how));
+  }
+  return result(env, fd);
+}
+
+static napi_value sys_open_follow(napi_env env, napi_callback_info info) {
+  struct args a;
+  char path[PATH_SIZE];
+  args_read(&a, env, info);
+  arg_path(&a, 0, path);
+  int flags = arg_int(&a, 1);
+  if (args_bad(&a)) return args_refuse(&a);
+  return outcome(env, TEMP_FAILURE_RETRY(open(path, flags | ALWAYS, 0)));
+}
+
+static napi_value sys_reopen(napi_env env, napi_callback_info info) {
+  struct args a;
+  args_read(&a, env, info);
+  int fd = arg_int(&a, 0);
+  int flags = arg_int(&a, 1);
+  if (args_bad(&a)) return args_refuse(&a);
+  return result(env, reopen(fd, flags));
+}
+
+static napi_value sys_clone_mount(napi_env env, napi_callback_info info) {
+  enum { CLONE_TREE = 1 }; /* OPEN_TREE_CLONE; OPEN_TREE_CLOEXEC is O_CLOEXEC */
+  struct args a;
+  args_read(&a, env, info);
+  int fd = arg_int(&a, 0);
+  if (args_bad(&a)) return args_refuse(&a);
+  return outcome(env, syscall(SYS_open_tree, fd, "", CLONE_TREE | O_CLOEXEC | AT_EMPTY_PATH));
+}
+
+static napi_value sys_set_mount_attributes(napi_env env, napi_callback_info info) {
+  struct args a;
+  args_read(&a, env, info);
+  int fd = arg_int(&a, 0);
+  uint32_t set = arg_uint(&a, 1);
+  uint32_t clear = arg_uint(&a, 2);
+  if (args_bad(&a)) return args_refuse(&a);
+  /* struct mount_attr, which only newer C libraries declare. */
+  struct {
+    uint64_t set, clear, propagation, userns_fd;
+  } attributes = {.set = set, .clear = clear};
+  return outcome(env, syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH, &attributes, sizeof attributes));
+}
+
+/* Linux has closed the descriptor even when close(2) says EINTR: trying again could close somebody else's. */
+static napi_value sys_close(napi_env env, napi_callback_info info) {
+  struct args a;
+  args_read(&a, env, info);
+  int fd = arg_int(&a, 0);
+  if (args_bad(&a)) return args_refuse(&a);
+  int64_t closed = or_errno(close(fd));
+  return result(env, closed == -EINTR ? 0 : closed);
+}
+
+static napi_value sys_dup(napi_env env, napi_callback_info info) {
+  struct args a;
+  args_read(&a, env, info);
+  int fd = arg_int(&a, 0);
+  if (args_bad(&a)) return args_refuse(&a);
+  return outcome(env, fcntl(fd, F_DUPFD_CLOEXEC, 0));
+}
+
+const struct function sys_open_functions[] = {
+  {"open", sys_open},
+  {"openBeneath", sys_open_beneath},
+  {"openFollow", sys_open_follow},
+  {"reopen", sys_reopen},
+  {"cloneMount", sys_clone_mount},
+  {"setMountAttributes", sys_set_mount_attributes},
+  {"close", sys_close},
+  {"dup", sys_dup},
+  {NULL, NULL},
+};
