@@ -252,8 +252,14 @@ export class Reply {
 
   /** struct fuse_direntplus: an entry the kernel takes as a LOOKUP's answer, then the dirent. */
   direntPlus(
-    name: string, type: number, inoLow: number, inoHigh: number, next: number,
-    nodeid: number, generation: number, statx: Uint32Array,
+    name: string,
+    type: number,
+    inoLow: number,
+    inoHigh: number,
+    next: number,
+    nodeid: number,
+    generation: number,
+    statx: Uint32Array,
   ): void {
     if (nodeid === 0) {
       // No node: the kernel takes the name and the type only.

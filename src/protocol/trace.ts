@@ -33,7 +33,9 @@ function field(request: Request, [label, at, kind]: Field): string {
 /** `rx 12: LOOKUP n1 "etc"`, for a request whose header and body were parsed without error. */
 export function traceRequest(request: Request): string {
   const row = opcodes[request.opcode];
-  const parts = [`rx ${unique(request.uniqueLow, request.uniqueHigh)}: ${opcodeName(request.opcode)} n${request.nodeid}`];
+  const parts = [
+    `rx ${unique(request.uniqueLow, request.uniqueHigh)}: ${opcodeName(request.opcode)} n${request.nodeid}`,
+  ];
   if (row !== undefined) {
     if (row.names > 0) parts.push(quoted(request.name()));
     if (row.names > 1) parts.push(quoted(request.secondName()));

@@ -1,0 +1,158 @@
+/** The handlers of data: what may be slow is left to a native thread, which answers the kernel by itself. */
+import { EAGAIN, EFBIG, EINVAL, EIO, EOPNOTSUPP, ignore } from "../errno.js";
+import { native } from "../native/index.js";
+import { FSYNC_FDATASYNC, WRITE_KILL_SUIDGID } from "../protocol/constants.js";
+import * as op from "../protocol/opcodes.js";
+import { dropSetIdBits, fsyncFd, readFd, syncfsFd, write as writeData, writeFd } from "../union/ops/data.js";
+import { lseek as seek } from "../union/ops/lseek.js";
+import { type Handler, NO_REPLY, type Service } from "./service.js";
+
+const O_DSYNC = 0o10000;
+/** __O_SYNC: what O_SYNC has beyond O_DSYNC. */
+const O_SYNC_ONLY = 0o4000000;
+/** One COPY_FILE_RANGE copies at most this much, so that a thread is free again and a signal is noticed soon. */
+const copyChunk = 128 << 20;
+
+/**
+ * What the page cache of the backing file holds is answered at once; anything that needs the disk becomes a job. A short
+ * count alone does not tell the end of the file from the end of what is cached: only a following 0 does.
+ */
+function read(s: Service): number {
+  const { request, reply } = s;
+  const offset = request.u64(8);
+  if (Number.isNaN(offset)) return -EINVAL;
+  const size = Math.min(request.u32(16), reply.room);
+  const fd = readFd(s.union, request.nodeid);
+  if (fd < 0) return fd;
+  const start = reply.length;
+  let done = 0;
+  while (done < size) {
+    const count = native.preadNowait(fd, reply.bytes, start + done, size - done, offset + done);
+    if (count === 0) break;
+    if (count > 0) done += count;
+    else if (count === -EAGAIN) return readByJob(s, fd, offset, size);
+    else if (count === -EOPNOTSUPP) return readHere(s, fd, offset, size);
+    else return count;
+  }
+  reply.advance(done);
+  return 0;
+}
+
+function readByJob(s: Service, fd: number, offset: number, size: number): number {
+  const started = native.jobRead(s.channel, s.request.uniqueLow, s.request.uniqueHigh, fd, offset, size);
+  return started < 0 ? started : NO_REPLY;
+}
+
+/** A file system without RWF_NOWAIT (tmpfs, before Linux 6.6) has its data in memory. */
+function readHere(s: Service, fd: number, offset: number, size: number): number {
+  const count = native.pread(fd, s.reply.bytes, s.reply.length, size, offset);
+  if (count > 0) s.reply.advance(count);
+  return count;
+}
+
+function write(s: Service): number {
+  const request = s.request;
+  const size = request.u32(16);
+  if (request.bodyLength - 40 !== size) return -EIO;
+  const offset = request.u64(8);
+  if (Number.isNaN(offset)) return -EFBIG;
+  const killPrivileges = (request.u32(20) & WRITE_KILL_SUIDGID) !== 0;
+  const flags = request.u32(32);
+  const sync = (flags & O_SYNC_ONLY) !== 0 ? 2 : (flags & O_DSYNC) !== 0 ? 1 : 0;
+  const written = writeData(s.union, request.nodeid, request.bytes, 80, size, offset, killPrivileges, sync);
+  if (written >= 0) s.reply.written(written);
+  return written;
+}
+
+function syncByJob(s: Service, fd: number, kind: number): number {
+  if (fd <= 0) return fd;
+  const started = native.jobSync(s.channel, s.request.uniqueLow, s.request.uniqueHigh, fd, kind);
+  return started < 0 ? started : NO_REPLY;
+}
+
+function fsync(s: Service): number {
+  const dataOnly = (s.request.u32(8) & FSYNC_FDATASYNC) !== 0;
+  return syncByJob(s, fsyncFd(s.union, s.request.nodeid), dataOnly ? 1 : 0);
+}
+
+function syncfs(s: Service): number {
+  return syncByJob(s, syncfsFd(s.union), 2);
+}
+
+/**
+ * Drops set-user-id and set-group-id before a change of data for which the protocol has no flag. Who lacks CAP_FSETID is
+ * not told either; root has it nearly always, and nobody else does.
+ */
+function killPrivileges(s: Service, fd: number): number {
+  return s.cred.uid === 0 ? 0 : dropSetIdBits(s.union, fd);
+}
+
+function fallocate(s: Service): number {
+  const request = s.request;
+  const offset = request.u64(8);
+  const length = request.u64(16);
+  if (Number.isNaN(offset) || Number.isNaN(length)) return -EFBIG;
+  const fd = writeFd(s.union, request.nodeid);
+  const killed = fd < 0 ? fd : killPrivileges(s, fd);
+  if (killed < 0) return killed;
+  const mode = request.u32(24);
+  const started = native.jobFallocate(s.channel, request.uniqueLow, request.uniqueHigh, fd, mode, offset, length);
+  return started < 0 ? started : NO_REPLY;
+}
+
+/** Also COPY_FILE_RANGE_64: a count below 2^32 looks the same in both answers. */
+function copyFileRange(s: Service): number {
+  const request = s.request;
+  const inOffset = request.u64(8);
+  const target = request.u64(16);
+  const outOffset = request.u64(32);
+  const length = Math.min(request.u64(40), copyChunk);
+  if (Number.isNaN(inOffset) || Number.isNaN(outOffset)) return -EFBIG;
+  if (Number.isNaN(length)) return -EINVAL;
+  // The copy-up comes first (it may park the request); a descriptor is valid until the next is asked for.
+  const first = writeFd(s.union, target);
+  const killed = first < 0 ? first : killPrivileges(s, first);
+  if (killed < 0) return killed;
+  const borrowed = readFd(s.union, request.nodeid);
+  if (borrowed < 0) return borrowed;
+  const input = native.dup(borrowed);
+  if (input < 0) return input;
+  const output = writeFd(s.union, target);
+  const started =
+    output < 0
+      ? output
+      : native.jobCopyRange(
+          s.channel,
+          request.uniqueLow,
+          request.uniqueHigh,
+          input,
+          inOffset,
+          output,
+          outOffset,
+          length,
+        );
+  ignore(native.close(input), "the job holds its own duplicate");
+  return started < 0 ? started : NO_REPLY;
+}
+
+function lseek(s: Service): number {
+  const request = s.request;
+  const offset = request.i64(8);
+  if (Number.isNaN(offset)) return -EINVAL;
+  const position = seek(s.union, request.nodeid, offset, request.u32(16));
+  if (position >= 0) s.reply.offset(position);
+  return position;
+}
+
+/** By opcode, to be merged into the table of handlers.ts. */
+export const dataHandlers: Readonly<Record<number, Handler>> = {
+  [op.READ]: read,
+  [op.WRITE]: write,
+  [op.FSYNC]: fsync,
+  [op.FSYNCDIR]: fsync,
+  [op.FALLOCATE]: fallocate,
+  [op.LSEEK]: lseek,
+  [op.COPY_FILE_RANGE]: copyFileRange,
+  [op.COPY_FILE_RANGE_64]: copyFileRange,
+  [op.SYNCFS]: syncfs,
+};

@@ -1,0 +1,320 @@
+/**
+ * One handler for each opcode that names, attributes and directories need; those of data are in handlers-data.ts.
+ * A handler decodes, calls one operation of the union, and encodes.
+ */
+import { EINVAL, EIO, ENOENT, ENOSYS, ENOTTY, ERANGE } from "../errno.js";
+import { FOPEN_CACHE_DIR, FOPEN_KEEP_CACHE, SETXATTR_ACL_KILL_SGID } from "../protocol/constants.js";
+import * as op from "../protocol/opcodes.js";
+import { deviceMajor, deviceMinor } from "../protocol/reply.js";
+import { forget as forgetNode } from "../union/ops/forget.js";
+import { getattr as getAttributes } from "../union/ops/getattr.js";
+import { getFlags, setFlags } from "../union/ops/ioctl.js";
+import { link as linkNode } from "../union/ops/link.js";
+import { lookup as lookUp } from "../union/ops/lookup.js";
+import { mkdir as makeDirectory } from "../union/ops/mkdir.js";
+import { mknod as makeNode } from "../union/ops/mknod.js";
+import {
+  opendir as openDirectory,
+  readdir as readDirectory,
+  releasedir as releaseDirectory,
+} from "../union/ops/readdir.js";
+import { readlink as readLink } from "../union/ops/readlink.js";
+import { rename as renameEntry } from "../union/ops/rename.js";
+import { rmdir as removeDirectory } from "../union/ops/rmdir.js";
+import { setattr as setAttributes } from "../union/ops/setattr.js";
+import { statfs as statFileSystem } from "../union/ops/statfs.js";
+import { symlink as makeSymlink } from "../union/ops/symlink.js";
+import { tmpfile as makeTemporary } from "../union/ops/tmpfile.js";
+import { unlink as unlinkEntry } from "../union/ops/unlink.js";
+import {
+  getxattr as getAttribute,
+  listxattr as listAttributes,
+  removexattr as removeAttribute,
+  setxattr as setAttribute,
+} from "../union/ops/xattr.js";
+import { dataHandlers } from "./handlers-data.js";
+import { type Handler, NO_REPLY, type Service } from "./service.js";
+
+/** The answer of an operation that yields a node: its entry, or the operation's error. */
+function entry(s: Service, nodeid: number): number {
+  if (nodeid < 0) return nodeid;
+  s.reply.entry(nodeid, s.union.generation(nodeid), s.union.stat.words);
+  return 0;
+}
+
+function lookup(s: Service): number {
+  const nodeid = lookUp(s.union, s.request.nodeid, s.request.name());
+  if (nodeid !== -ENOENT) return entry(s, nodeid);
+  // An entry without a node lets the kernel remember that the name is not there; ENOENT does not.
+  s.reply.negativeEntry();
+  return 0;
+}
+
+function forget(s: Service): number {
+  forgetNode(s.union, s.request.nodeid, s.request.u64(0));
+  return NO_REPLY;
+}
+
+function batchForget(s: Service): number {
+  const request = s.request;
+  const count = request.u32(0);
+  if (request.bodyLength < 8 + count * 16) return -EIO;
+  for (let at = 8; at < 8 + count * 16; at += 16) forgetNode(s.union, request.u64(at), request.u64(at + 8));
+  return NO_REPLY;
+}
+
+function getattr(s: Service): number {
+  const result = getAttributes(s.union, s.request.nodeid);
+  if (result >= 0) s.reply.attrOut(s.union.stat.words);
+  return result;
+}
+
+function statx(s: Service): number {
+  const result = getAttributes(s.union, s.request.nodeid);
+  if (result >= 0) s.reply.statxOut(s.union.stat.words);
+  return result;
+}
+
+function setattr(s: Service): number {
+  const { request, setAttr } = s;
+  setAttr.valid = request.u32(0);
+  setAttr.size = request.u64(16);
+  setAttr.atime = request.i64(32);
+  setAttr.mtime = request.i64(40);
+  setAttr.atimeNsec = request.u32(56);
+  setAttr.mtimeNsec = request.u32(60);
+  setAttr.mode = request.u32(68);
+  setAttr.uid = request.u32(76);
+  setAttr.gid = request.u32(80);
+  // NaN: beyond 2^53, which no file system reaches; the fields that are not valid are zero.
+  if (Number.isNaN(setAttr.size + setAttr.atime + setAttr.mtime)) return -EINVAL;
+  const result = setAttributes(s.union, request.nodeid, setAttr);
+  if (result >= 0) s.reply.attrOut(s.union.stat.words);
+  return result;
+}
+
+function readlink(s: Service): number {
+  const length = readLink(s.union, s.request.nodeid);
+  if (length >= 0) s.reply.data(s.union.scratch, length);
+  return length;
+}
+
+function symlink(s: Service): number {
+  const request = s.request;
+  return entry(s, makeSymlink(s.union, request.nodeid, request.name(), request.secondName(), s.cred));
+}
+
+function mknod(s: Service): number {
+  const request = s.request;
+  const device = request.u32(4);
+  return entry(
+    s,
+    makeNode(
+      s.union,
+      request.nodeid,
+      request.name(),
+      request.u32(0),
+      deviceMajor(device),
+      deviceMinor(device),
+      request.u32(8),
+      s.cred,
+    ),
+  );
+}
+
+function mkdir(s: Service): number {
+  const request = s.request;
+  return entry(s, makeDirectory(s.union, request.nodeid, request.name(), request.u32(0), request.u32(4), s.cred));
+}
+
+/** O_TMPFILE: an object and an open file at once, the only one of its kind here; its handle means nothing to us. */
+function tmpfile(s: Service): number {
+  const request = s.request;
+  const nodeid = makeTemporary(s.union, request.nodeid, request.u32(4), request.u32(8), s.cred);
+  const result = entry(s, nodeid);
+  if (result >= 0) s.reply.open(0, FOPEN_KEEP_CACHE);
+  return result;
+}
+
+function link(s: Service): number {
+  const request = s.request;
+  return entry(s, linkNode(s.union, request.u64(0), request.nodeid, request.name()));
+}
+
+function unlink(s: Service): number {
+  return unlinkEntry(s.union, s.request.nodeid, s.request.name());
+}
+
+function rmdir(s: Service): number {
+  return removeDirectory(s.union, s.request.nodeid, s.request.name());
+}
+
+function rename(s: Service): number {
+  const request = s.request;
+  return renameEntry(s.union, request.nodeid, request.name(), request.u64(0), request.secondName(), 0);
+}
+
+function rename2(s: Service): number {
+  const request = s.request;
+  return renameEntry(s.union, request.nodeid, request.name(), request.u64(0), request.secondName(), request.u32(8));
+}
+
+function statfs(s: Service): number {
+  const result = statFileSystem(s.union, s.request.nodeid);
+  if (result >= 0) s.reply.statfs(s.union.statfs);
+  return result;
+}
+
+function setxattr(s: Service): number {
+  const request = s.request;
+  const size = request.u32(0);
+  const start = request.afterName;
+  if (request.bodyLength - start !== size) return -EIO;
+  const killSgid = s.agreement.setxattrExtended && (request.u32(8) & SETXATTR_ACL_KILL_SGID) !== 0;
+  const value = request.view(start, size);
+  return setAttribute(s.union, request.nodeid, request.name(), value, request.u32(4), killSgid);
+}
+
+/** What GETXATTR and LISTXATTR share: only the length where the caller asks for it, otherwise the bytes just put. */
+function attributeBytes(s: Service, asked: number, length: number): number {
+  if (length < 0) return length;
+  if (asked === 0) s.reply.xattrSize(length);
+  else if (length > asked) return -ERANGE;
+  else s.reply.advance(length);
+  return 0;
+}
+
+function getxattr(s: Service): number {
+  const request = s.request;
+  const asked = request.u32(0);
+  const out = s.reply.area(Math.min(asked, s.reply.room));
+  return attributeBytes(s, asked, getAttribute(s.union, request.nodeid, request.name(), out));
+}
+
+function listxattr(s: Service): number {
+  const asked = s.request.u32(0);
+  const out = s.reply.area(Math.min(asked, s.reply.room));
+  return attributeBytes(s, asked, listAttributes(s.union, s.request.nodeid, out));
+}
+
+function removexattr(s: Service): number {
+  return removeAttribute(s.union, s.request.nodeid, s.request.name());
+}
+
+/** All changes come through the mount, so the kernel may keep a directory's listing as long as it likes. */
+function opendir(s: Service): number {
+  const handle = openDirectory(s.union, s.request.nodeid);
+  if (handle >= 0) s.reply.open(handle, FOPEN_KEEP_CACHE | FOPEN_CACHE_DIR);
+  return handle;
+}
+
+function list(s: Service, plus: boolean): number {
+  const request = s.request;
+  s.sink.start(request.u32(16), plus);
+  const result = readDirectory(s.union, request.u64(0), request.u64(8), plus, s.sink);
+  // Entries that were added have been counted as looked up: they go out, and the error comes at the next call.
+  return result < 0 && s.sink.count > 0 ? 0 : result;
+}
+
+function readdir(s: Service): number {
+  return list(s, false);
+}
+
+function readdirplus(s: Service): number {
+  return list(s, true);
+}
+
+function releasedir(s: Service): number {
+  return releaseDirectory(s.union, s.request.u64(0));
+}
+
+/** INTERRUPT itself is never answered; the interrupted request may be. */
+function interrupt(s: Service): number {
+  s.interrupted(s.request.u32(0), s.request.u32(4));
+  return NO_REPLY;
+}
+
+const IOC_WRITE = 1;
+const IOC_READ = 2;
+
+/** Only commands of fixed direction and size get here: the mount is no server of unrestricted ioctls. */
+function ioctl(s: Service): number {
+  const { request, reply } = s;
+  const command = request.u32(12);
+  const inSize = request.u32(24);
+  const outSize = request.u32(28);
+  if (request.bodyLength - 32 < inSize) return -EIO;
+  // The direction bits stand at the top of a command (asm-generic/ioctl.h).
+  const direction = command >>> 30;
+  if (direction === IOC_WRITE) {
+    const result = setFlags(s.union, request.nodeid, command, request.view(32, inSize));
+    if (result >= 0) reply.ioctl(0);
+    return result;
+  }
+  if (direction !== IOC_READ) return -ENOTTY;
+  reply.ioctl(0);
+  const out = reply.area(Math.min(outSize, reply.room));
+  const length = getFlags(s.union, request.nodeid, command, out);
+  if (length < 0) return length;
+  reply.advance(Math.min(length, out.length));
+  return 0;
+}
+
+function succeed(): number {
+  return 0;
+}
+
+/**
+ * The kernel takes ENOSYS as "never ask again", and goes on by itself: zero-message opens (OPEN), MKNOD and open instead
+ * of CREATE, no FLUSH at close, permissions by its own check instead of ACCESS, always readable and writable instead of
+ * POLL, its own locks. BMAP and the mappings belong to block devices and virtiofs.
+ */
+function notImplemented(): number {
+  return -ENOSYS;
+}
+
+const table: (Handler | undefined)[] = [];
+table[op.LOOKUP] = lookup;
+table[op.FORGET] = forget;
+table[op.GETATTR] = getattr;
+table[op.SETATTR] = setattr;
+table[op.READLINK] = readlink;
+table[op.SYMLINK] = symlink;
+table[op.MKNOD] = mknod;
+table[op.MKDIR] = mkdir;
+table[op.UNLINK] = unlink;
+table[op.RMDIR] = rmdir;
+table[op.RENAME] = rename;
+table[op.LINK] = link;
+table[op.OPEN] = notImplemented;
+table[op.STATFS] = statfs;
+table[op.RELEASE] = succeed;
+table[op.SETXATTR] = setxattr;
+table[op.GETXATTR] = getxattr;
+table[op.LISTXATTR] = listxattr;
+table[op.REMOVEXATTR] = removexattr;
+table[op.FLUSH] = notImplemented;
+table[op.OPENDIR] = opendir;
+table[op.READDIR] = readdir;
+table[op.RELEASEDIR] = releasedir;
+table[op.GETLK] = notImplemented;
+table[op.SETLK] = notImplemented;
+table[op.SETLKW] = notImplemented;
+table[op.ACCESS] = notImplemented;
+table[op.CREATE] = notImplemented;
+table[op.INTERRUPT] = interrupt;
+table[op.BMAP] = notImplemented;
+table[op.DESTROY] = succeed;
+table[op.IOCTL] = ioctl;
+table[op.POLL] = notImplemented;
+table[op.NOTIFY_REPLY] = () => NO_REPLY;
+table[op.BATCH_FORGET] = batchForget;
+table[op.READDIRPLUS] = readdirplus;
+table[op.RENAME2] = rename2;
+table[op.SETUPMAPPING] = notImplemented;
+table[op.REMOVEMAPPING] = notImplemented;
+table[op.TMPFILE] = tmpfile;
+table[op.STATX] = statx;
+
+/** The handlers by opcode. An opcode without one (INIT after the first, or unknown) is answered ENOSYS. */
+export const handlers: readonly (Handler | undefined)[] = Object.assign(table, dataHandlers);

@@ -1,0 +1,86 @@
+import * as c from "../protocol/constants.js";
+import { type InitIn, type InitOut, readInit, writeInit } from "../protocol/init.js";
+import { INIT } from "../protocol/opcodes.js";
+import type { Reply } from "../protocol/reply.js";
+import type { Request } from "../protocol/request.js";
+
+/** Bytes of one WRITE and of one READ at most; the kernel counts them in pages. */
+export const maxWrite = 1 << 20;
+const pageSize = 4096;
+
+/**
+ * What the driver wants, if the kernel offers it. Left out on purpose:
+ * - POSIX_LOCKS, FLOCK_LOCKS: locks stay with the kernel, where they are right for one mount;
+ * - ATOMIC_O_TRUNC: with zero-message opens O_TRUNC comes as a SETATTR of the size;
+ * - WRITEBACK_CACHE: sizes and times would be the kernel's, and a copy-up would come after write(2) returned;
+ * - AUTO_INVAL_DATA: files change only through the mount;
+ * - READDIRPLUS_AUTO: a plain READDIR first costs a LOOKUP for each entry later;
+ * - EXPORT_SUPPORT: needs lookups by nodeid of what was forgotten.
+ */
+const wanted =
+  c.INIT_ASYNC_READ |
+  c.INIT_BIG_WRITES |
+  c.INIT_DONT_MASK |
+  c.INIT_HAS_IOCTL_DIR |
+  c.INIT_DO_READDIRPLUS |
+  c.INIT_ASYNC_DIO |
+  c.INIT_NO_OPEN_SUPPORT |
+  c.INIT_PARALLEL_DIROPS |
+  c.INIT_ABORT_ERROR |
+  c.INIT_MAX_PAGES |
+  c.INIT_CACHE_SYMLINKS |
+  c.INIT_HANDLE_KILLPRIV_V2 |
+  c.INIT_SETXATTR_EXT |
+  c.INIT_EXT;
+
+/** What this kernel must be able to do: without it writes and opens would need handlers the driver does not have. */
+const needed = c.INIT_BIG_WRITES | c.INIT_NO_OPEN_SUPPORT | c.INIT_MAX_PAGES;
+
+/**
+ * The answer to INIT: the lower of both minors, and of the flags those that both sides want. `posixAcl` makes the kernel
+ * check permissions by owner, mode and ACL, so it goes with default_permissions only. A string: why there is no agreement.
+ */
+export function negotiate(init: InitIn, posixAcl: boolean): InitOut | string {
+  if (init.major < c.protocolMajor || (init.major === c.protocolMajor && init.minor < c.protocolMinorMinimum)) {
+    return `the kernel speaks FUSE ${init.major}.${init.minor}, and 7.${c.protocolMinorMinimum} (Linux 5.4) is needed`;
+  }
+  const flags = init.flags & (wanted | (posixAcl ? c.INIT_POSIX_ACL : 0));
+  if (init.major === c.protocolMajor && (flags & needed) !== needed) {
+    return `the kernel lacks FUSE features: offered 0x${(init.flags >>> 0).toString(16)}, needed 0x${needed.toString(16)}`;
+  }
+  return {
+    major: c.protocolMajor,
+    minor: Math.min(init.minor, c.protocolMinor),
+    maxReadahead: init.maxReadahead,
+    flags,
+    flags2: 0,
+    maxBackground: 64,
+    congestionThreshold: 48,
+    maxWrite,
+    timeGranularity: 1,
+    maxPages: maxWrite / pageSize,
+  };
+}
+
+/**
+ * Answers one INIT that stands in `request` (of `received` bytes). The answer is in `reply`, its length in the result. A
+ * kernel of a higher major version is told ours and asks again: then `out` is null.
+ */
+export function answerInit(
+  request: Request,
+  reply: Reply,
+  received: number,
+  posixAcl: boolean,
+): { length: number; out: InitOut | null } | string {
+  const parsed = request.parseHeader(received);
+  if (parsed < 0 || request.opcode !== INIT || request.bodyLength < 16) {
+    return "the first request on /dev/fuse is not INIT";
+  }
+  const init = readInit(request);
+  reply.begin();
+  const out = negotiate(init, posixAcl);
+  if (typeof out === "string") return out;
+  writeInit(reply, out);
+  const length = reply.finish(request.uniqueLow, request.uniqueHigh);
+  return { length, out: init.major > c.protocolMajor ? null : out };
+}

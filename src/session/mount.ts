@@ -1,0 +1,168 @@
+import { spawn } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { EACCES, EBUSY, EINVAL, ENODEV, ENOENT, ENOTDIR, ENXIO, EPERM, errnoName, ignore } from "../errno.js";
+import { O_NONBLOCK, O_RDWR } from "../native/constants.js";
+import { native } from "../native/index.js";
+import { MountError } from "../union/mount-error.js";
+import type { Log, MountConfig } from "./config.js";
+import { fileSystemType, topMountOn } from "./mountinfo.js";
+
+const MS_RDONLY = 1;
+const MS_NOSUID = 2;
+const MS_NODEV = 4;
+const MS_NOEXEC = 8;
+const MS_SYNCHRONOUS = 16;
+const MS_DIRSYNC = 128;
+const MS_NOATIME = 1024;
+const MS_NODIRATIME = 2048;
+
+const device = "/dev/fuse";
+/** Kilobytes the kernel reads ahead; it takes at most 128 from INIT, and this much suits the largest READ. */
+const readAhead = 1024;
+
+/** Paths are bytes; messages are text. */
+function shown(path: string): string {
+  return Buffer.from(path, "latin1").toString("utf8");
+}
+
+function openFailure(error: number): string {
+  switch (-error) {
+    case ENOENT:
+      return `${device} does not exist: load the module (modprobe fuse), or give it to the container (--device ${device})`;
+    case ENODEV:
+    case ENXIO:
+      return `${device}: this kernel has no FUSE: load the module (modprobe fuse) or use a kernel with CONFIG_FUSE_FS`;
+    case EPERM:
+    case EACCES:
+      return `${device}: no permission: run as root, or give it to the container (--device ${device})`;
+    default:
+      return `${device} cannot be opened: ${errnoName(error)}`;
+  }
+}
+
+function mountFailure(error: number, mountpoint: string): string {
+  const path = shown(mountpoint);
+  switch (-error) {
+    case EPERM:
+    case EACCES:
+      return `${path}: no permission to mount: run as root, or in a namespace of your own (unshare -Urm)`;
+    case ENODEV:
+      return `${path}: this kernel has no FUSE: load the module (modprobe fuse) or use a kernel with CONFIG_FUSE_FS`;
+    case ENOENT:
+      return `${path}: the mountpoint does not exist: create it (mkdir)`;
+    case ENOTDIR:
+      return `${path}: the mountpoint is no directory: name a directory`;
+    case EINVAL:
+      return `${path}: mount(2) says EINVAL: ${device} must be opened in the user namespace that mounts`;
+    default:
+      return `${path} cannot be mounted: ${errnoName(error)}`;
+  }
+}
+
+/** The MS_* bits of a mount. */
+export function mountFlagBits(config: MountConfig): number {
+  const flags = config.mountFlags;
+  let bits = 0;
+  if (config.readOnly || config.upper === undefined) bits |= MS_RDONLY;
+  if (!flags.suid) bits |= MS_NOSUID;
+  if (!flags.dev) bits |= MS_NODEV;
+  if (!flags.exec) bits |= MS_NOEXEC;
+  if (flags.sync) bits |= MS_SYNCHRONOUS;
+  if (flags.dirsync) bits |= MS_DIRSYNC;
+  if (flags.noatime) bits |= MS_NOATIME;
+  if (flags.nodiratime) bits |= MS_NODIRATIME;
+  return bits;
+}
+
+/** FUSE's option string of mount(2); `rootmode` is octal: a directory. */
+export function mountData(config: MountConfig, channel: number, uid: number, gid: number): string {
+  const options = [`fd=${channel}`, "rootmode=40000", `user_id=${uid}`, `group_id=${gid}`];
+  if (config.allowOther) options.push("allow_other");
+  if (config.defaultPermissions) options.push("default_permissions");
+  return options.join(",");
+}
+
+/** A mounted channel: the descriptor requests come from and the device number of the mount. */
+export interface Mounted {
+  readonly channel: number;
+  readonly major: number;
+  readonly minor: number;
+}
+
+/**
+ * Opens /dev/fuse and mounts it. INIT is then the first request to read. Throws MountError with the remedy, leaving
+ * nothing mounted.
+ */
+export function mount(config: MountConfig): Mounted {
+  const channel = native.openFollow(device, O_RDWR | O_NONBLOCK);
+  if (channel < 0) throw new MountError(openFailure(channel), device);
+  const uid = process.geteuid?.() ?? 0;
+  const gid = process.getegid?.() ?? 0;
+  const data = mountData(config, channel, uid, gid);
+  const result = native.mount(config.source, config.mountpoint, fileSystemType, mountFlagBits(config), data);
+  if (result < 0) {
+    ignore(native.close(channel), "nothing was mounted on it");
+    throw new MountError(mountFailure(result, config.mountpoint), config.mountpoint);
+  }
+  const entry = topMountOn(config.mountpoint);
+  return { channel, major: entry?.major ?? 0, minor: entry?.minor ?? 0 };
+}
+
+/** Lets the kernel read further ahead than the 128 KiB it starts with. Only root may; elsewhere it stays as it is. */
+export function raiseReadAhead(mounted: Mounted, log: Log): void {
+  try {
+    writeFileSync(`/sys/class/bdi/${mounted.major}:${mounted.minor}/read_ahead_kb`, `${readAhead}`);
+  } catch (error) {
+    log("debug", "read-ahead stays at the kernel's value", { error: String(error) });
+  }
+}
+
+/**
+ * The program that unmounts, run by another process: umount(2) may have to wait for requests that only this process, which
+ * has one thread, can answer. Its exit code: 0 unmounted, 1 detached while in use, otherwise errno + 2.
+ */
+const unmountProgram = `
+  const native = require(process.argv[1]);
+  const path = Buffer.from(process.argv[2], "hex").toString("latin1");
+  let result = native.umount(path, 0);
+  if (result === 0) process.exit(0);
+  if (result === -${EBUSY}) result = native.umount(path, 2);
+  process.exit(result === 0 ? 1 : 2 - result);
+`;
+
+/** Where the addon that this process has loaded lies. */
+function addonPath(): string | undefined {
+  return Object.keys(createRequire(import.meta.url).cache).find((path) => path.endsWith("cowfs.node"));
+}
+
+/**
+ * Unmounts: umount2(2), or with MNT_DETACH where the mount is in use. Calls back with 0, 1 (detached: open files keep it
+ * going) or -errno; -EINVAL if the mount is not (or no longer) what its path leads to. The caller must go on serving.
+ */
+export function unmount(mountpoint: string, mounted: Mounted, done: (result: number) => void): void {
+  const top = topMountOn(mountpoint);
+  const addon = addonPath();
+  if (top?.major !== mounted.major || top.minor !== mounted.minor || addon === undefined) {
+    queueMicrotask(() => done(-EINVAL));
+    return;
+  }
+  const path = Buffer.from(mountpoint, "latin1").toString("hex");
+  const child = spawn(process.execPath, ["-e", unmountProgram, addon, path], { stdio: "ignore", cwd: "/" });
+  child.once("error", () => done(-EINVAL));
+  child.once("exit", (code) => done(code === null ? -EINVAL : code <= 1 ? code : 2 - code));
+}
+
+/**
+ * Takes away a mount that nobody serves yet or any more, at once: nothing may be asked, so it is only detached and the
+ * connection closed.
+ */
+export function abandon(mountpoint: string, mounted: Mounted): void {
+  const MNT_DETACH = 2;
+  const top = topMountOn(mountpoint);
+  // Closing the last descriptor ends the connection, so that umount(2) has nothing left to ask.
+  ignore(native.close(mounted.channel), "the connection is given up");
+  if (top?.major === mounted.major && top.minor === mounted.minor) {
+    ignore(native.umount(mountpoint, MNT_DETACH), "the mount may have gone meanwhile");
+  }
+}

@@ -1,0 +1,225 @@
+import { availableParallelism } from "node:os";
+import { EAGAIN, errnoName, ignore } from "../errno.js";
+import { native } from "../native/index.js";
+import { Reply, validity } from "../protocol/reply.js";
+import { Request } from "../protocol/request.js";
+import { MountError } from "../union/mount-error.js";
+import { Union } from "../union/union.js";
+import type { Log, MountConfig } from "./config.js";
+import { ReplySink } from "./dir-sink.js";
+import { Dispatcher, setxattrExtended } from "./dispatch.js";
+import { answerInit, maxWrite } from "./init.js";
+import { Loop } from "./loop.js";
+import { abandon, type Mounted, mount, raiseReadAhead, unmount } from "./mount.js";
+import type { Agreement, Service } from "./service.js";
+import { removeState, writeState } from "./state.js";
+
+/** Room for the headers and names that come with the data of a request. */
+const requestRoom = 16 << 10;
+/** How long open files may keep a mount going that was asked to end, in milliseconds. */
+const grace = 10_000;
+/** The kernel has INIT ready when mount(2) returns; this many microseconds are for a very slow machine. */
+const initPatience = 1_000_000;
+
+const endSignals = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
+
+/**
+ * Mounts a union and serves it until it is unmounted, by whomever, or the process is told to end (SIGTERM, SIGINT, SIGHUP;
+ * a second one does not wait for open files). `onReady` is called once the mount answers. Resolves to the exit code: 0
+ * after an unmount, 1 if the channel failed. Throws MountError, with nothing left mounted, if it cannot start.
+ */
+export async function runSession(config: MountConfig, log: Log, onReady: () => void): Promise<number> {
+  if (config.transport === "fuse-native") {
+    const { runFuseNative } = await import("./fuse-native.js");
+    return runFuseNative(config, log, onReady);
+  }
+  const limit = native.raiseFileLimit();
+  if (limit < 0) log("warn", `the limit of open files stays as it is: ${errnoName(limit)}`);
+  // Modes come from the callers, with their umasks.
+  ignore(native.umask(0), "the old mask is not wanted back");
+  const union = Union.open({
+    lowers: config.lowers,
+    ...(config.upper === undefined ? {} : { upper: config.upper }),
+    ...(config.work === undefined ? {} : { work: config.work }),
+    volatile: config.volatile,
+    xino: config.xino,
+    mountpoint: config.mountpoint,
+    log,
+  });
+  let mounted: Mounted;
+  try {
+    mounted = mount(config);
+  } catch (error) {
+    union.close();
+    throw error;
+  }
+  let session: Session;
+  try {
+    session = new Session(config, log, union, mounted);
+  } catch (error) {
+    abandon(config.mountpoint, mounted);
+    union.close();
+    throw error;
+  }
+  return session.serve(onReady);
+}
+
+/** A mounted union with everything that serves it. */
+class Session {
+  private readonly dispatcher: Dispatcher;
+  private readonly loop: Loop;
+  private statePath: string | undefined;
+  private finish: (code: number) => void = () => {};
+  private ended = false;
+  private stopping = false;
+  private graceTimer: NodeJS.Timeout | undefined;
+
+  /** Agrees on the protocol; throws MountError if that fails. */
+  constructor(
+    private readonly config: MountConfig,
+    private readonly log: Log,
+    private readonly union: Union,
+    private readonly mounted: Mounted,
+  ) {
+    const request = new Request(maxWrite + requestRoom);
+    const reply = new Reply(maxWrite, validity(config.timeout));
+    const agreement = this.handshake(request, reply);
+    const service: Service = {
+      union,
+      channel: mounted.channel,
+      agreement,
+      request,
+      reply,
+      cred: { uid: 0, gid: 0 },
+      setAttr: { valid: 0, size: 0, mode: 0, uid: 0, gid: 0, atime: 0, atimeNsec: 0, mtime: 0, mtimeNsec: 0 },
+      sink: new ReplySink(reply, union),
+      log,
+      interrupted: (low, high) => this.dispatcher.parking.interrupt(low, high),
+    };
+    this.dispatcher = new Dispatcher(service, config.debug);
+    this.loop = new Loop(service, this.dispatcher, config.spinMicroseconds, (result) => this.channelEnded(result));
+  }
+
+  private handshake(request: Request, reply: Reply): Agreement {
+    const { mountpoint } = this.config;
+    const { channel } = this.mounted;
+    for (;;) {
+      const received = native.receive(channel, request.bytes, initPatience);
+      if (received === -EAGAIN) continue;
+      if (received < 0)
+        throw new MountError(`${mountpoint}: the kernel sends no INIT: ${errnoName(received)}`, mountpoint);
+      const answer = answerInit(request, reply, received, this.config.defaultPermissions);
+      if (typeof answer === "string") throw new MountError(`${mountpoint}: ${answer}`, mountpoint);
+      const sent = native.reply(channel, reply.bytes, answer.length);
+      if (sent < 0) throw new MountError(`${mountpoint}: INIT cannot be answered: ${errnoName(sent)}`, mountpoint);
+      if (answer.out === null) continue;
+      const { minor, flags } = answer.out;
+      this.log("debug", `FUSE 7.${minor} agreed`, { flags: `0x${(flags >>> 0).toString(16)}` });
+      return { minor, setxattrExtended: setxattrExtended(flags), maxWrite };
+    }
+  }
+
+  serve(onReady: () => void): Promise<number> {
+    return new Promise((resolve, reject) => {
+      this.finish = resolve;
+      try {
+        this.start();
+        onReady();
+      } catch (error) {
+        this.end(1);
+        reject(error);
+      }
+    });
+  }
+
+  private start(): void {
+    const threads = Math.min(8, availableParallelism() + 2);
+    const jobs = native.jobsStart(threads, (id, result) => {
+      this.dispatcher.jobEnded(id, this.union.jobDone(id, result));
+    });
+    if (jobs < 0) throw new MountError(`native threads cannot be started: ${errnoName(jobs)}`);
+    const polling = this.loop.start();
+    if (polling < 0) throw new MountError(`the channel cannot be watched: ${errnoName(polling)}`);
+    raiseReadAhead(this.mounted, this.log);
+    this.statePath = writeState(this.config, this.mounted.minor, this.log);
+    for (const signal of endSignals) process.on(signal, this.onEndSignal);
+    process.on("SIGUSR1", this.onStatus);
+    process.on("uncaughtException", this.onException);
+    process.on("unhandledRejection", this.onException);
+  }
+
+  /** The mount lives longer than any mistake in the driver. */
+  private readonly onException = (error: unknown): void => {
+    this.log("error", "unexpected exception", { stack: error instanceof Error ? error.stack : String(error) });
+  };
+
+  private readonly onStatus = (): void => {
+    this.log("info", "status", this.status());
+  };
+
+  private readonly onEndSignal = (signal: NodeJS.Signals): void => {
+    if (this.stopping) {
+      this.log("warn", `${signal} again: open files are cut off`);
+      this.giveUp();
+      return;
+    }
+    this.stopping = true;
+    this.log("info", `${signal}: unmounting`);
+    this.graceTimer = setTimeout(() => {
+      this.log("warn", `still in use after ${grace / 1000} s: open files are cut off`);
+      this.giveUp();
+    }, grace);
+    unmount(this.config.mountpoint, this.mounted, (result) => {
+      if (result === 1) this.log("info", "the mount is in use: detached, waiting for its open files");
+      else if (result < 0 && !this.ended) this.log("warn", `cannot unmount: ${errnoName(result)}`);
+    });
+  };
+
+  /** For status reports. */
+  private status(): object {
+    const { statistics, parking } = this.dispatcher;
+    return {
+      mountpoint: this.config.mountpoint,
+      requests: statistics.report(),
+      malformed: statistics.malformed,
+      exceptions: statistics.exceptions,
+      parked: parking.count,
+      spinMicroseconds: Math.round(this.loop.spin.microseconds),
+      residentBytes: process.memoryUsage.rss(),
+      union: this.union.counters(),
+    };
+  }
+
+  /** The channel says that it is over: 0 after an unmount, -errno otherwise. */
+  private channelEnded(result: number): void {
+    if (result < 0) this.log("error", `the channel failed: ${errnoName(result)}`);
+    this.end(result < 0 ? 1 : 0);
+  }
+
+  private giveUp(): void {
+    this.end(0);
+  }
+
+  /** Takes everything down, in the order in which nothing is missed any more. */
+  private end(code: number): void {
+    if (this.ended) return;
+    this.ended = true;
+    clearTimeout(this.graceTimer);
+    for (const signal of endSignals) process.off(signal, this.onEndSignal);
+    process.off("SIGUSR1", this.onStatus);
+    ignore(this.loop.stop(), "the channel is closed next");
+    ignore(native.jobsStop(), "answers of the last jobs have no one to go to");
+    this.dispatcher.parking.clear();
+    abandon(this.config.mountpoint, this.mounted);
+    try {
+      this.union.close();
+    } catch (error) {
+      this.onException(error);
+      code = 1;
+    }
+    if (this.statePath !== undefined) removeState(this.statePath);
+    process.off("uncaughtException", this.onException);
+    process.off("unhandledRejection", this.onException);
+    this.finish(code);
+  }
+}

@@ -1,0 +1,150 @@
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Log, MountConfig } from "./config.js";
+import { fileSystemType, type Mount, readMounts } from "./mountinfo.js";
+
+/** What a driver leaves in a file while it runs. Paths are bytes in latin1 strings. */
+export interface MountState {
+  readonly pid: number;
+  /** When the process began, in clock ticks since boot (proc(5), stat field 22): a pid alone may be another's by now. */
+  readonly processStart: string;
+  readonly mountpoint: string;
+  readonly lowers: readonly string[];
+  readonly upper?: string;
+  readonly work?: string;
+  readonly options: readonly string[];
+  /** When the mount began to answer, ISO 8601. */
+  readonly started: string;
+}
+
+/** A mount of cowfs that the kernel knows, with what its driver says of itself if that driver lives. */
+export interface LiveMount {
+  readonly mountpoint: string;
+  readonly source: string;
+  readonly readOnly: boolean;
+  /** The device number's minor part; its major part is 0. */
+  readonly minor: number;
+  readonly mountOptions: string;
+  readonly state?: MountState;
+}
+
+/** Where drivers keep their state: for all users where that is allowed, and for one user. */
+function stateDirectories(): string[] {
+  const own = process.env["XDG_RUNTIME_DIR"];
+  const directories = process.geteuid?.() === 0 ? ["/run/cowfs"] : [];
+  if (own?.startsWith("/")) directories.push(join(own, "cowfs"));
+  return directories;
+}
+
+/** Field 22 of /proc/PID/stat; undefined if there is no such process. */
+export function processStart(pid: number): string | undefined {
+  try {
+    // The second field, the name in parentheses, may itself hold spaces and parentheses.
+    const text = readFileSync(`/proc/${pid}/stat`, "latin1");
+    return text.slice(text.lastIndexOf(")") + 2).split(" ")[19];
+  } catch {
+    return undefined;
+  }
+}
+
+function optionsOf(config: MountConfig): string[] {
+  const options = [config.readOnly || config.upper === undefined ? "ro" : "rw", `xino=${config.xino}`];
+  if (config.allowOther) options.push("allow_other");
+  if (config.defaultPermissions) options.push("default_permissions");
+  if (config.volatile) options.push("volatile");
+  if (config.transport !== "kernel") options.push(`transport=${config.transport}`);
+  return options;
+}
+
+/**
+ * Writes the state file of the mount with this device minor number, atomically. Returns its path, or undefined where no
+ * directory for it can be written: the mount works without, and only `mounts` says less about it.
+ */
+export function writeState(config: MountConfig, minor: number, log: Log): string | undefined {
+  const state: MountState = {
+    pid: process.pid,
+    processStart: processStart(process.pid) ?? "",
+    mountpoint: config.mountpoint,
+    lowers: config.lowers,
+    ...(config.upper === undefined ? {} : { upper: config.upper }),
+    ...(config.work === undefined ? {} : { work: config.work }),
+    options: optionsOf(config),
+    started: new Date().toISOString(),
+  };
+  for (const directory of stateDirectories()) {
+    const path = join(directory, `${minor}.json`);
+    const temporary = `${path}.${process.pid}`;
+    try {
+      mkdirSync(directory, { recursive: true, mode: 0o755 });
+      writeFileSync(temporary, `${JSON.stringify(state)}\n`, { mode: 0o644 });
+      renameSync(temporary, path);
+      return path;
+    } catch (error) {
+      log("debug", "no state file here", { path, error: String(error) });
+    }
+  }
+  return undefined;
+}
+
+/** Removes a state file that `writeState` wrote, unless another driver has put its own there meanwhile. */
+export function removeState(path: string): void {
+  if (readState(path)?.pid === process.pid) rmSync(path, { force: true });
+}
+
+function readState(path: string): MountState | undefined {
+  try {
+    const value: unknown = JSON.parse(readFileSync(path, "utf8"));
+    return isState(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isState(value: unknown): value is MountState {
+  if (typeof value !== "object" || value === null) return false;
+  const state = value as Partial<MountState>;
+  return typeof state.pid === "number" && typeof state.mountpoint === "string" && Array.isArray(state.lowers);
+}
+
+/** The states of drivers that live, by the minor device number of their mounts. */
+function liveStates(): Map<number, MountState> {
+  const states = new Map<number, MountState>();
+  for (const directory of stateDirectories()) {
+    let names: string[];
+    try {
+      names = readdirSync(directory);
+    } catch {
+      continue;
+    }
+    for (const name of names) {
+      const minor = /^(\d+)\.json$/.exec(name)?.[1];
+      if (minor === undefined) continue;
+      const state = readState(join(directory, name));
+      if (state !== undefined && processStart(state.pid) === state.processStart) states.set(Number(minor), state);
+    }
+  }
+  return states;
+}
+
+function liveMount(mount: Mount, states: Map<number, MountState>): LiveMount {
+  const state = states.get(mount.minor);
+  return {
+    mountpoint: mount.mountpoint,
+    source: mount.source,
+    readOnly: mount.superOptions.split(",").includes("ro") || mount.options.split(",").includes("ro"),
+    minor: mount.minor,
+    mountOptions: mount.options,
+    ...(state === undefined ? {} : { state }),
+  };
+}
+
+/**
+ * The cowfs mounts in this mount namespace, in the kernel's order, joined with what their drivers wrote. No mount is
+ * touched, so one whose driver hangs or is dead does no harm. State files whose driver is gone are passed over.
+ */
+export function liveMounts(): LiveMount[] {
+  const states = liveStates();
+  return readMounts()
+    .filter((mount) => mount.type === fileSystemType)
+    .map((mount) => liveMount(mount, states));
+}
