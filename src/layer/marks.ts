@@ -1,0 +1,135 @@
+/**
+ * The marks that union file systems leave in layers, as overlayfs, fuse-overlayfs, AUFS and OCI layers write them.
+ * This file only reads; the union writes (union/whiteout.ts, union/workdir.ts).
+ */
+import { EINVAL, ENODATA, EOPNOTSUPP, ERANGE, isAbsent } from "../errno.js";
+import { native } from "../native/index.js";
+import { Stat } from "./stat.js";
+
+/** Where overlayfs keeps its own attributes for a privileged mount. */
+export const OVERLAY_PREFIX = "trusted.overlay.";
+export const XATTR_OPAQUE = "trusted.overlay.opaque";
+export const XATTR_REDIRECT = "trusted.overlay.redirect";
+const XATTR_WHITEOUT = "trusted.overlay.whiteout";
+/**
+ * Ours: the object is what it looks like, not a mark. Set on a user's object whose name starts with `.wh.` and on a
+ * user's character device 0:0, which would otherwise read as whiteouts.
+ */
+export const XATTR_PLAIN = "trusted.overlay.cowfs.plain";
+
+/** The opaque attributes every reader of foreign layers must understand, the likeliest first. */
+const opaqueNames = [XATTR_OPAQUE, "user.overlay.opaque", "user.fuseoverlayfs.opaque"];
+const redirectNames = [XATTR_REDIRECT, "user.overlay.redirect"];
+const whiteoutNames = [XATTR_WHITEOUT, "user.overlay.whiteout"];
+
+export const WHITEOUT_PREFIX = ".wh.";
+/** AUFS's own files: `.wh..wh.opq`'s family, never shown. */
+export const AUFS_PREFIX = ".wh..wh.";
+export const OPAQUE_MARKER = ".wh..wh..opq";
+
+/** What a directory of a layer says about itself. */
+export const OPAQUE_NO = 0;
+/** Nothing of the layers below shows through. */
+export const OPAQUE_YES = 1;
+/** `overlay.opaque` = `x`: not opaque, but its zero-size files may be whiteouts by attribute. */
+export const OPAQUE_XATTR_WHITEOUTS = 2;
+
+const value = Buffer.alloc(4096);
+const probe = new Stat();
+const nothing = new Uint8Array(0);
+
+/** Whether -errno says that an object has no such attribute (or can have none). */
+export function isNoAttribute(result: number): boolean {
+  return result === -ENODATA || result === -EOPNOTSUPP;
+}
+
+/** Whether the object carries any extended attribute: one call that spares several. -errno on failure. */
+function hasAttributes(dirfd: number, name: string): number {
+  const length = native.listxattr(dirfd, name, nothing);
+  return isNoAttribute(length) ? 0 : length;
+}
+
+/**
+ * Reads how opaque the directory (dirfd, name) is: an OPAQUE_* value, or -errno.
+ * The marker file of AUFS and fuse-overlayfs counts as well as every attribute.
+ */
+export function readOpaque(dirfd: number, name: string): number {
+  const marker = name === "" ? OPAQUE_MARKER : `${name}/${OPAQUE_MARKER}`;
+  const r = native.statx(dirfd, marker, 1, probe.bytes);
+  if (r === 0) return OPAQUE_YES;
+  if (!isAbsent(r)) return r;
+  const any = hasAttributes(dirfd, name);
+  if (any <= 0) return any;
+  for (const attribute of opaqueNames) {
+    const length = native.getxattr(dirfd, name, attribute, value);
+    if (length === 1 && value[0] === 0x79 /* y */) return OPAQUE_YES;
+    if (length === 1 && value[0] === 0x78 /* x */) return OPAQUE_XATTR_WHITEOUTS;
+    if (length < 0 && !isNoAttribute(length) && length !== -ERANGE) return length;
+  }
+  return OPAQUE_NO;
+}
+
+/**
+ * Reads the redirect of a directory into `redirect.path`: null where there is none, otherwise an absolute path from the
+ * overlay's root or the bare name of a sibling. Returns 0, -EINVAL for a malformed one (a path that leads nowhere sane is
+ * never followed), or another -errno.
+ */
+export function readRedirect(dirfd: number, name: string, redirect: { path: string | null }): number {
+  redirect.path = null;
+  const any = hasAttributes(dirfd, name);
+  if (any <= 0) return any;
+  for (const attribute of redirectNames) {
+    const length = native.getxattr(dirfd, name, attribute, value);
+    if (isNoAttribute(length)) continue;
+    if (length === -ERANGE) return -EINVAL;
+    if (length < 0) return length;
+    const path = value.latin1Slice(0, length);
+    if (!isSaneRedirect(path)) return -EINVAL;
+    redirect.path = path;
+    return 0;
+  }
+  return 0;
+}
+
+function isSaneRedirect(path: string): boolean {
+  if (path.includes("\0")) return false;
+  const components = path.startsWith("/") ? path.slice(1).split("/") : [path];
+  return components.every(
+    (one) => one !== "" && one !== "." && one !== ".." && one.length <= 255 && !one.includes("/"),
+  );
+}
+
+/** Whether a zero-size regular file of an `opaque=x` directory is a whiteout by attribute: 1, 0 or -errno. */
+export function readXattrWhiteout(dirfd: number, name: string): number {
+  for (const attribute of whiteoutNames) {
+    const length = native.getxattr(dirfd, name, attribute, nothing);
+    if (length >= 0) return 1;
+    if (!isNoAttribute(length)) return length;
+  }
+  return 0;
+}
+
+/** Whether the object carries our `plain` attribute: 1, 0 or -errno. */
+export function readPlain(dirfd: number, name: string): number {
+  const length = native.getxattr(dirfd, name, XATTR_PLAIN, nothing);
+  return length >= 0 ? 1 : isNoAttribute(length) ? 0 : length;
+}
+
+export const NAME_PLAIN = 0;
+/** A whiteout of the name that follows `.wh.`. */
+export const NAME_WHITEOUT = 1;
+/** AUFS metadata, or a bare `.wh.`: never shown. */
+export const NAME_HIDDEN = 2;
+
+/**
+ * What an existing entry whose name starts with `.wh.` is: a NAME_* value, or -errno. `stat` describes it.
+ * Only an empty regular file can be a whiteout: a file with content, a directory, a link of that name is a user's own.
+ */
+export function classifyMarkedName(dirfd: number, name: string, stat: Stat): number {
+  const metadata = name.startsWith(AUFS_PREFIX) || name === WHITEOUT_PREFIX;
+  if (!metadata && !(stat.isRegular && stat.size === 0)) return NAME_PLAIN;
+  const plain = readPlain(dirfd, name);
+  if (plain < 0) return plain;
+  if (plain === 1) return NAME_PLAIN;
+  return metadata ? NAME_HIDDEN : NAME_WHITEOUT;
+}

@@ -1,0 +1,42 @@
+/** Linux flag values that the layers and the union use (asm-generic: x86_64, aarch64, riscv64). */
+
+export const AT_FDCWD = -100;
+export const AT_REMOVEDIR = 0x200;
+
+export const O_RDONLY = 0;
+export const O_WRONLY = 1;
+export const O_RDWR = 2;
+export const O_CREAT = 0o100;
+export const O_EXCL = 0o200;
+export const O_NONBLOCK = 0o4000;
+export const O_DIRECTORY = 0o200000;
+export const O_NOATIME = 0o1000000;
+export const O_PATH = 0o10000000;
+export const O_TMPFILE = 0o20000000 | O_DIRECTORY;
+
+export const RENAME_NOREPLACE = 1;
+export const RENAME_EXCHANGE = 2;
+export const RENAME_WHITEOUT = 4;
+
+export const UTIME_NOW = 0x3fffffff;
+export const UTIME_OMIT = 0x3ffffffe;
+
+export const MOUNT_ATTR_RDONLY = 0x1;
+export const MOUNT_ATTR_NOATIME = 0x10;
+/** The mask of all access-time modes; it must be cleared when one of them is set (mount_setattr(2)). */
+export const MOUNT_ATTR__ATIME = 0x70;
+
+export const LOCK_EX = 2;
+export const LOCK_NB = 4;
+
+export const XATTR_CREATE = 1;
+export const XATTR_REPLACE = 2;
+
+export const DT_UNKNOWN = 0;
+export const DT_FIFO = 1;
+export const DT_CHR = 2;
+export const DT_DIR = 4;
+export const DT_BLK = 6;
+export const DT_REG = 8;
+export const DT_LNK = 10;
+export const DT_SOCK = 12;

@@ -1,0 +1,201 @@
+/**
+ * The typed face of the C addon: system calls Node's own fs lacks, the FUSE channel, and jobs on native threads.
+ *
+ * Conventions, for every function unless it says otherwise:
+ * - the result is >= 0 on success and -errno on failure; nothing throws, except a TypeError for a wrong argument type;
+ * - names and paths are bytes held in latin1 strings (one character, one byte), never UTF-8;
+ * - `name === ""` addresses the object behind the descriptor `dirfd` itself (which may be O_PATH);
+ * - symbolic links in the last component are never followed; descriptors are opened with O_CLOEXEC;
+ * - offsets and sizes are numbers below 2^53; EINTR is retried.
+ */
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+/** Called when a job ends: `id` as given to the job function, `result` >= 0 or -errno. */
+export type JobDone = (id: number, result: number) => void;
+
+export interface Native {
+  // ---- sys_open.c: opening ----------------------------------------------------------------------------------------
+  /** openat(2). `flags` are the kernel's O_* values; O_CLOEXEC, O_NOCTTY and O_NOFOLLOW are always added. */
+  open(dirfd: number, path: string, flags: number, mode: number): number;
+  /**
+   * openat2(2) with RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS: `path` may have several components,
+   * none of which is followed when it is a symbolic link (ELOOP) and which never leave `dirfd` (EXDEV). O_PATH | O_NOFOLLOW
+   * in `flags` opens a final link itself. "" is `dirfd` once more.
+   */
+  openBeneath(dirfd: number, path: string, flags: number): number;
+  /** openat(2) that follows symbolic links: only for paths a user named on the command line. */
+  openFollow(path: string, flags: number): number;
+  /** open(2) of /proc/self/fd/N: a new open file description of the same object, with other flags. */
+  reopen(fd: number, flags: number): number;
+  /** open_tree(2) with OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH: a detached private mount of the directory `fd`. */
+  cloneMount(fd: number): number;
+  /** mount_setattr(2) on a descriptor from `cloneMount`: adds the MOUNT_ATTR_* bits `set`, clears `clear`. */
+  setMountAttributes(fd: number, set: number, clear: number): number;
+  close(fd: number): number;
+  /** fcntl(F_DUPFD_CLOEXEC). */
+  dup(fd: number): number;
+
+  // ---- sys_attributes.c, sys_xattr.c ------------------------------------------------------------------------------
+  /** statx(2) with AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT (and AT_EMPTY_PATH for ""); `out` receives the 256-byte struct statx. */
+  statx(dirfd: number, name: string, mask: number, out: Uint8Array): number;
+  /** fstatfs(2): `out` receives the raw struct statfs (120 bytes on x86_64 and aarch64). */
+  statfs(fd: number, out: Uint8Array): number;
+  /** fchmodat2(2), or chmod of /proc/self/fd/N where the kernel lacks it. EOPNOTSUPP for a symbolic link. */
+  chmod(dirfd: number, name: string, mode: number): number;
+  /** fchownat(2); -1 keeps an id. */
+  chown(dirfd: number, name: string, uid: number, gid: number): number;
+  /** utimensat(2). Seconds may be negative; a nanosecond value may be UTIME_NOW (0x3fffffff) or UTIME_OMIT (0x3ffffffe). */
+  utimens(dirfd: number, name: string, atime: number, atimeNsec: number, mtime: number, mtimeNsec: number): number;
+  /**
+   * Extended attributes by descriptor and name: getxattrat(2) and its family where the kernel has them (6.13), otherwise,
+   * and for O_PATH descriptors of anything but a directory, through /proc/self/fd/DIRFD[/NAME], which costs 3 µs more.
+   * `getxattr` and `listxattr` return the length; an `out` of length 0 asks for the length only.
+   */
+  getxattr(dirfd: number, name: string, attribute: string, out: Uint8Array): number;
+  listxattr(dirfd: number, name: string, out: Uint8Array): number;
+  setxattr(dirfd: number, name: string, attribute: string, value: Uint8Array, flags: number): number;
+  removexattr(dirfd: number, name: string, attribute: string): number;
+  /** ioctl(2) with a buffer argument, in and out. A buffer shorter than the command says is padded with zeros. */
+  ioctl(fd: number, command: number, data: Uint8Array): number;
+  /** name_to_handle_at(2): `out` receives struct file_handle {u32 bytes, i32 type, u8[bytes]}; returns 8 + bytes. */
+  nameToHandle(dirfd: number, name: string, out: Uint8Array): number;
+
+  // ---- sys_names.c ------------------------------------------------------------------------------------------------
+  /** readlinkat(2): returns the length. */
+  readlink(dirfd: number, name: string, out: Uint8Array): number;
+  /** Raw getdents64(2): `out` receives struct linux_dirent64 records; returns the bytes used, 0 at the end. */
+  getdents(fd: number, out: Uint8Array): number;
+  /** linkat(2); `oldName === ""` links the object behind the descriptor (AT_EMPTY_PATH). */
+  link(oldDirfd: number, oldName: string, newDirfd: number, newName: string): number;
+  /** unlinkat(2); `flags` may be AT_REMOVEDIR. */
+  unlink(dirfd: number, name: string, flags: number): number;
+  /** renameat2(2) with RENAME_* flags. */
+  rename(oldDirfd: number, oldName: string, newDirfd: number, newName: string, flags: number): number;
+
+  // ---- sys_create.c: creating, as the caller ------------------------------------------------------------------------
+  /**
+   * Each creates with fsuid = uid and fsgid = gid of the calling thread (setfsuid, setfsgid; the effective capabilities
+   * are put back with capset, so that permission stays the driver's) and returns to root afterwards. The process umask is 0.
+   * EPERM, and nothing is created, when the driver cannot take on these ids. Ids other than the driver's cost 8 µs more.
+   * `openAs` is openat(2) with `flags` as given plus O_CLOEXEC | O_NOFOLLOW | O_NOCTTY.
+   */
+  openAs(dirfd: number, name: string, flags: number, mode: number, uid: number, gid: number): number;
+  mkdirAs(dirfd: number, name: string, mode: number, uid: number, gid: number): number;
+  mknodAs(dirfd: number, name: string, mode: number, major: number, minor: number, uid: number, gid: number): number;
+  symlinkAs(target: string, dirfd: number, name: string, uid: number, gid: number): number;
+
+  // ---- sys_data.c, copy.c -----------------------------------------------------------------------------------------
+  pread(fd: number, out: Uint8Array, start: number, length: number, offset: number): number;
+  /** preadv2(2) with RWF_NOWAIT: -EAGAIN where the page cache does not hold the data (or the file system cannot tell). */
+  preadNowait(fd: number, out: Uint8Array, start: number, length: number, offset: number): number;
+  /** pwrite(2), repeated until everything is written; a short count only when an error followed. */
+  pwrite(fd: number, data: Uint8Array, start: number, length: number, offset: number): number;
+  truncate(fd: number, size: number): number;
+  fallocate(fd: number, mode: number, offset: number, length: number): number;
+  /** lseek(2): returns the offset. */
+  lseek(fd: number, offset: number, whence: number): number;
+  /** copy_file_range(2), repeated up to `length`; returns the bytes copied, fewer at the end of the input or before an error. */
+  copyFileRange(input: number, inOffset: number, output: number, outOffset: number, length: number): number;
+  /**
+   * Copies the whole of a regular file into an empty one: FICLONE if it can, otherwise each SEEK_DATA extent with
+   * copy_file_range (read and write where that is refused), holes kept, then ftruncate to `size` or the size of `input`,
+   * whichever is less. Returns 0. EIO when the input ends early because somebody shortens it meanwhile.
+   */
+  copyData(input: number, output: number, size: number): number;
+  fsync(fd: number): number;
+  fdatasync(fd: number): number;
+  syncfs(fd: number): number;
+
+  // ---- sys_process.c: process and mount ---------------------------------------------------------------------------
+  /** flock(2). */
+  flock(fd: number, operation: number): number;
+  mount(source: string, target: string, type: string, flags: number, data: string): number;
+  umount(target: string, flags: number): number;
+  /** Raises the soft limit of open files to the hard one; returns it. */
+  raiseFileLimit(): number;
+  /** umask(2): returns the old mask. */
+  umask(mask: number): number;
+
+  // ---- channel.c: /dev/fuse ---------------------------------------------------------------------------------------
+  /**
+   * read(2) of one request into `into`. With nothing to read: tries again for `spinMicroseconds`, then -EAGAIN (the
+   * descriptor must be O_NONBLOCK); at once when a job has ended whose `onDone` is due. ENOENT and EINTR (a request that was
+   * aborted meanwhile) are retried. -ENODEV: unmounted.
+   */
+  receive(fd: number, into: Uint8Array, spinMicroseconds: number): number;
+  /** write(2) of one reply or notification of `length` bytes. */
+  reply(fd: number, data: Uint8Array, length: number): number;
+  /**
+   * `reply`, then `receive`, in one call. The result is `receive`'s; a failed write other than ENOENT (the request was
+   * interrupted: no one waits for the answer) is kept and returned by the next `replyError()`.
+   */
+  replyAndReceive(fd: number, data: Uint8Array, length: number, into: Uint8Array, spinMicroseconds: number): number;
+  /** The -errno of the first failed write of `replyAndReceive` or of a self-answering job since the last call, or 0. */
+  replyError(): number;
+  /**
+   * Watches `fd` for input on the event loop (uv_poll) and calls `onReadable`; one channel at a time (EBUSY). After an
+   * unmount it is called once more, and `receive` says -ENODEV: end there, for no further call comes. Keeps the process alive.
+   */
+  pollStart(fd: number, onReadable: () => void): number;
+  /** The descriptor may be closed as soon as this returns. */
+  pollStop(): number;
+
+  // ---- jobs.c: work on native threads -----------------------------------------------------------------------------
+  /** Starts the threads (EBUSY: they run). `onDone` is called on the event loop (uv_async), from `jobsPoll` and `jobsStop`. */
+  jobsStart(threads: number, onDone: JobDone): number;
+  /** Finishes what runs and what is queued, joins the threads, calls each `onDone` still due. */
+  jobsStop(): number;
+  /** Number of ended jobs whose `onDone` is still due: cheap, for the draining loop. */
+  jobsEnded(): number;
+  /** Calls `onDone` for each ended job now; returns their number. What `onDone` throws is thrown here, the others stay due. */
+  jobsPoll(): number;
+  /** Copies like `copyData`, then fsyncs if `sync` is 1. ESHUTDOWN, as for every job, when no threads run. The descriptors are duplicated, so the caller may close its own. */
+  jobCopy(id: number, input: number, output: number, size: number, sync: number): number;
+  /**
+   * Jobs that answer the kernel by themselves (out_header with `unique`, then the payload) and call nobody back. The file
+   * descriptors are duplicated before the call returns; when it returns an error, nothing will be answered. `fd` is the
+   * file, `channel` the FUSE descriptor.
+   */
+  jobRead(channel: number, uniqueLow: number, uniqueHigh: number, fd: number, offset: number, length: number): number;
+  /** `kind`: 0 fsync, 1 fdatasync, 2 syncfs. */
+  jobSync(channel: number, uniqueLow: number, uniqueHigh: number, fd: number, kind: number): number;
+  jobFallocate(
+    channel: number,
+    uniqueLow: number,
+    uniqueHigh: number,
+    fd: number,
+    mode: number,
+    offset: number,
+    length: number,
+  ): number;
+  /** Answers with struct fuse_write_out {u32 size, u32 padding}: at most 0xfffff000 bytes are copied. */
+  jobCopyRange(
+    channel: number,
+    uniqueLow: number,
+    uniqueHigh: number,
+    input: number,
+    inOffset: number,
+    output: number,
+    outOffset: number,
+    length: number,
+  ): number;
+}
+
+function load(): Native {
+  const here = dirname(fileURLToPath(import.meta.url));
+  const require = createRequire(import.meta.url);
+  // The bundle lies in dist/, the sources in src/native/: the addon is in build/ of the package in both cases.
+  for (const up of ["..", "../.."]) {
+    const candidate = join(here, up, "build", "cowfs.node");
+    try {
+      return require(candidate) as Native;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "MODULE_NOT_FOUND") throw error;
+    }
+  }
+  throw new Error("the native addon build/cowfs.node is missing: run scripts/build");
+}
+
+export const native: Native = load();

@@ -1,0 +1,44 @@
+/** Copy-ups whose data a job is copying: which node, into which temporary. */
+
+export interface Copy {
+  readonly job: number;
+  readonly node: number;
+  /** Name in the work directory. */
+  readonly temporary: string;
+  /** Descriptor of the temporary, open for writing. */
+  readonly fd: number;
+  /** The node is gone, or its name: the copy is thrown away. */
+  abandoned: boolean;
+}
+
+export class Copies {
+  readonly byNode = new Map<number, Copy>();
+  private readonly byJob = new Map<number, Copy>();
+  private next = 1;
+
+  /** The id for the next job. */
+  newJob(): number {
+    return this.next++;
+  }
+
+  add(copy: Copy): void {
+    this.byNode.set(copy.node, copy);
+    this.byJob.set(copy.job, copy);
+  }
+
+  /** Takes the copy that a job made out of the books. */
+  take(job: number): Copy | undefined {
+    const copy = this.byJob.get(job);
+    if (copy === undefined) return undefined;
+    this.byJob.delete(job);
+    if (this.byNode.get(copy.node) === copy) this.byNode.delete(copy.node);
+    return copy;
+  }
+
+  abandon(node: number): void {
+    const copy = this.byNode.get(node);
+    if (copy === undefined) return;
+    copy.abandoned = true;
+    this.byNode.delete(node);
+  }
+}

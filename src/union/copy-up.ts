@@ -1,0 +1,260 @@
+/**
+ * Copy-up: before the first change, an object of a lower layer is copied into the upper. It is built in the work directory
+ * (data before attributes, since a write drops security.capability; times last), synced, and published by one rename. The
+ * lower object is only ever read. Regular data is copied by a job; the request that needs it is parked (park.ts).
+ */
+import { EEXIST, EIO, ENOENT, EOPNOTSUPP, ESTALE, errnoName, ignore } from "../errno.js";
+import { S_IFLNK, Stat } from "../layer/stat.js";
+import { DT_DIR, DT_REG, O_CREAT, O_EXCL, O_PATH, O_RDONLY, O_RDWR, RENAME_NOREPLACE } from "../native/constants.js";
+import { native } from "../native/index.js";
+import type { Copy } from "./copies.js";
+import { newPart, WH_NONE } from "./directory.js";
+import { ACCESS_PATH, ACCESS_WRITE } from "./node-table.js";
+import { PARK } from "./park.js";
+import type { Union } from "./union.js";
+import { copiesUp, mustCopyUp } from "./xattr-names.js";
+
+const source = new Stat();
+const parentTimes = new Stat();
+const list = Buffer.alloc(64 * 1024);
+const value = Buffer.alloc(64 * 1024);
+
+/** Makes sure that a directory has an upper part, its parents first: 0 or -errno. */
+export function copyUpDirectory(u: Union, node: number): number {
+  const directory = u.table.directory(node);
+  if (directory === undefined) return -ESTALE;
+  if (directory.upper !== null) return 0;
+  if (u.table.isNameless(node)) return -ENOENT;
+  const above = copyUpDirectory(u, u.table.parent(node));
+  if (above < 0) return above;
+  let r = u.statBacking(node, source);
+  if (r < 0) return r;
+  const temporary = u.work.temporary();
+  r = native.mkdirAs(u.work.fd, temporary, 0o700, 0, 0);
+  if (r < 0) return r;
+  r = copyAttributes(u, u.atFd, u.atName, source, u.work.fd, temporary);
+  if (r === 0) r = publish(u, node, temporary);
+  if (r < 0) {
+    u.work.discard(temporary);
+    return r;
+  }
+  const upper = newPart(0, null);
+  upper.marked = WH_NONE;
+  directory.parts.unshift(upper);
+  u.table.setLayer(node, 0);
+  return 0;
+}
+
+/**
+ * Makes sure that an object lies in the upper. Of a regular file, at most `size` bytes are copied (a truncation needs no
+ * more). 0, PARK (wait for `u.parkedOn`), or -errno.
+ */
+export function copyUp(u: Union, node: number, size = Number.MAX_SAFE_INTEGER): number {
+  const { table } = u;
+  if (!table.isAlive(node)) return -ESTALE;
+  const writable = u.checkWritable();
+  if (writable < 0) return writable;
+  if (table.type(node) === DT_DIR) return copyUpDirectory(u, node);
+  if (table.layer(node) === 0) return 0;
+  const running = u.copies.byNode.get(node);
+  if (running !== undefined) {
+    u.parkedOn = running.job;
+    return PARK;
+  }
+  if (!table.isNameless(node)) {
+    const above = copyUpDirectory(u, table.parent(node));
+    if (above < 0) return above;
+  }
+  const r = u.statBacking(node, source);
+  if (r < 0) return r;
+  return table.type(node) === DT_REG ? copyUpFile(u, node, Math.min(size, source.size)) : copyUpSpecial(u, node);
+}
+
+function copyUpFile(u: Union, node: number, size: number): number {
+  const temporary = u.work.temporary();
+  const output = native.openAs(u.work.fd, temporary, O_CREAT | O_EXCL | O_RDWR, 0o600, 0, 0);
+  if (output < 0) return output;
+  const input = size === 0 ? 0 : openSource(u, node);
+  if (input < 0) return failed(u, temporary, output, input);
+  if (size > u.inlineCopyLimit) {
+    const job = u.copies.newJob();
+    const started = native.jobCopy(job, input, output, size, u.volatile ? 0 : 1);
+    ignore(native.close(input), "the job has its own");
+    if (started < 0) return failed(u, temporary, output, started);
+    u.copies.add({ job, node, temporary, fd: output, abandoned: false });
+    u.parkedOn = job;
+    return PARK;
+  }
+  let r = size === 0 ? 0 : native.copyData(input, output, size);
+  if (size > 0) ignore(native.close(input), "nothing was written through it");
+  if (r >= 0 && size > 0 && !u.volatile) r = native.fsync(output);
+  return r < 0 ? failed(u, temporary, output, r) : finishFile(u, node, temporary, output);
+}
+
+function failed(u: Union, temporary: string, fd: number, result: number): number {
+  ignore(native.close(fd), "the temporary is thrown away");
+  u.work.discard(temporary);
+  return result;
+}
+
+/** Opens the lower file of a node for reading. */
+function openSource(u: Union, node: number): number {
+  const r = u.locate(node);
+  if (r < 0) return r;
+  return u.atName === "" ? native.reopen(u.atFd, O_RDONLY) : native.open(u.atFd, u.atName, O_RDONLY, 0);
+}
+
+/**
+ * A copy job has ended: publishes the copy. Returns 0 (the requests that wait can be dispatched again) or the -errno that
+ * each of them gets.
+ */
+export function finishCopy(u: Union, job: number, result: number): number {
+  const copy: Copy | undefined = u.copies.take(job);
+  if (copy === undefined) return 0;
+  if (copy.abandoned) {
+    ignore(failed(u, copy.temporary, copy.fd, -ESTALE), "nobody waits for it");
+    return 0;
+  }
+  if (result < 0) return failed(u, copy.temporary, copy.fd, result);
+  if (!u.table.isNameless(copy.node)) {
+    const above = copyUpDirectory(u, u.table.parent(copy.node));
+    if (above < 0) return failed(u, copy.temporary, copy.fd, above);
+  }
+  const r = u.statBacking(copy.node, source);
+  return r < 0 ? failed(u, copy.temporary, copy.fd, r) : finishFile(u, copy.node, copy.temporary, copy.fd);
+}
+
+/** Gives the temporary its attributes and publishes it; takes over `fd`. `source` describes the lower file. */
+function finishFile(u: Union, node: number, temporary: string, fd: number): number {
+  let r = u.locate(node);
+  if (r === 0) r = copyAttributes(u, u.atFd, u.atName, source, u.work.fd, temporary);
+  if (r < 0) return failed(u, temporary, fd, r);
+  if (u.table.isNameless(node)) {
+    r = native.unlink(u.work.fd, temporary, 0);
+    if (r < 0) return failed(u, temporary, fd, r);
+    adoptNameless(u, node, fd, ACCESS_WRITE);
+    return 0;
+  }
+  r = publish(u, node, temporary);
+  if (r < 0) return failed(u, temporary, fd, r);
+  u.dropDescriptor(node);
+  u.table.setLayer(node, 0);
+  u.table.setDescriptor(node, fd, ACCESS_WRITE);
+  u.descriptors.keep(fd, node, -1);
+  return 0;
+}
+
+/** A nameless lower node continues as a nameless upper one behind `fd`. */
+function adoptNameless(u: Union, node: number, fd: number, access: number): void {
+  u.dropDescriptor(node);
+  u.table.setLayer(node, 0);
+  u.table.setDescriptor(node, fd, access);
+}
+
+/** Symbolic links, fifos, sockets, devices. `source` describes the lower object. */
+function copyUpSpecial(u: Union, node: number): number {
+  const temporary = u.work.temporary();
+  let r = u.locate(node);
+  if (r < 0) return r;
+  if (source.type === S_IFLNK) {
+    const length = native.readlink(u.atFd, u.atName, value);
+    if (length < 0) return length;
+    r = native.symlinkAs(value.latin1Slice(0, length), u.work.fd, temporary, 0, 0);
+  } else {
+    r = native.mknodAs(
+      u.work.fd,
+      temporary,
+      (source.mode & 0o170000) | 0o600,
+      source.rdevMajor,
+      source.rdevMinor,
+      0,
+      0,
+    );
+  }
+  if (r < 0) return r;
+  r = copyAttributes(u, u.atFd, u.atName, source, u.work.fd, temporary);
+  if (r === 0 && u.table.isNameless(node)) {
+    const fd = native.open(u.work.fd, temporary, O_PATH, 0);
+    if (fd >= 0) adoptNameless(u, node, fd, ACCESS_PATH);
+    u.work.discard(temporary);
+    return Math.min(fd, 0);
+  }
+  if (r === 0) r = publish(u, node, temporary);
+  if (r < 0) {
+    u.work.discard(temporary);
+    return r;
+  }
+  u.dropDescriptor(node);
+  u.table.setLayer(node, 0);
+  return 0;
+}
+
+/**
+ * Renames a finished temporary to where the node is seen, in the upper part of its parent, whose times stay as they were:
+ * users did not change the directory. The new object goes on showing the node's inode number.
+ */
+function publish(u: Union, node: number, temporary: string): number {
+  const { table } = u;
+  const parent = table.parent(node);
+  const parentFd = u.upperFd(parent);
+  if (parentFd < 0) return parentFd;
+  let r = native.statx(parentFd, "", 0x7ff, parentTimes.bytes);
+  if (r < 0) return r;
+  r = native.statx(u.work.fd, temporary, 0x7ff, source.bytes);
+  if (r < 0) return r;
+  r = native.rename(u.work.fd, temporary, parentFd, table.name(node), RENAME_NOREPLACE);
+  if (r === -EEXIST) {
+    u.warn("the upper changed beneath the mount: copy-up would replace an object", parent, table.name(node), r);
+    return -EIO;
+  }
+  if (r < 0) return r;
+  u.inodes.keep(source, table.inoLow(node), table.inoHigh(node));
+  return restoreTimes(parentFd, parentTimes);
+}
+
+/** Puts back access and modification time of the directory `fd`, as `stat` has them: 0 or -errno. */
+export function restoreTimes(fd: number, stat: Stat): number {
+  return native.utimens(fd, "", stat.atime, stat.atimeNsec, stat.mtime, stat.mtimeNsec);
+}
+
+/**
+ * Gives (toFd, toName) the owner, extended attributes (ACLs and capabilities among them), mode and times of
+ * (fromFd, fromName), which `stat` describes. chown drops set-id bits and capabilities, so it comes first; an ACL changes
+ * the mode, so the mode follows it; times come last. 0 or -errno.
+ */
+export function copyAttributes(
+  u: Union,
+  fromFd: number,
+  fromName: string,
+  stat: Stat,
+  toFd: number,
+  toName: string,
+): number {
+  let r = native.chown(toFd, toName, stat.uid, stat.gid);
+  if (r < 0) return r;
+  r = copyXattrs(u, fromFd, fromName, toFd, toName);
+  if (r < 0) return r;
+  if (stat.type !== S_IFLNK) {
+    r = native.chmod(toFd, toName, stat.mode & 0o7777);
+    if (r < 0) return r;
+  }
+  return native.utimens(toFd, toName, stat.atime, stat.atimeNsec, stat.mtime, stat.mtimeNsec);
+}
+
+function copyXattrs(u: Union, fromFd: number, fromName: string, toFd: number, toName: string): number {
+  const length = native.listxattr(fromFd, fromName, list);
+  if (length === -EOPNOTSUPP) return 0;
+  if (length < 0) return length;
+  for (let at = 0; at < length; ) {
+    const end = list.indexOf(0, at);
+    const name = list.latin1Slice(at, end);
+    at = end + 1;
+    if (!copiesUp(name)) continue;
+    const size = native.getxattr(fromFd, fromName, name, value);
+    if (size < 0) return size;
+    const r = native.setxattr(toFd, toName, name, value.subarray(0, size), 0);
+    if (r < 0 && (r !== -EOPNOTSUPP || mustCopyUp(name))) return r;
+    if (r < 0) u.log("warn", "an extended attribute is lost: the upper cannot hold it", { name, error: errnoName(r) });
+  }
+  return 0;
+}

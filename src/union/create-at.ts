@@ -1,0 +1,200 @@
+/**
+ * The one skeleton of creation: mkdir, mknod, symlink and link differ only in the system call. A new name appears at once
+ * and complete: made in place where nothing is in the way, otherwise (over a whiteout, or with a name that looks like one)
+ * built in the work directory and renamed into place.
+ */
+import { EEXIST, ENAMETOOLONG, ignore } from "../errno.js";
+import { WHITEOUT_PREFIX } from "../layer/marks.js";
+import { S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_ISGID, STATX_ALL, Stat } from "../layer/stat.js";
+import { AT_REMOVEDIR, RENAME_EXCHANGE } from "../native/constants.js";
+import { native } from "../native/index.js";
+import { copyUpDirectory } from "./copy-up.js";
+import {
+  ACL_NONE,
+  ACL_SOME,
+  ACL_UNKNOWN,
+  type Directory,
+  newPart,
+  type Part,
+  WH_NONE,
+  WH_UNKNOWN,
+} from "./directory.js";
+import { learnNames } from "./listing.js";
+import { isMarked, judge, WHITEOUT } from "./merge.js";
+import { NAME_MAX } from "./ops/lookup.js";
+import type { Union } from "./union.js";
+
+const DEFAULT_ACL = "system.posix_acl_default";
+const nothing = new Uint8Array(0);
+
+/** What to create; one object, filled for each request. */
+export interface Creation {
+  /** S_IFMT bits and permissions; `hardLink` overrides the type. */
+  mode: number;
+  major: number;
+  minor: number;
+  /** Of a symbolic link. */
+  target: string;
+  umask: number;
+  uid: number;
+  gid: number;
+  /** The node to link, or 0. */
+  hardLink: number;
+}
+
+export const creation: Creation = { mode: 0, major: 0, minor: 0, target: "", umask: 0, uid: 0, gid: 0, hardLink: 0 };
+
+const there = new Stat();
+const parentStat = new Stat();
+
+/**
+ * Creates `name` in the directory `parent` as `c` says. 0, with `u.stat` holding the raw attributes of the new backing
+ * object and `u.found` prepared for `Union.enter`; or -errno.
+ */
+export function createAt(u: Union, parent: number, name: string, c: Creation): number {
+  const directory = u.parentOf(parent);
+  if (typeof directory === "number") return directory;
+  let r = u.checkWritable();
+  if (r < 0) return r;
+  if (name.length > NAME_MAX) return -ENAMETOOLONG;
+  r = copyUpDirectory(u, parent);
+  if (r < 0) return r;
+  const upper = directory.upper as Part;
+  const parentFd = u.partFd(parent, upper);
+  if (parentFd < 0) return parentFd;
+  if (upper.marked === WH_UNKNOWN) {
+    r = learnNames(u, parent, upper);
+    if (r < 0) return r;
+  }
+  const marked = isMarked(u, parent, upper, name);
+  if (marked < 0) return marked;
+  const acl = hasDefaultAcl(directory, parentFd);
+  if (acl < 0) return acl;
+  const lookalike = name.startsWith(WHITEOUT_PREFIX) || isWhiteoutDevice(c);
+  if (marked === 0 && !lookalike) {
+    r = make(u, c, parentFd, name, acl === ACL_SOME);
+    if (r === -EEXIST && isWhiteoutThere(upper, parentFd, name)) r = createOver(u, directory, parentFd, name, c);
+  } else {
+    r = createOver(u, directory, parentFd, name, c);
+  }
+  if (r < 0) return r;
+  r = native.statx(parentFd, name, STATX_ALL, u.stat.bytes);
+  if (r < 0) return r;
+  directory.changed(u.stat.isDirectory ? 1 : 0);
+  u.found.reset();
+  u.found.layer = 0;
+  if (u.stat.isDirectory) {
+    const part = newPart(0, null);
+    part.marked = WH_NONE;
+    u.found.add(part);
+  }
+  return 0;
+}
+
+function isWhiteoutDevice(c: Creation): boolean {
+  return c.hardLink === 0 && (c.mode & S_IFMT) === S_IFCHR && c.major === 0 && c.minor === 0;
+}
+
+/** Whether the upper part's default ACL decides the mode of new objects: ACL_NONE, ACL_SOME, or -errno. */
+function hasDefaultAcl(directory: Directory, fd: number): number {
+  if (directory.defaultAcl === ACL_UNKNOWN) {
+    const length = native.getxattr(fd, "", DEFAULT_ACL, nothing);
+    directory.defaultAcl = length > 0 ? ACL_SOME : ACL_NONE;
+  }
+  return directory.defaultAcl;
+}
+
+/** The system call itself, at (dirfd, name). The umask does not apply where a default ACL does (acl(5)). */
+function make(u: Union, c: Creation, dirfd: number, name: string, acl: boolean): number {
+  if (c.hardLink !== 0) {
+    const r = u.locate(c.hardLink);
+    return r < 0 ? r : native.link(u.atFd, u.atName, dirfd, name);
+  }
+  const mode = acl ? c.mode : c.mode & ~c.umask;
+  switch (c.mode & S_IFMT) {
+    case S_IFDIR:
+      return native.mkdirAs(dirfd, name, mode & 0o7777, c.uid, c.gid);
+    case S_IFLNK:
+      return native.symlinkAs(c.target, dirfd, name, c.uid, c.gid);
+    default:
+      return native.mknodAs(dirfd, name, mode, c.major, c.minor, c.uid, c.gid);
+  }
+}
+
+function isWhiteoutThere(upper: Part, parentFd: number, name: string): boolean {
+  if (native.statx(parentFd, name, STATX_ALL, there.bytes) !== 0) return false;
+  return judge(parentFd, name, there, upper.xattrWhiteouts) === WHITEOUT;
+}
+
+/** Creates in the work directory and renames into place, over a whiteout if there is one. */
+function createOver(u: Union, directory: Directory, parentFd: number, name: string, c: Creation): number {
+  const temporary = u.work.temporary();
+  let r = c.hardLink !== 0 ? make(u, c, u.work.fd, temporary, false) : makeStaged(u, directory, parentFd, temporary, c);
+  if (r < 0) return r;
+  const isDirectory = c.hardLink === 0 && (c.mode & S_IFMT) === S_IFDIR;
+  if (isDirectory) r = u.work.setOpaque(u.work.fd, temporary);
+  if (r === 0 && (name.startsWith(WHITEOUT_PREFIX) || isWhiteoutDevice(c))) r = u.work.setPlain(u.work.fd, temporary);
+  if (r === 0) r = putInPlace(u, temporary, isDirectory, parentFd, name);
+  if (r < 0) {
+    u.work.discard(temporary);
+    return r;
+  }
+  return removeMark(parentFd, name);
+}
+
+/** Renames a finished temporary to (parentFd, name), where nothing or a whiteout is: 0 or -errno. */
+export function putInPlace(u: Union, temporary: string, isDirectory: boolean, parentFd: number, name: string): number {
+  const present = native.statx(parentFd, name, STATX_ALL, there.bytes) === 0;
+  if (!present || !isDirectory) return native.rename(u.work.fd, temporary, parentFd, name, 0);
+  // A directory cannot replace the whiteout, a device: they change places.
+  const r = native.rename(u.work.fd, temporary, parentFd, name, RENAME_EXCHANGE);
+  if (r === 0) u.work.discard(temporary);
+  return r;
+}
+
+/** Removes a `.wh.` file that hid the name; the new object (opaque, if a directory) hides what is below by itself. */
+export function removeMark(parentFd: number, name: string): number {
+  if (name.length + WHITEOUT_PREFIX.length > NAME_MAX) return 0;
+  ignore(
+    native.unlink(parentFd, WHITEOUT_PREFIX + name, 0),
+    "beside a real entry the mark hides nothing that is not hidden",
+  );
+  return 0;
+}
+
+/**
+ * Makes the object in the work directory as it would be made in its parent. A set-group-ID bit or a default ACL of the
+ * parent decides about group and mode: the kernel applies both in a staging directory that has them too.
+ */
+function makeStaged(u: Union, directory: Directory, parentFd: number, temporary: string, c: Creation): number {
+  let r = native.statx(parentFd, "", STATX_ALL, parentStat.bytes);
+  if (r < 0) return r;
+  const acl = directory.defaultAcl === ACL_SOME;
+  if (!acl && (parentStat.mode & S_ISGID) === 0) return make(u, c, u.work.fd, temporary, false);
+  const staging = u.work.temporary();
+  r = native.mkdirAs(u.work.fd, staging, 0o700, 0, 0);
+  if (r < 0) return r;
+  r = native.chown(u.work.fd, staging, parentStat.uid, parentStat.gid);
+  if (r === 0) r = native.chmod(u.work.fd, staging, parentStat.mode & 0o7777);
+  if (r === 0 && acl) {
+    const length = native.getxattr(parentFd, "", DEFAULT_ACL, u.scratch);
+    r = length < 0 ? length : native.setxattr(u.work.fd, staging, DEFAULT_ACL, u.scratch.subarray(0, length), 0);
+  }
+  const inside = `${staging}/x`;
+  if (r === 0) r = make(u, c, u.work.fd, inside, acl);
+  if (r === 0) r = native.rename(u.work.fd, inside, u.work.fd, temporary, 0);
+  if (r < 0) u.work.discard(staging);
+  else ignore(native.unlink(u.work.fd, staging, AT_REMOVEDIR), "the next mount clears the work directory");
+  return r;
+}
+
+/** The node of what `createAt` made: a new row, one lookup counted, `u.stat` as users see it. */
+export function enterCreated(u: Union, parent: number, name: string): number {
+  const node = u.enter(parent, name);
+  u.table.addLookup(node);
+  const r = u.present(node);
+  if (r === 0) return node;
+  u.table.dropLookups(node, 1);
+  u.release(node);
+  return r;
+}

@@ -1,0 +1,225 @@
+/** Merged listings: what readdir shows, what rmdir must find empty, what st_nlink counts. */
+import { isAbsent } from "../errno.js";
+import { type EntrySink, readListing } from "../layer/listing.js";
+import {
+  classifyMarkedName,
+  NAME_PLAIN,
+  NAME_WHITEOUT,
+  readPlain,
+  readXattrWhiteout,
+  WHITEOUT_PREFIX,
+} from "../layer/marks.js";
+import { S_IFMT, STATX_ALL, Stat } from "../layer/stat.js";
+import { DT_CHR, DT_DIR, DT_REG, DT_UNKNOWN } from "../native/constants.js";
+import { native } from "../native/index.js";
+import { type Directory, type Part, WH_NONE, WH_SOME } from "./directory.js";
+import type { Union } from "./union.js";
+
+/** Names of lower listings that are kept in memory, all directories together. */
+const LISTED_NAMES_LIMIT = 50_000;
+
+const stat = new Stat();
+
+/**
+ * The entries of a merged directory, in the order of their offsets. An offset is a hash of the name, so it means the same
+ * place in every listing of the directory, whatever came and went.
+ */
+export interface Listing {
+  readonly names: string[];
+  readonly types: Uint8Array;
+  /** Number of the part that shows the entry. */
+  readonly parts: Uint16Array;
+  readonly inoLow: Uint32Array;
+  readonly inoHigh: Uint32Array;
+  readonly offsets: Float64Array;
+  readonly version: number;
+}
+
+/** 53 bits of a name, above the offsets of `.` and `..`. */
+function offsetOf(name: string): number {
+  let a = 0x811c9dc5;
+  let b = 0x9747b28c;
+  for (let i = 0; i < name.length; i++) {
+    const c = name.charCodeAt(i);
+    a = Math.imul(a ^ c, 0x01000193);
+    b = Math.imul(b ^ (c + i), 0x5bd1e995);
+    b ^= b >>> 13;
+  }
+  a ^= a >>> 15;
+  return ((b >>> 0) & 0xfffff) * 4294967296 + (a >>> 0) + 16;
+}
+
+/** The raw entries of one part, as getdents(2) gives them. */
+class RawEntries implements EntrySink {
+  names: string[] = [];
+  types: number[] = [];
+  lows: number[] = [];
+  highs: number[] = [];
+  entry(name: string, type: number, low: number, high: number): void {
+    this.names.push(name);
+    this.types.push(type);
+    this.lows.push(low);
+    this.highs.push(high);
+  }
+}
+
+/** Reads the listing of a part and keeps what it says about later lookups: 0 or -errno. */
+export function learnNames(u: Union, node: number, part: Part): number {
+  const raw = new RawEntries();
+  const r = readPart(u, node, part, raw);
+  return r < 0 ? r : 0;
+}
+
+function readPart(u: Union, node: number, part: Part, raw: RawEntries): number {
+  const fd = u.partFd(node, part);
+  if (fd < 0) return fd;
+  const count = readListing(fd, raw);
+  if (count < 0) return count;
+  const marks = raw.names.some((name) => name.startsWith(WHITEOUT_PREFIX));
+  part.marked = marks ? WH_SOME : WH_NONE;
+  if (part.layer !== 0 && part.names === null && u.listedNames + count <= LISTED_NAMES_LIMIT) {
+    const names = new Map<string, number>();
+    for (let i = 0; i < count; i++) names.set(raw.names[i] as string, raw.types[i] as number);
+    part.names = names;
+    u.listedNames += count;
+  }
+  return fd;
+}
+
+/** What a raw entry is: its DT_* type, HIDDEN (a mark), HIDES (a whiteout of its own name), or -errno. */
+const HIDDEN = 100;
+const HIDES = 101;
+
+function judgeEntry(fd: number, part: Part, name: string, type: number): number {
+  const prefixed = name.startsWith(WHITEOUT_PREFIX);
+  const suspicious = type === DT_UNKNOWN || type === DT_CHR || prefixed || (type === DT_REG && part.xattrWhiteouts);
+  if (!suspicious) return type;
+  const r = native.statx(fd, name, STATX_ALL, stat.bytes);
+  if (r < 0) return isAbsent(r) ? HIDDEN : r;
+  const real = (stat.mode & S_IFMT) >> 12;
+  if (stat.isWhiteoutDevice) {
+    const plain = readPlain(fd, name);
+    return plain < 0 ? plain : plain === 1 ? real : HIDES;
+  }
+  if (prefixed) {
+    const kind = classifyMarkedName(fd, name, stat);
+    if (kind < 0) return kind;
+    return kind === NAME_PLAIN ? real : kind === NAME_WHITEOUT ? HIDDEN + HIDES : HIDDEN;
+  }
+  if (part.xattrWhiteouts && stat.isRegular && stat.size === 0) {
+    const whiteout = readXattrWhiteout(fd, name);
+    return whiteout < 0 ? whiteout : whiteout === 1 ? HIDES : real;
+  }
+  return real;
+}
+
+/** Collects the merged entries, unordered: 0 or -errno. `each` gets the part's number and the inode number of its layer. */
+function collect(
+  u: Union,
+  node: number,
+  directory: Directory,
+  each: (part: number, fd: number, name: string, type: number, low: number, high: number) => void,
+): number {
+  const { parts } = directory;
+  const decided = parts.length > 1 ? new Set<string>() : null;
+  for (let i = 0; i < parts.length; i++) {
+    const part = parts[i] as Part;
+    const raw = new RawEntries();
+    const fd = readPart(u, node, part, raw);
+    if (fd < 0) return fd;
+    const hidden: string[] = [];
+    for (let k = 0; k < raw.names.length; k++) {
+      const name = raw.names[k] as string;
+      const type = judgeEntry(fd, part, name, raw.types[k] as number);
+      if (type < 0) return type;
+      if (type === HIDDEN) continue;
+      if (type === HIDDEN + HIDES) {
+        // A `.wh.` file hides its name in the layers below, never beside itself.
+        hidden.push(name.slice(WHITEOUT_PREFIX.length));
+        continue;
+      }
+      if (decided !== null) {
+        if (decided.has(name)) continue;
+        decided.add(name);
+      }
+      if (type !== HIDES) each(i, fd, name, type, raw.lows[k] as number, raw.highs[k] as number);
+    }
+    if (decided !== null) for (const name of hidden) decided.add(name);
+  }
+  return 0;
+}
+
+/** The merged entries of a directory, sorted by offset, or -errno. */
+export function mergedListing(u: Union, node: number, directory: Directory): Listing | number {
+  const names: string[] = [];
+  const types: number[] = [];
+  const parts: number[] = [];
+  const lows: number[] = [];
+  const highs: number[] = [];
+  const r = collect(u, node, directory, (part, _fd, name, type, low, high) => {
+    names.push(name);
+    types.push(type);
+    parts.push(part);
+    lows.push(low);
+    highs.push(high);
+  });
+  if (r < 0) return r;
+  const unsorted = new Float64Array(names.length);
+  for (let i = 0; i < names.length; i++) unsorted[i] = offsetOf(names[i] as string);
+  const order = Array.from(names.keys()).sort(
+    (a, b) =>
+      (unsorted[a] as number) - (unsorted[b] as number) || ((names[a] as string) < (names[b] as string) ? -1 : 1),
+  );
+  const fileSystems = directory.parts.map((part) => fileSystemOf(u, node, part));
+  const count = order.length;
+  const listing: Listing = {
+    names: order.map((i) => names[i] as string),
+    types: new Uint8Array(count),
+    parts: new Uint16Array(count),
+    inoLow: new Uint32Array(count),
+    inoHigh: new Uint32Array(count),
+    offsets: new Float64Array(count),
+    version: directory.version,
+  };
+  let subdirectories = 0;
+  let before = 0;
+  for (let k = 0; k < count; k++) {
+    const i = order[k] as number;
+    const part = parts[i] as number;
+    listing.types[k] = types[i] as number;
+    listing.parts[k] = part;
+    if (types[i] === DT_DIR) subdirectories++;
+    u.inodes.showReal(fileSystems[part] as number, lows[i] as number, highs[i] as number);
+    listing.inoLow[k] = u.inodes.low;
+    listing.inoHigh[k] = u.inodes.high;
+    // Two names of one hash get neighbouring offsets.
+    before = Math.max(unsorted[i] as number, before + 1);
+    listing.offsets[k] = before;
+  }
+  directory.subdirectories = subdirectories;
+  return listing;
+}
+
+function fileSystemOf(u: Union, node: number, part: Part): number {
+  const fd = u.partFd(node, part);
+  return fd >= 0 && native.statx(fd, "", STATX_ALL, stat.bytes) === 0 ? u.inodes.fileSystem(stat) : 0;
+}
+
+/** Whether a merged directory shows no entry: 1, 0 or -errno. */
+export function isEmpty(u: Union, node: number, directory: Directory): number {
+  let count = 0;
+  const r = collect(u, node, directory, () => void count++);
+  return r < 0 ? r : count === 0 ? 1 : 0;
+}
+
+/** The number of subdirectories a merged directory shows, counted once and kept up to date, or -errno. */
+export function countSubdirectories(u: Union, node: number, directory: Directory): number {
+  if (directory.subdirectories >= 0) return directory.subdirectories;
+  let count = 0;
+  const r = collect(u, node, directory, (_part, _fd, _name, type) => {
+    if (type === DT_DIR) count++;
+  });
+  if (r < 0) return r;
+  directory.subdirectories = count;
+  return count;
+}

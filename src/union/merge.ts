@@ -1,0 +1,266 @@
+/**
+ * The one lookup rule. Top-down, one layer at a time, for a name: a real entry beats a `.wh.` of the same name in the same
+ * layer; a whiteout hides the name in everything below; a non-directory ends the search; an opaque directory ends it after
+ * its layer; a non-directory below a directory ends it without being merged; a redirect says under which name or path the
+ * layers below know the directory.
+ */
+import { EINVAL, EIO, ENOENT, ENOTDIR, ignore, isAbsent } from "../errno.js";
+import {
+  classifyMarkedName,
+  NAME_PLAIN,
+  NAME_WHITEOUT,
+  OPAQUE_XATTR_WHITEOUTS,
+  OPAQUE_YES,
+  readOpaque,
+  readPlain,
+  readRedirect,
+  readXattrWhiteout,
+  WHITEOUT_PREFIX,
+} from "../layer/marks.js";
+import { STATX_ALL, Stat } from "../layer/stat.js";
+import { O_DIRECTORY, O_PATH } from "../native/constants.js";
+import { native } from "../native/index.js";
+import { type Directory, newPart, type Part, WH_NONE, WH_SOME, WH_UNKNOWN } from "./directory.js";
+import { learnNames } from "./listing.js";
+import type { Union } from "./union.js";
+
+export const ABSENT = 0;
+export const PRESENT = 1;
+/** The name is not there, nor in any layer below. */
+export const WHITEOUT = 2;
+
+/** Misses after which the listing of a part is read, so that further ones cost nothing. */
+const LEARN_AFTER = 4;
+
+/** What a search found; one object a union, reused. */
+export class Found {
+  /** The topmost layer that has the object. */
+  layer = 0;
+  /** For a directory found in the upper: where the layers below know it, if a redirect says so. */
+  redirect: string | null = null;
+  private parts: Part[] = [];
+
+  reset(): void {
+    this.redirect = null;
+    this.parts = [];
+  }
+  add(part: Part): void {
+    this.parts.push(part);
+  }
+  get hasParts(): boolean {
+    return this.parts.length > 0;
+  }
+  takeParts(): Part[] {
+    const parts = this.parts;
+    this.parts = [];
+    return parts;
+  }
+}
+
+const marked = new Stat();
+const below = new Stat();
+const redirect: { path: string | null } = { path: null };
+
+/** Whether an existing entry is an object or a mark: PRESENT, ABSENT (a mark that is not shown), WHITEOUT, or -errno. */
+export function judge(fd: number, name: string, stat: Stat, xattrWhiteouts: boolean): number {
+  if (stat.isWhiteoutDevice) {
+    const plain = readPlain(fd, name);
+    return plain < 0 ? plain : plain === 1 ? PRESENT : WHITEOUT;
+  }
+  if (name.startsWith(WHITEOUT_PREFIX)) {
+    const kind = classifyMarkedName(fd, name, stat);
+    return kind < 0 ? kind : kind === NAME_PLAIN ? PRESENT : ABSENT;
+  }
+  if (xattrWhiteouts && stat.isRegular && stat.size === 0) {
+    const whiteout = readXattrWhiteout(fd, name);
+    return whiteout < 0 ? whiteout : whiteout === 1 ? WHITEOUT : PRESENT;
+  }
+  return PRESENT;
+}
+
+/** Whether a `.wh.NAME` file of a directory says that NAME is hidden below: 1, 0 or -errno. */
+function hasMarkFor(fd: number, name: string): number {
+  const mark = WHITEOUT_PREFIX + name;
+  const r = native.statx(fd, mark, STATX_ALL, marked.bytes);
+  if (r < 0) return isAbsent(r) ? 0 : r;
+  const kind = classifyMarkedName(fd, mark, marked);
+  return kind < 0 ? kind : kind === NAME_WHITEOUT ? 1 : 0;
+}
+
+/** The same, with what is known about the part. */
+export function isMarked(u: Union, node: number, part: Part, name: string): number {
+  if (part.marked === WH_NONE) return 0;
+  if (part.names !== null && !part.names.has(WHITEOUT_PREFIX + name)) return 0;
+  const fd = u.partFd(node, part);
+  return fd < 0 ? fd : hasMarkFor(fd, name);
+}
+
+/** Looks for a name in one part of a directory: ABSENT, PRESENT (`stat` filled), WHITEOUT, or -errno. */
+export function probe(u: Union, node: number, part: Part, name: string, stat: Stat): number {
+  if (part.names !== null && !part.names.has(name)) {
+    if (part.marked !== WH_SOME) return ABSENT;
+    const hidden = isMarked(u, node, part, name);
+    return hidden === 1 ? WHITEOUT : hidden;
+  }
+  const fd = u.partFd(node, part);
+  if (fd < 0) return fd;
+  const r = native.statx(fd, name, STATX_ALL, stat.bytes);
+  if (r === 0) return judge(fd, name, stat, part.xattrWhiteouts);
+  if (!isAbsent(r)) return r;
+  if (++part.misses > LEARN_AFTER && part.names === null && (part.layer !== 0 || part.marked === WH_UNKNOWN)) {
+    const learnt = learnNames(u, node, part);
+    if (learnt < 0) return learnt;
+  }
+  const hidden = isMarked(u, node, part, name);
+  return hidden === 1 ? WHITEOUT : hidden;
+}
+
+/**
+ * Searches the merged directory `node` for `name`, starting at part number `from`. Returns 0 with `u.found` describing the
+ * object and `u.stat` holding the attributes of its topmost backing, -ENOENT, or another -errno (EIO: a mark that
+ * makes no sense).
+ */
+export function find(u: Union, node: number, directory: Directory, name: string, from = 0): number {
+  const { found, stat } = u;
+  found.reset();
+  let nameBelow = name;
+  let last = 0;
+  for (let i = from; i < directory.parts.length; i++) {
+    const part = directory.parts[i] as Part;
+    const first = !found.hasParts;
+    const into = first ? stat : below;
+    const seen = probe(u, node, part, nameBelow, into);
+    if (seen < 0) return seen;
+    if (seen === ABSENT) continue;
+    if (seen === WHITEOUT) break;
+    if (!into.isDirectory) {
+      if (!first) break;
+      found.layer = part.layer;
+      return 0;
+    }
+    if (first) found.layer = part.layer;
+    last = part.layer;
+    const hidden = isMarked(u, node, part, nameBelow);
+    if (hidden < 0) return hidden;
+    const path = nameBelow === name ? null : joinPath(u.partPath(node, part), nameBelow);
+    const more = i + 1 < directory.parts.length;
+    const fd = u.partFd(node, part);
+    if (fd < 0) return fd;
+    const opaque = addPart(u, part.layer, fd, nameBelow, path);
+    if (opaque < 0) return malformed(u, node, name, opaque);
+    if (opaque === OPAQUE_YES || hidden === 1) break;
+    if (redirect.path === null) continue;
+    if (redirect.path.startsWith("/")) {
+      if (part.layer === 0) found.redirect = redirect.path;
+      const r = findBelow(u, redirect.path.slice(1), last);
+      return r < 0 ? malformed(u, node, name, r) : 0;
+    }
+    if (part.layer === 0) found.redirect = `${u.pathBelow(node)}/${redirect.path}`;
+    nameBelow = redirect.path;
+    if (!more) break;
+  }
+  return found.hasParts ? 0 : -ENOENT;
+}
+
+function joinPath(base: string, name: string): string {
+  return base === "" ? name : `${base}/${name}`;
+}
+
+function malformed(u: Union, node: number, name: string, result: number): number {
+  if (result !== -EINVAL) return result;
+  u.warn("a malformed redirect: this object cannot be read", node, name, result);
+  return -EIO;
+}
+
+/** Adds the directory (fd, name) to `found`; returns how opaque it is, with its redirect in `redirect`. Or -errno. */
+function addPart(u: Union, layer: number, fd: number, name: string, path: string | null): number {
+  const part = newPart(layer, path);
+  u.found.add(part);
+  redirect.path = null;
+  const opaque = readOpaque(fd, name);
+  if (opaque < 0) return opaque;
+  part.xattrWhiteouts = opaque === OPAQUE_XATTR_WHITEOUTS;
+  if (opaque === OPAQUE_YES || layer === u.lastLayer) return opaque;
+  const r = readRedirect(fd, name, redirect);
+  return r < 0 ? r : opaque;
+}
+
+/**
+ * Goes on searching for a directory under an absolute path in the layers below `layer`, as overlayfs does: each layer is
+ * walked from its root; a whiteout or a non-directory on the way ends the search, an opaque directory on the way ends it
+ * after this layer, a redirect on the way changes the path for the layers below.
+ */
+function findBelow(u: Union, path: string, layer: number): number {
+  let pathBelow = path;
+  for (let index = layer + 1; index <= u.lastLayer; index++) {
+    const root = u.layers[index]?.root as number;
+    const components = pathBelow.split("/");
+    let fd = root;
+    let stop = false;
+    let reached = true;
+    let result = 0;
+    let next = pathBelow;
+    for (let i = 0; i < components.length; i++) {
+      const component = components[i] as string;
+      result = native.statx(fd, component, STATX_ALL, below.bytes);
+      const hidden = isAbsent(result) || result === 0 ? hasMarkFor(fd, component) : 0;
+      if (isAbsent(result)) {
+        result = Math.min(hidden, 0);
+        reached = false;
+        stop = hidden === 1;
+        break;
+      }
+      if (result < 0) break;
+      const seen = judge(fd, component, below, false);
+      if (seen < 0 || hidden < 0) {
+        result = Math.min(seen, hidden);
+        break;
+      }
+      if (seen !== PRESENT || !below.isDirectory) {
+        reached = false;
+        stop = seen !== ABSENT;
+        break;
+      }
+      const isLast = i === components.length - 1;
+      const opaque = isLast ? addPart(u, index, fd, component, pathBelow) : readOpaque(fd, component);
+      result = Math.min(opaque, 0);
+      if (!isLast && result === 0) result = readRedirect(fd, component, redirect);
+      if (result < 0) break;
+      if (opaque === OPAQUE_YES || hidden === 1) stop = true;
+      if (redirect.path !== null) {
+        const rest = components.slice(i + 1);
+        const before = redirect.path.startsWith("/")
+          ? [redirect.path.slice(1)]
+          : [...components.slice(0, i), redirect.path];
+        next = [...before, ...rest].join("/");
+      }
+      if (isLast) break;
+      const opened = native.open(fd, component, O_PATH | O_DIRECTORY, 0);
+      if (fd !== root) ignore(native.close(fd), "an O_PATH descriptor");
+      fd = opened;
+      if (opened < 0) {
+        result = opened;
+        break;
+      }
+    }
+    if (fd !== root && fd >= 0) ignore(native.close(fd), "an O_PATH descriptor");
+    if (result < 0 && result !== -ENOTDIR) return result;
+    if (stop || result === -ENOTDIR) break;
+    if (reached) pathBelow = next;
+  }
+  return 0;
+}
+
+/**
+ * Whether anything below the upper shows under a name: what a removal must hide with a whiteout. 1, 0 or -errno.
+ */
+export function showsBelow(u: Union, node: number, directory: Directory, name: string): number {
+  for (const part of directory.parts) {
+    if (part.layer === 0) continue;
+    const seen = probe(u, node, part, name, below);
+    if (seen < 0) return seen;
+    if (seen === PRESENT) return 1;
+    if (seen === WHITEOUT) return 0;
+  }
+  return 0;
+}

@@ -1,0 +1,74 @@
+/** Renaming directories: what must be written before, and what changes in memory after. */
+import { E2BIG, ENOSPC, ERANGE, EXDEV } from "../errno.js";
+import { WHITEOUT_PREFIX, XATTR_REDIRECT } from "../layer/marks.js";
+import { STATX_ALL, Stat } from "../layer/stat.js";
+import { RENAME_EXCHANGE } from "../native/constants.js";
+import { native } from "../native/index.js";
+import { copyAttributes, restoreTimes } from "./copy-up.js";
+import type { Union } from "./union.js";
+
+const before = new Stat();
+const parentBefore = new Stat();
+
+/**
+ * Prepares a node (which lies in the upper) for its new name. A directory with lower parts says in `overlay.redirect` where
+ * the layers below know it; one without, moving to where something shows below, becomes opaque. Both are true of the old
+ * place too, so a crash before the rename changes nothing. 0 or -errno (EXDEV: the redirect is too long to be stored).
+ */
+export function prepareMove(u: Union, node: number, showsBelowNew: boolean, newName: string): number {
+  const directory = u.table.directory(node);
+  const r = u.locate(node);
+  if (r < 0) return r;
+  if (newName.startsWith(WHITEOUT_PREFIX)) {
+    const plain = u.work.setPlain(u.atFd, u.atName);
+    if (plain < 0) return plain;
+  }
+  if (directory === undefined) return 0;
+  if (!directory.hasLower) return showsBelowNew ? u.work.setOpaque(u.atFd, u.atName) : 0;
+  if (directory.redirect !== null) return 0;
+  const path = u.pathBelow(node);
+  const set = native.setxattr(u.atFd, u.atName, XATTR_REDIRECT, Buffer.from(path, "latin1"), 0);
+  if (set === -ERANGE || set === -E2BIG || (set === -ENOSPC && path.length > 1024)) return -EXDEV;
+  return set;
+}
+
+/** After the rename on disk and before the one in the node table: lower parts stay where they are. */
+export function movedDirectory(u: Union, node: number): void {
+  const directory = u.table.directory(node);
+  if (directory === undefined || !directory.hasLower) return;
+  directory.redirect = u.pathBelow(node);
+  for (const part of directory.parts) {
+    if (part.layer !== 0) part.path = u.partPath(node, part);
+  }
+}
+
+/**
+ * Replaces the upper part of a directory that shows no entries, but holds whiteouts, by an empty opaque one of the same
+ * owner, mode and times, so that a rename may replace it. Users see no difference. 0 or -errno.
+ */
+export function clearDirectory(u: Union, parent: number, node: number): number {
+  const directory = u.table.directory(node);
+  const upper = directory?.upper;
+  if (directory === undefined || !upper) return 0;
+  const fd = u.partFd(node, upper);
+  if (fd < 0) return fd;
+  const parentFd = u.upperFd(parent);
+  if (parentFd < 0) return parentFd;
+  let r = native.statx(fd, "", STATX_ALL, before.bytes);
+  if (r === 0) r = native.statx(parentFd, "", STATX_ALL, parentBefore.bytes);
+  if (r < 0) return r;
+  const temporary = u.work.temporary();
+  r = native.mkdirAs(u.work.fd, temporary, 0o700, 0, 0);
+  if (r < 0) return r;
+  r = u.work.setOpaque(u.work.fd, temporary);
+  if (r === 0) r = copyAttributes(u, fd, "", before, u.work.fd, temporary);
+  if (r === 0) r = native.rename(u.work.fd, temporary, parentFd, u.table.name(node), RENAME_EXCHANGE);
+  if (r === 0) r = restoreTimes(parentFd, parentBefore);
+  u.work.discard(temporary);
+  if (r < 0) return r;
+  u.dropParts(directory);
+  directory.parts.length = 0;
+  upper.fd = -1;
+  directory.parts.push(upper);
+  return 0;
+}

@@ -1,0 +1,316 @@
+/**
+ * The node table: one row per object the kernel knows, in a struct of arrays addressed by the nodeid. A row is a name
+ * (the primary one; further hard links are aliases), a parent, a layer and the inode number users see. About 80 bytes a
+ * row plus the name. Nothing outside this file knows the arrays.
+ */
+import { ENOENT } from "../errno.js";
+import type { Directory } from "./directory.js";
+
+/** The nodeid of the merged root (FUSE_ROOT_ID). */
+export const ROOT = 1;
+
+/** The node has no name any more: unlinked, replaced, or made by O_TMPFILE. */
+const NAMELESS = 1;
+/** The row is in use. */
+const ALIVE = 8;
+/** How the node's descriptor is open: two bits of the flags. */
+const ACCESS_SHIFT = 1;
+const ACCESS_MASK = 3 << ACCESS_SHIFT;
+/** O_PATH: only names the object. */
+export const ACCESS_PATH = 0;
+export const ACCESS_READ = 1;
+export const ACCESS_WRITE = 2;
+
+const NO_NODE = 0;
+
+function grow<T extends Uint8Array | Uint16Array | Uint32Array | Int32Array | Float64Array>(old: T, size: number): T {
+  const bigger = new (old.constructor as new (size: number) => T)(size);
+  bigger.set(old as never);
+  return bigger;
+}
+
+/** FNV-1a over the parent and the bytes of the name. */
+function hash(parent: number, name: string): number {
+  let h = 0x811c9dc5 ^ parent;
+  for (let i = 0; i < name.length; i++) h = Math.imul(h ^ name.charCodeAt(i), 0x01000193);
+  return (h ^ (h >>> 15)) >>> 0;
+}
+
+export class NodeTable {
+  private capacity = 1024;
+  private used = 2;
+  private free = NO_NODE;
+  private alive = 0;
+
+  private parents = new Uint32Array(this.capacity);
+  private names: string[] = ["", ""];
+  private lookups = new Float64Array(this.capacity);
+  /** Rows whose parent is this one, aliases included: a parent outlives its children's names. */
+  private children = new Uint32Array(this.capacity);
+  private chain = new Uint32Array(this.capacity);
+  private flags = new Uint8Array(this.capacity);
+  private types = new Uint8Array(this.capacity);
+  private layers = new Uint16Array(this.capacity);
+  private lows = new Uint32Array(this.capacity);
+  private highs = new Uint32Array(this.capacity);
+  private generations = new Uint32Array(this.capacity);
+  private descriptors = new Int32Array(this.capacity);
+  private directories: (Directory | undefined)[] = [];
+
+  private buckets = new Uint32Array(2048);
+  /** Further names of a node: `parent/name` → node, and node → those keys. */
+  private aliases = new Map<string, number>();
+  private aliasKeys = new Map<number, Set<string>>();
+
+  /** Adds a row without a name and with a lookup count of 0. `type` is a DT_* value, `layer` a layer index. */
+  add(type: number, layer: number): number {
+    let node = this.free;
+    if (node !== NO_NODE) {
+      this.free = this.chain[node] as number;
+    } else {
+      if (this.used === this.capacity) this.growRows();
+      node = this.used++;
+    }
+    this.parents[node] = NO_NODE;
+    this.names[node] = "";
+    this.lookups[node] = 0;
+    this.children[node] = 0;
+    this.chain[node] = NO_NODE;
+    this.flags[node] = ALIVE | NAMELESS;
+    this.types[node] = type;
+    this.layers[node] = layer;
+    this.descriptors[node] = -1;
+    this.generations[node] = (this.generations[node] as number) + 1;
+    this.alive++;
+    return node;
+  }
+
+  /** Adds the root's row: nodeid 1, its own parent, never freed. */
+  addRoot(type: number, layer: number): void {
+    this.flags[ROOT] = ALIVE;
+    this.types[ROOT] = type;
+    this.layers[ROOT] = layer;
+    this.lookups[ROOT] = 1;
+    this.parents[ROOT] = ROOT;
+    this.descriptors[ROOT] = -1;
+    this.alive++;
+  }
+
+  /** Whether the nodeid is one of a row in use, and not a stale one. */
+  isAlive(node: number): boolean {
+    return node > 0 && node < this.used && ((this.flags[node] as number) & ALIVE) !== 0;
+  }
+
+  /**
+   * Frees the row. It must have neither lookups, nor children, nor a name (`dropNames`).
+   */
+  remove(node: number): void {
+    this.names[node] = "";
+    this.flags[node] = 0;
+    this.directories[node] = undefined;
+    this.chain[node] = this.free;
+    this.free = node;
+    this.alive--;
+  }
+
+  get count(): number {
+    return this.alive;
+  }
+
+  // ---- columns --------------------------------------------------------------------------------------------------
+  parent(node: number): number {
+    return this.parents[node] as number;
+  }
+  name(node: number): string {
+    return this.names[node] as string;
+  }
+  /** DT_*. */
+  type(node: number): number {
+    return this.types[node] as number;
+  }
+  layer(node: number): number {
+    return this.layers[node] as number;
+  }
+  setLayer(node: number, layer: number): void {
+    this.layers[node] = layer;
+  }
+  generation(node: number): number {
+    return this.generations[node] as number;
+  }
+  inoLow(node: number): number {
+    return this.lows[node] as number;
+  }
+  inoHigh(node: number): number {
+    return this.highs[node] as number;
+  }
+  setIno(node: number, low: number, high: number): void {
+    this.lows[node] = low;
+    this.highs[node] = high;
+  }
+  isNameless(node: number): boolean {
+    return ((this.flags[node] as number) & NAMELESS) !== 0;
+  }
+  directory(node: number): Directory | undefined {
+    return this.directories[node];
+  }
+  setDirectory(node: number, directory: Directory): void {
+    this.directories[node] = directory;
+  }
+  /**
+   * The node's descriptor, -1 for none: a file's data, held by the LRU of descriptors; or, of a nameless node, the
+   * descriptor that is the only way left to it, pinned.
+   */
+  descriptor(node: number): number {
+    return this.descriptors[node] as number;
+  }
+  /** ACCESS_*: how `descriptor` is open. */
+  access(node: number): number {
+    return ((this.flags[node] as number) & ACCESS_MASK) >> ACCESS_SHIFT;
+  }
+  setDescriptor(node: number, fd: number, access: number): void {
+    this.descriptors[node] = fd;
+    this.flags[node] = ((this.flags[node] as number) & ~ACCESS_MASK) | (access << ACCESS_SHIFT);
+  }
+
+  // ---- lookup counts --------------------------------------------------------------------------------------------
+  addLookup(node: number): void {
+    this.lookups[node] = (this.lookups[node] as number) + 1;
+  }
+  /** Subtracts `count`; returns what is left. */
+  dropLookups(node: number, count: number): number {
+    const left = Math.max(0, (this.lookups[node] as number) - count);
+    this.lookups[node] = left;
+    return left;
+  }
+  hasLookups(node: number): boolean {
+    return (this.lookups[node] as number) > 0;
+  }
+  hasChildren(node: number): boolean {
+    return (this.children[node] as number) > 0;
+  }
+
+  // ---- names ----------------------------------------------------------------------------------------------------
+  /** The node known under this name, or -ENOENT. */
+  find(parent: number, name: string): number {
+    let node = this.buckets[hash(parent, name) & (this.buckets.length - 1)] as number;
+    while (node !== NO_NODE) {
+      if (this.parents[node] === parent && this.names[node] === name) return node;
+      node = this.chain[node] as number;
+    }
+    if (this.aliases.size > 0) {
+      const alias = this.aliases.get(`${parent}/${name}`);
+      if (alias !== undefined) return alias;
+    }
+    return -ENOENT;
+  }
+
+  /** Gives the node a name: its primary one if it has none, otherwise an alias. The name must be free. */
+  addName(node: number, parent: number, name: string): void {
+    this.children[parent] = (this.children[parent] as number) + 1;
+    if (!this.isNameless(node)) {
+      const key = `${parent}/${name}`;
+      this.aliases.set(key, node);
+      const keys = this.aliasKeys.get(node);
+      if (keys) keys.add(key);
+      else this.aliasKeys.set(node, new Set([key]));
+      return;
+    }
+    this.flags[node] = (this.flags[node] as number) & ~NAMELESS;
+    this.parents[node] = parent;
+    this.names[node] = name;
+    if (this.alive > this.buckets.length) this.growBuckets();
+    this.hang(node);
+  }
+
+  /**
+   * Takes one name away; an alias becomes the primary name if the primary one goes. Returns the parent that lost a
+   * child, which the caller must let go of (`Union.release`).
+   */
+  removeName(node: number, parent: number, name: string): void {
+    this.children[parent] = (this.children[parent] as number) - 1;
+    const key = `${parent}/${name}`;
+    if (this.aliases.get(key) === node) {
+      this.dropAlias(node, key);
+      return;
+    }
+    this.unhang(node);
+    const keys = this.aliasKeys.get(node);
+    if (keys === undefined) {
+      this.flags[node] = (this.flags[node] as number) | NAMELESS;
+      this.names[node] = "";
+      this.parents[node] = NO_NODE;
+      return;
+    }
+    const [promoted] = keys as unknown as [string];
+    this.dropAlias(node, promoted);
+    const slash = promoted.indexOf("/");
+    this.parents[node] = Number(promoted.slice(0, slash));
+    this.names[node] = promoted.slice(slash + 1);
+    this.hang(node);
+  }
+
+  /** Takes all names away from a row that is about to be freed; `released` is told each parent that lost a child. */
+  dropNames(node: number, released: (parent: number) => void): void {
+    while (!this.isNameless(node)) {
+      const parent = this.parent(node);
+      this.removeName(node, parent, this.name(node));
+      released(parent);
+    }
+  }
+
+  /** Whether the node has names beside its primary one. */
+  hasAliases(node: number): boolean {
+    return this.aliasKeys.has(node);
+  }
+
+  private dropAlias(node: number, key: string): void {
+    this.aliases.delete(key);
+    const keys = this.aliasKeys.get(node);
+    if (keys === undefined) return;
+    keys.delete(key);
+    if (keys.size === 0) this.aliasKeys.delete(node);
+  }
+
+  private hang(node: number): void {
+    const bucket = hash(this.parents[node] as number, this.names[node] as string) & (this.buckets.length - 1);
+    this.chain[node] = this.buckets[bucket] as number;
+    this.buckets[bucket] = node;
+  }
+
+  private unhang(node: number): void {
+    const bucket = hash(this.parents[node] as number, this.names[node] as string) & (this.buckets.length - 1);
+    let at = this.buckets[bucket] as number;
+    if (at === node) {
+      this.buckets[bucket] = this.chain[node] as number;
+    } else {
+      while (at !== NO_NODE && this.chain[at] !== node) at = this.chain[at] as number;
+      if (at !== NO_NODE) this.chain[at] = this.chain[node] as number;
+    }
+    this.chain[node] = NO_NODE;
+  }
+
+  private growBuckets(): void {
+    const nodes: number[] = [];
+    for (const first of this.buckets) {
+      for (let node = first; node !== NO_NODE; node = this.chain[node] as number) nodes.push(node);
+    }
+    this.buckets = new Uint32Array(this.buckets.length * 4);
+    for (const node of nodes) this.hang(node);
+  }
+
+  private growRows(): void {
+    const size = this.capacity * 2;
+    this.parents = grow(this.parents, size);
+    this.lookups = grow(this.lookups, size);
+    this.children = grow(this.children, size);
+    this.chain = grow(this.chain, size);
+    this.flags = grow(this.flags, size);
+    this.types = grow(this.types, size);
+    this.layers = grow(this.layers, size);
+    this.lows = grow(this.lows, size);
+    this.highs = grow(this.highs, size);
+    this.generations = grow(this.generations, size);
+    this.descriptors = grow(this.descriptors, size);
+    this.capacity = size;
+  }
+}

@@ -1,0 +1,319 @@
+/**
+ * Puts a union together from what the user named. Everything is checked before anything is created; each complaint names
+ * the path and the remedy.
+ */
+import {
+  EACCES,
+  EAGAIN,
+  EEXIST,
+  ELOOP,
+  ENOENT,
+  ENOTDIR,
+  EOPNOTSUPP,
+  EROFS,
+  errnoName,
+  ignore,
+  isAbsent,
+} from "../errno.js";
+import { type Layer, openRoot, sealLower } from "../layer/layer.js";
+import { isNoAttribute, OVERLAY_PREFIX } from "../layer/marks.js";
+import { STATX_ALL, Stat } from "../layer/stat.js";
+import { AT_FDCWD, AT_REMOVEDIR, LOCK_EX, LOCK_NB, O_DIRECTORY, O_PATH, O_RDONLY } from "../native/constants.js";
+import { native } from "../native/index.js";
+import { MountError } from "./mount-error.js";
+import { basename, dirname, isInside, realPath, shown } from "./paths.js";
+import { type Log, Union } from "./union.js";
+import { emptyDirectory, probeWhiteoutDevices, WorkDirectory } from "./workdir.js";
+
+export const MAX_LAYERS = 500;
+/** STATX_MNT_ID beside the basic attributes. */
+const STATX_WITH_MOUNT = STATX_ALL | 0x1000;
+/** How long a mount waits for a lock that an ending driver is about to release. */
+const LOCK_PATIENCE_MS = 2000;
+
+export interface UnionOptions {
+  /** Absolute paths as bytes in latin1 strings, the topmost first. */
+  readonly lowers: readonly string[];
+  readonly upper?: string | undefined;
+  /** Default: a hidden sibling of the upper. */
+  readonly work?: string | undefined;
+  readonly mountpoint: string;
+  readonly volatile: boolean;
+  readonly log: Log;
+  /** Largest file, in bytes, that is copied up without a job; for a union without a session, everything. */
+  readonly inlineCopyLimit?: number;
+}
+
+interface Writable {
+  readonly upper: Layer;
+  readonly work: WorkDirectory;
+  /** The descriptor whose lock says that upper and work are in use. */
+  readonly locks: readonly number[];
+  readonly workPath: string;
+  readonly workRoot: number;
+}
+
+/** The default work directory of an upper: hidden, beside it, on the same file system. */
+export function defaultWork(upper: string): string {
+  const parent = dirname(upper);
+  return `${parent === "/" ? "" : parent}/.${basename(upper)}.work`;
+}
+
+/** Opens the union; throws MountError for anything the user must change. */
+export function openUnion(options: UnionOptions): Union {
+  if (options.lowers.length === 0) throw new MountError("no lower layer is given: name at least one with --lower");
+  if (options.lowers.length > MAX_LAYERS) {
+    throw new MountError(`${options.lowers.length} lower layers are too many: at most ${MAX_LAYERS} can be merged`);
+  }
+  const limit = native.raiseFileLimit();
+  if (limit < 0) throw new MountError(`cannot raise the limit of open files: ${errnoName(limit)}`);
+  ignore(native.umask(0), "the kernel applied the caller's umask where it counts");
+  const roots = options.lowers.map((path) => openLayer(path, "lower layer"));
+  const real = roots.map((root, i) => realPath(root, options.lowers[i] as string));
+  checkPlaces(options, real);
+  const writable = options.upper === undefined ? null : openWritable(options, options.upper, limit);
+  const layers: (Layer | null)[] = [writable?.upper ?? null];
+  for (const [i, root] of roots.entries()) {
+    const path = options.lowers[i] as string;
+    const layer = sealLower(i + 1, path, root);
+    if (typeof layer === "number")
+      throw new MountError(`cannot use lower layer ${shown(path)}: ${errnoName(layer)}`, path);
+    layers.push(layer);
+  }
+  return new Union({
+    layers,
+    work: writable?.work ?? null,
+    volatile: options.volatile,
+    log: options.log,
+    // Jobs, directory listings and temporaries need some beside the cache and the layers.
+    descriptorLimit: Math.max(32, Math.min(16_384, Math.floor((limit - layers.length) * 0.75) - 64)),
+    inlineCopyLimit: options.inlineCopyLimit ?? Number.MAX_SAFE_INTEGER,
+    closed: () => closeUnion(layers, writable, options),
+  });
+}
+
+function openLayer(path: string, what: string): number {
+  let fd = openRoot(path);
+  if (fd >= 0) {
+    const readable = native.reopen(fd, O_RDONLY | O_DIRECTORY);
+    if (readable >= 0) {
+      ignore(native.close(readable), "only a check");
+      return fd;
+    }
+    ignore(native.close(fd), "an O_PATH descriptor");
+    fd = readable;
+  }
+  const remedy: Record<number, string> = {
+    [ENOENT]: "it does not exist: create it or correct the path",
+    [ENOTDIR]: "it is not a directory",
+    [EACCES]: "permission denied: make it readable for the user who mounts",
+    [ELOOP]: "its symbolic links lead in a circle",
+  };
+  throw new MountError(`cannot use ${what} ${shown(path)}: ${remedy[-fd] ?? errnoName(fd)}`, path);
+}
+
+/** Refuses directories that contain each other: changes would then come through two ways. */
+function checkPlaces(options: UnionOptions, lowers: string[]): void {
+  const { mountpoint } = options;
+  const mountFd = openLayer(mountpoint, "mountpoint");
+  const mountReal = realPath(mountFd, mountpoint);
+  ignore(native.close(mountFd), "an O_PATH descriptor");
+  for (const lower of lowers) checkMountpoint(mountReal, lower, "lower layer");
+  if (options.upper === undefined) return;
+  const upper = realOrFuture(options.upper, "upper layer");
+  const work = realOrFuture(options.work ?? defaultWork(options.upper), "work directory");
+  checkMountpoint(mountReal, upper, "upper layer");
+  checkMountpoint(mountReal, work, "work directory");
+  for (const lower of lowers) {
+    refuseNested(upper, "upper layer", lower, "lower layer");
+    refuseNested(work, "work directory", lower, "lower layer");
+  }
+  refuseNested(work, "work directory", upper, "upper layer");
+}
+
+function checkMountpoint(mountpoint: string, path: string, what: string): void {
+  if (isInside(mountpoint, path)) {
+    throw new MountError(
+      `mountpoint ${shown(mountpoint)} lies in the ${what} ${shown(path)}: mount elsewhere`,
+      mountpoint,
+    );
+  }
+  if (isInside(path, mountpoint)) {
+    throw new MountError(
+      `the ${what} ${shown(path)} lies in the mountpoint ${shown(mountpoint)}, which would cover it: mount elsewhere`,
+      path,
+    );
+  }
+}
+
+function refuseNested(a: string, whatA: string, b: string, whatB: string): void {
+  if (a === b) throw new MountError(`${whatA} and ${whatB} are the same directory ${shown(a)}: use two`, a);
+  if (isInside(a, b)) throw new MountError(`the ${whatA} ${shown(a)} lies in the ${whatB} ${shown(b)}: move it out`, a);
+  if (isInside(b, a)) throw new MountError(`the ${whatB} ${shown(b)} lies in the ${whatA} ${shown(a)}: move it out`, b);
+}
+
+/** The real path of a directory that exists, or that its parent directory will get. */
+function realOrFuture(path: string, what: string): string {
+  const fd = openRoot(path);
+  if (fd >= 0) {
+    const real = realPath(fd, path);
+    ignore(native.close(fd), "an O_PATH descriptor");
+    return real;
+  }
+  if (!isAbsent(fd)) openLayer(path, what);
+  const parent = openRoot(dirname(path));
+  if (parent < 0) {
+    throw new MountError(
+      `cannot create ${what} ${shown(path)}: ${shown(dirname(path))} ${parent === -ENOENT ? "does not exist: create it first" : errnoName(parent)}`,
+      path,
+    );
+  }
+  const real = realPath(parent, dirname(path));
+  ignore(native.close(parent), "an O_PATH descriptor");
+  return `${real === "/" ? "" : real}/${basename(path)}`;
+}
+
+const stat = new Stat();
+
+function statOf(fd: number, path: string): { device: string; mount: number } {
+  const r = native.statx(fd, "", STATX_WITH_MOUNT, stat.bytes);
+  if (r < 0) throw new MountError(`cannot read the attributes of ${shown(path)}: ${errnoName(r)}`, path);
+  return { device: `${stat.devMajor}:${stat.devMinor}`, mount: stat.mountId };
+}
+
+/** The directory itself if it exists, otherwise its parent: where it will be. */
+function openNearest(path: string): { fd: number; exists: boolean } {
+  const fd = openRoot(path);
+  return fd >= 0 ? { fd, exists: true } : { fd: openLayer(dirname(path), "directory"), exists: false };
+}
+
+function openWritable(options: UnionOptions, upperPath: string, limit: number): Writable {
+  const workPath = options.work ?? defaultWork(upperPath);
+  const upper = openNearest(upperPath);
+  const work = openNearest(workPath);
+  const created: string[] = [];
+  const opened = [upper.fd, work.fd];
+  try {
+    checkFileSystem(upperPath, upper.fd, workPath, work.fd);
+    const upperFd = upper.exists ? upper.fd : create(upperPath, "upper layer", created);
+    const workFd = work.exists ? work.fd : create(workPath, "work directory", created);
+    opened.push(upperFd, workFd);
+    const locks = [lock(upperFd, upperPath, "upper layer"), lock(workFd, workPath, "work directory")];
+    opened.push(...locks);
+    const inner = prepareWork(workFd, workPath, options.volatile);
+    opened.push(inner);
+    const devices = probeWhiteoutDevices(inner);
+    if (devices < 0)
+      throw new MountError(`cannot write to work directory ${shown(workPath)}: ${errnoName(devices)}`, workPath);
+    if (devices === 0) options.log("info", "whiteouts are .wh. files: this process may not make devices here");
+    if (!upper.exists) ignore(native.close(upper.fd), "an O_PATH descriptor");
+    options.log("debug", "the upper is writable", { limit, workPath: shown(workPath) });
+    return {
+      upper: { index: 0, path: upperPath, root: upperFd, sealed: false },
+      work: new WorkDirectory(inner, devices === 1),
+      locks,
+      workPath,
+      workRoot: workFd,
+    };
+  } catch (error) {
+    for (const fd of new Set(opened)) if (fd >= 0) ignore(native.close(fd), "the mount has failed already");
+    for (const path of created.reverse())
+      ignore(native.unlink(AT_FDCWD, path, AT_REMOVEDIR), "the mount has failed already");
+    throw error;
+  }
+}
+
+function checkFileSystem(upperPath: string, upperFd: number, workPath: string, workFd: number): void {
+  const upper = statOf(upperFd, upperPath);
+  const work = statOf(workFd, workPath);
+  if (upper.device !== work.device || upper.mount !== work.mount) {
+    throw new MountError(
+      `upper layer ${shown(upperPath)} and work directory ${shown(workPath)} are on different file systems: put both on one`,
+      workPath,
+    );
+  }
+  const probe = native.getxattr(upperFd, "", `${OVERLAY_PREFIX}opaque`, new Uint8Array(0));
+  if (probe === -EOPNOTSUPP) {
+    throw new MountError(
+      `the file system of upper layer ${shown(upperPath)} has no extended attributes: use one that has (ext4, xfs, btrfs, tmpfs)`,
+      upperPath,
+    );
+  }
+  if (probe < 0 && !isNoAttribute(probe)) {
+    throw new MountError(`cannot use upper layer ${shown(upperPath)}: ${errnoName(probe)}`, upperPath);
+  }
+}
+
+function create(path: string, what: string, created: string[]): number {
+  const made = native.mkdirAs(AT_FDCWD, path, 0o755, 0, 0);
+  if (made < 0 && made !== -EEXIST) {
+    const why =
+      made === -EROFS ? "its file system is read-only: use a writable one, or mount without --upper" : errnoName(made);
+    throw new MountError(`cannot create ${what} ${shown(path)}: ${why}`, path);
+  }
+  created.push(path);
+  return openLayer(path, what);
+}
+
+/** Locks a directory for this mount; the kernel releases the lock with the last descriptor, however the driver ends. */
+function lock(fd: number, path: string, what: string): number {
+  const real = native.reopen(fd, O_RDONLY | O_DIRECTORY);
+  if (real < 0) throw new MountError(`cannot open ${what} ${shown(path)}: ${errnoName(real)}`, path);
+  const deadline = Date.now() + LOCK_PATIENCE_MS;
+  let r = native.flock(real, LOCK_EX | LOCK_NB);
+  while (r === -EAGAIN && Date.now() < deadline) {
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
+    r = native.flock(real, LOCK_EX | LOCK_NB);
+  }
+  if (r === 0) return real;
+  ignore(native.close(real), "the mount fails");
+  if (r === -EAGAIN) {
+    throw new MountError(
+      `${what} ${shown(path)} is in use by another mount: unmount that one first, or use another`,
+      path,
+    );
+  }
+  throw new MountError(`cannot lock ${what} ${shown(path)}: ${errnoName(r)}`, path);
+}
+
+/** WORK/work, emptied of what a crash left behind: an O_PATH descriptor. */
+function prepareWork(workFd: number, workPath: string, isVolatile: boolean): number {
+  const marker = native.statx(workFd, "work/incompat/volatile", 1, stat.bytes);
+  if (marker === 0) {
+    throw new MountError(
+      `a volatile mount of work directory ${shown(workPath)} was not unmounted cleanly, data may be lost: check the upper, ` +
+        `then remove ${shown(workPath)}/work/incompat`,
+      workPath,
+    );
+  }
+  const fail = (r: number): never => {
+    const why =
+      r === -EROFS ? "its file system is read-only: use a writable one, or mount without --upper" : errnoName(r);
+    throw new MountError(`cannot prepare work directory ${shown(workPath)}: ${why}`, workPath);
+  };
+  let r = native.mkdirAs(workFd, "work", 0o700, 0, 0);
+  if (r === -EEXIST) r = emptyDirectory(workFd, "work");
+  if (r < 0) fail(r);
+  if (isVolatile) {
+    r = native.mkdirAs(workFd, "work/incompat", 0o700, 0, 0);
+    if (r === 0) r = native.mkdirAs(workFd, "work/incompat/volatile", 0o700, 0, 0);
+    if (r < 0) fail(r);
+  }
+  const fd = native.open(workFd, "work", O_PATH | O_DIRECTORY, 0);
+  return fd < 0 ? fail(fd) : fd;
+}
+
+/** A clean end: everything on disk, the work directory empty, the locks released. */
+function closeUnion(layers: readonly (Layer | null)[], writable: Writable | null, options: UnionOptions): void {
+  if (writable !== null) {
+    const [upperLock] = writable.locks;
+    const synced = options.volatile || upperLock === undefined ? 0 : native.syncfs(upperLock);
+    if (synced < 0) options.log("error", "the upper could not be synced", { error: errnoName(synced) });
+    const cleared = emptyDirectory(writable.workRoot, "work");
+    if (cleared < 0) options.log("warn", "the work directory could not be cleared", { error: errnoName(cleared) });
+    ignore(native.close(writable.work.fd), "an O_PATH descriptor");
+    ignore(native.close(writable.workRoot), "an O_PATH descriptor");
+    for (const fd of writable.locks) ignore(native.close(fd), "a directory, only locked");
+  }
+  for (const layer of layers) if (layer !== null) ignore(native.close(layer.root), "an O_PATH descriptor");
+}

@@ -1,0 +1,119 @@
+/** Data of regular files: descriptors from the cache, writes, what to sync. */
+import { EINVAL, EISDIR, EPERM, ESTALE, ignore } from "../../errno.js";
+import { S_ISGID, S_ISUID, S_IXGRP, STATX_ALL } from "../../layer/stat.js";
+import { DT_DIR, DT_REG, O_DIRECTORY, O_NOATIME, O_RDONLY, O_RDWR } from "../../native/constants.js";
+import { native } from "../../native/index.js";
+import { copyUp } from "../copy-up.js";
+import { FILE } from "../descriptors.js";
+import { ACCESS_READ, ACCESS_WRITE, ROOT } from "../node-table.js";
+import type { Union } from "../union.js";
+
+/** A descriptor to read the file `node`, or -errno. It belongs to the cache: valid until the next call into the union. */
+export function readFd(u: Union, node: number): number {
+  return dataFd(u, node, ACCESS_READ);
+}
+
+/** A descriptor to read and write the file, which is copied up first; PARK or -errno. */
+export function writeFd(u: Union, node: number): number {
+  const r = copyUp(u, node);
+  return r < 0 ? r : dataFd(u, node, ACCESS_WRITE);
+}
+
+function dataFd(u: Union, node: number, access: number): number {
+  const { table } = u;
+  if (!table.isAlive(node)) return -ESTALE;
+  const held = table.descriptor(node);
+  const pinned = table.isNameless(node);
+  if (held >= 0 && table.access(node) >= access) {
+    if (!pinned) u.descriptors.touch(held);
+    return held;
+  }
+  const type = table.type(node);
+  if (type !== DT_REG) return type === DT_DIR ? -EISDIR : -EINVAL;
+  let fd = openData(u, node, access);
+  if (fd < 0 && u.descriptors.makeRoom(fd)) fd = openData(u, node, access);
+  if (fd < 0) return fd;
+  u.dropDescriptor(node);
+  table.setDescriptor(node, fd, access);
+  if (!pinned) u.descriptors.keep(fd, node, FILE);
+  return fd;
+}
+
+function openData(u: Union, node: number, access: number): number {
+  const r = u.locate(node);
+  if (r < 0) return r;
+  const mode = access === ACCESS_WRITE ? O_RDWR : O_RDONLY;
+  const fd = openAt(u, mode | O_NOATIME);
+  // O_NOATIME is for the owner: a driver without CAP_FOWNER may not use it on others' files.
+  return fd === -EPERM ? openAt(u, mode) : fd;
+}
+
+function openAt(u: Union, flags: number): number {
+  return u.atName === "" ? native.reopen(u.atFd, flags) : native.open(u.atFd, u.atName, flags, 0);
+}
+
+/**
+ * Writes to a file. `killPrivileges`: the writer may not keep set-id bits (security.capability goes by itself with any
+ * write). `sync`: 0 none, 1 data (O_DSYNC), 2 all (O_SYNC). Returns the bytes written, PARK, or -errno.
+ */
+export function write(
+  u: Union,
+  node: number,
+  data: Uint8Array,
+  start: number,
+  length: number,
+  offset: number,
+  killPrivileges: boolean,
+  sync: number,
+): number {
+  const fd = writeFd(u, node);
+  if (fd < 0) return fd;
+  if (killPrivileges) {
+    const r = dropSetIdBits(u, fd);
+    if (r < 0) return r;
+  }
+  const written = native.pwrite(fd, data, start, length, offset);
+  if (written < 0 || sync === 0 || u.volatile) return written;
+  const r = sync === 1 ? native.fdatasync(fd) : native.fsync(fd);
+  return r < 0 ? r : written;
+}
+
+/** Clears set-user-ID, and set-group-ID where the group may execute, as the kernel does for an unprivileged writer. */
+export function dropSetIdBits(u: Union, fd: number): number {
+  const r = native.statx(fd, "", STATX_ALL, u.aside.bytes);
+  if (r < 0) return r;
+  const mode = u.aside.mode & 0o7777;
+  let drop = mode & S_ISUID;
+  if ((mode & S_IXGRP) !== 0) drop |= mode & S_ISGID;
+  return drop === 0 ? 0 : native.chmod(fd, "", mode & ~drop);
+}
+
+let directorySync = -1;
+
+/**
+ * The descriptor whose fsync makes a node durable, 0 if there is nothing to do (a lower object is, a volatile mount does
+ * not care), or -errno. Valid until the next call.
+ */
+export function fsyncFd(u: Union, node: number): number {
+  if (!u.table.isAlive(node)) return -ESTALE;
+  if (u.volatile || u.table.layer(node) !== 0) return 0;
+  if (u.table.type(node) === DT_REG) return dataFd(u, node, ACCESS_READ);
+  if (u.table.type(node) !== DT_DIR) return 0;
+  if (u.table.isNameless(node) && node !== ROOT) return 0;
+  const fd = u.upperFd(node);
+  return fd < 0 ? fd : openToSync(fd);
+}
+
+/** The descriptor whose syncfs makes the whole upper durable, 0 if there is nothing to do, or -errno. */
+export function syncfsFd(u: Union): number {
+  if (u.volatile || u.readOnly) return 0;
+  const fd = u.upperFd(ROOT);
+  return fd < 0 ? fd : openToSync(fd);
+}
+
+/** An O_PATH descriptor cannot be synced: this opens the directory for real, one at a time. */
+function openToSync(fd: number): number {
+  if (directorySync >= 0) ignore(native.close(directorySync), "only read");
+  directorySync = native.open(fd, ".", O_RDONLY | O_DIRECTORY, 0);
+  return directorySync;
+}

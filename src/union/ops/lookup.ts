@@ -1,0 +1,41 @@
+import { ENAMETOOLONG, isAbsent } from "../../errno.js";
+import { find } from "../merge.js";
+import type { Union } from "../union.js";
+
+/** NAME_MAX of every layer's file system. */
+export const NAME_MAX = 255;
+
+/**
+ * Finds `name` in the merged directory `parent`. Returns its nodeid, its lookup count one higher and its attributes in
+ * `u.stat`; -ENOENT where nothing shows; or another -errno.
+ */
+export function lookup(u: Union, parent: number, name: string): number {
+  return lookupFrom(u, parent, name, 0);
+}
+
+/** The same for a name of which it is known that no part of the directory above number `from` has it. */
+export function lookupFrom(u: Union, parent: number, name: string, from: number): number {
+  const directory = u.parentOf(parent);
+  if (typeof directory === "number") return directory;
+  if (name.length > NAME_MAX) return -ENAMETOOLONG;
+  const known = u.table.find(parent, name);
+  if (known > 0) {
+    const r = u.statNode(known);
+    if (r === 0) {
+      u.table.addLookup(known);
+      return known;
+    }
+    if (!isAbsent(r)) return r;
+    // The layers were changed beneath the mount: believe what they say now.
+    u.loseName(known, parent, name);
+  }
+  let r = find(u, parent, directory, name, from);
+  if (r < 0) return r;
+  const node = u.enter(parent, name);
+  u.table.addLookup(node);
+  r = u.present(node);
+  if (r === 0) return node;
+  u.table.dropLookups(node, 1);
+  u.release(node);
+  return r;
+}

@@ -1,0 +1,94 @@
+import { EBADF, ENOENT, ESTALE, isAbsent } from "../../errno.js";
+import { DT_DIR } from "../../native/constants.js";
+import type { DirectoryHandle } from "../handles.js";
+import { type Listing, mergedListing } from "../listing.js";
+import { ROOT } from "../node-table.js";
+import type { Union } from "../union.js";
+import { lookupFrom } from "./lookup.js";
+
+/** Receives directory entries; lives as long as the session. */
+export interface DirSink {
+  /** Whether the reply has room for an entry of this name. */
+  fits(name: string): boolean;
+  /**
+   * `type` is DT_*; `next` the offset to continue at. With READDIRPLUS, `nodeid` is not 0 but for `.` and `..`: `u.stat`
+   * has the attributes and one lookup was counted.
+   */
+  add(name: string, type: number, inoLow: number, inoHigh: number, next: number, nodeid: number): void;
+}
+
+/** Offsets of the entries after `.` and after `..`; names start above. */
+const AFTER_DOT = 1;
+const AFTER_DOT_DOT = 2;
+
+/**
+ * Gives the entries from `offset` on to `sink` as long as they fit: 0 or -errno. Offset 0 reads the directory anew. With
+ * `plus`, each entry is looked up too, and one that has gone meanwhile is left out.
+ */
+export function readdir(u: Union, handle: number, offset: number, plus: boolean, sink: DirSink): number {
+  const open = u.handles.get(handle);
+  if (open === undefined) return -EBADF;
+  const { node } = open;
+  const directory = u.table.directory(node);
+  if (directory === undefined) return -ESTALE;
+  const removed = u.table.isNameless(node) && node !== ROOT;
+  if (offset < AFTER_DOT_DOT && !addDots(u, node, removed, offset, sink)) return 0;
+  if (removed) return 0;
+  const listing = listingOf(u, open, offset);
+  if (typeof listing === "number") return listing;
+  for (let i = firstAfter(listing.offsets, offset); i < listing.names.length; i++) {
+    const name = listing.names[i] as string;
+    if (!sink.fits(name)) break;
+    const next = listing.offsets[i] as number;
+    if (!plus) {
+      sink.add(name, listing.types[i] as number, listing.inoLow[i] as number, listing.inoHigh[i] as number, next, 0);
+      continue;
+    }
+    const from = listing.version === directory.version ? (listing.parts[i] as number) : 0;
+    const child = lookupFrom(u, node, name, from);
+    if (child < 0) {
+      if (isAbsent(child)) continue;
+      // One entry that cannot be read must not hide the others: it is listed, and its own lookup says what is wrong.
+      sink.add(name, listing.types[i] as number, listing.inoLow[i] as number, listing.inoHigh[i] as number, next, 0);
+      continue;
+    }
+    sink.add(name, u.table.type(child), u.stat.inoLow, u.stat.inoHigh, next, child);
+  }
+  return 0;
+}
+
+/** The listing that offsets of this handle refer to. */
+function listingOf(u: Union, open: DirectoryHandle, offset: number): Listing | number {
+  const directory = u.table.directory(open.node);
+  if (directory === undefined) return -ENOENT;
+  if (open.listing !== null && (offset > AFTER_DOT_DOT || open.listing.version === directory.version))
+    return open.listing;
+  const listing = mergedListing(u, open.node, directory);
+  if (typeof listing === "number") return listing;
+  open.listing = listing;
+  return listing;
+}
+
+function addDots(u: Union, node: number, removed: boolean, offset: number, sink: DirSink): boolean {
+  const { table } = u;
+  if (offset < AFTER_DOT) {
+    if (!sink.fits(".")) return false;
+    sink.add(".", DT_DIR, table.inoLow(node), table.inoHigh(node), AFTER_DOT, 0);
+  }
+  if (!sink.fits("..")) return false;
+  const parent = removed ? node : table.parent(node);
+  sink.add("..", DT_DIR, table.inoLow(parent), table.inoHigh(parent), AFTER_DOT_DOT, 0);
+  return true;
+}
+
+/** Index of the first offset above `offset`. */
+function firstAfter(offsets: Float64Array, offset: number): number {
+  let low = 0;
+  let high = offsets.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((offsets[middle] as number) > offset) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}

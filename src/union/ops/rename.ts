@@ -1,0 +1,185 @@
+import { EEXIST, EINVAL, EISDIR, ENAMETOOLONG, ENOENT, ENOTDIR, ENOTEMPTY } from "../../errno.js";
+import { S_IFCHR, STATX_ALL } from "../../layer/stat.js";
+import { DT_DIR, RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT } from "../../native/constants.js";
+import { native } from "../../native/index.js";
+import { copyUp, copyUpDirectory } from "../copy-up.js";
+import { removeMark } from "../create-at.js";
+import type { Directory } from "../directory.js";
+import { isEmpty } from "../listing.js";
+import { judge, showsBelow, WHITEOUT } from "../merge.js";
+import { clearDirectory, movedDirectory, prepareMove } from "../move.js";
+import { forgetName, isBelow, nodeAt, prepareLoss } from "../remove.js";
+import type { Union } from "../union.js";
+import { hideAbsent } from "../whiteout.js";
+import { NAME_MAX } from "./lookup.js";
+
+/** One end of a rename. */
+interface End {
+  readonly parent: number;
+  readonly name: string;
+  readonly directory: Directory;
+  /** The object there, 0 for none. */
+  readonly node: number;
+}
+
+/**
+ * Renames as renameat2(2) does, RENAME_NOREPLACE, RENAME_EXCHANGE and RENAME_WHITEOUT included. A lower object is copied
+ * up first; of a directory only itself, its content below is reached through a redirect. 0, PARK, or -errno.
+ */
+export function rename(
+  u: Union,
+  oldParent: number,
+  oldName: string,
+  newParent: number,
+  newName: string,
+  flags: number,
+): number {
+  if ((flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT)) !== 0) return -EINVAL;
+  const exchange = (flags & RENAME_EXCHANGE) !== 0;
+  if (exchange && flags !== RENAME_EXCHANGE) return -EINVAL;
+  const from = endOf(u, oldParent, oldName);
+  if (typeof from === "number") return from;
+  const to = endOf(u, newParent, newName);
+  if (typeof to === "number") return to;
+  let r = u.checkWritable();
+  if (r === 0) r = check(u, from, to, flags);
+  if (r < 0) return r;
+  if (from.node === to.node) return 0;
+  r = copyUp(u, from.node);
+  if (r === 0 && exchange) r = copyUp(u, to.node);
+  if (r === 0) r = copyUpDirectory(u, oldParent);
+  if (r === 0) r = copyUpDirectory(u, newParent);
+  if (r < 0) return r;
+  return exchange ? swap(u, from, to) : move(u, from, to, (flags & RENAME_WHITEOUT) !== 0);
+}
+
+function endOf(u: Union, parent: number, name: string): End | number {
+  const directory = u.parentOf(parent);
+  if (typeof directory === "number") return directory;
+  if (name.length > NAME_MAX) return -ENAMETOOLONG;
+  const node = nodeAt(u, parent, directory, name);
+  if (node < 0 && node !== -ENOENT) return node;
+  return { parent, name, directory, node: Math.max(node, 0) };
+}
+
+/** What the kernel checks too, for callers that are not the kernel. */
+function check(u: Union, from: End, to: End, flags: number): number {
+  if (from.node === 0) return -ENOENT;
+  if (to.node === 0 && (flags & RENAME_EXCHANGE) !== 0) return -ENOENT;
+  if (to.node !== 0 && (flags & RENAME_NOREPLACE) !== 0) return -EEXIST;
+  const source = u.table.directory(from.node);
+  const target = to.node === 0 ? undefined : u.table.directory(to.node);
+  if (source !== undefined && isBelow(u, to.parent, from.node)) return -EINVAL;
+  if ((flags & RENAME_EXCHANGE) !== 0) {
+    return target !== undefined && isBelow(u, from.parent, to.node) ? -EINVAL : 0;
+  }
+  if (to.node === 0 || to.node === from.node) return 0;
+  if (source !== undefined && target === undefined) return -ENOTDIR;
+  if (source === undefined && target !== undefined) return -EISDIR;
+  if (target === undefined) return 0;
+  const empty = isEmpty(u, to.node, target);
+  return empty < 0 ? empty : empty === 1 ? 0 : -ENOTEMPTY;
+}
+
+function swap(u: Union, from: End, to: End): number {
+  const fromShows = showsBelow(u, from.parent, from.directory, from.name);
+  const toShows = showsBelow(u, to.parent, to.directory, to.name);
+  let r = Math.min(fromShows, toShows, 0);
+  if (r === 0) r = prepareMove(u, from.node, toShows === 1, to.name);
+  if (r === 0) r = prepareMove(u, to.node, fromShows === 1, from.name);
+  if (r < 0) return r;
+  const fromFd = u.upperFd(from.parent);
+  const toFd = u.upperFd(to.parent);
+  if (fromFd < 0 || toFd < 0) return Math.min(fromFd, toFd);
+  r = native.rename(fromFd, from.name, toFd, to.name, RENAME_EXCHANGE);
+  if (r < 0) return r;
+  movedDirectory(u, from.node);
+  movedDirectory(u, to.node);
+  // Each name is free for a moment, so that neither becomes an alias of the other's node.
+  u.table.removeName(from.node, from.parent, from.name);
+  u.table.removeName(to.node, to.parent, to.name);
+  u.table.addName(from.node, to.parent, to.name);
+  u.table.addName(to.node, from.parent, from.name);
+  const difference = isDirectory(u, to.node) - isDirectory(u, from.node);
+  from.directory.changed(difference);
+  to.directory.changed(-difference);
+  return 0;
+}
+
+function isDirectory(u: Union, node: number): number {
+  return u.table.type(node) === DT_DIR ? 1 : 0;
+}
+
+function move(u: Union, from: End, to: End, leaveDevice: boolean): number {
+  const fromShows = showsBelow(u, from.parent, from.directory, from.name);
+  const toShows = showsBelow(u, to.parent, to.directory, to.name);
+  let r = Math.min(fromShows, toShows, 0);
+  if (r === 0) r = prepareMove(u, from.node, toShows === 1, to.name);
+  if (r === 0 && to.node !== 0) r = prepareTarget(u, to);
+  if (r < 0) return r;
+  const fromFd = u.upperFd(from.parent);
+  const toFd = u.upperFd(to.parent);
+  r = Math.min(fromFd, toFd, 0);
+  if (r === 0) r = moveInUpper(u, from, to, fromFd, toFd, fromShows === 1);
+  if (r === 0 && leaveDevice) r = putWhiteoutDevice(u, fromFd, from.name);
+  if (r < 0) {
+    if (to.node !== 0) u.unpin(to.node);
+    return r;
+  }
+  r = removeMark(toFd, to.name);
+  movedDirectory(u, from.node);
+  const moving = isDirectory(u, from.node);
+  const replaced = to.node === 0 ? 0 : isDirectory(u, to.node);
+  if (to.node !== 0) forgetName(u, to.node, to.parent, to.name);
+  u.table.removeName(from.node, from.parent, from.name);
+  u.table.addName(from.node, to.parent, to.name);
+  from.directory.changed(-moving);
+  to.directory.changed(moving - replaced);
+  u.release(from.node);
+  u.release(from.parent);
+  return r;
+}
+
+/** Makes the object that will be replaced ready to lose its name; a directory must be empty on disk too. */
+function prepareTarget(u: Union, to: End): number {
+  const target = u.table.directory(to.node);
+  if (target?.upper) {
+    const r = clearDirectory(u, to.parent, to.node);
+    if (r < 0) return r;
+  }
+  return prepareLoss(u, to.node);
+}
+
+/** The rename in the upper layer, and the whiteout at the old name if something shows below it. */
+function moveInUpper(u: Union, from: End, to: End, fromFd: number, toFd: number, hide: boolean): number {
+  const isDir = u.table.type(from.node) === DT_DIR;
+  const overWhiteout = to.node === 0 && native.statx(toFd, to.name, STATX_ALL, u.aside.bytes) === 0;
+  if (overWhiteout && isDir) {
+    if (judge(toFd, to.name, u.aside, to.directory.upper?.xattrWhiteouts === true) !== WHITEOUT) return -EEXIST;
+    // A directory cannot replace a whiteout: they change places, and the whiteout stays where it is needed.
+    const r = native.rename(fromFd, from.name, toFd, to.name, RENAME_EXCHANGE);
+    return r < 0 || hide ? r : native.unlink(fromFd, from.name, 0);
+  }
+  if (!hide) return native.rename(fromFd, from.name, toFd, to.name, 0);
+  if (u.work.devices) {
+    const r = native.rename(fromFd, from.name, toFd, to.name, RENAME_WHITEOUT);
+    if (r !== -EINVAL) return r;
+  } else {
+    // The real entry beats the mark beside it, so the mark may come first.
+    const marked = hideAbsent(u, from.directory, fromFd, from.name);
+    return marked < 0 ? marked : native.rename(fromFd, from.name, toFd, to.name, 0);
+  }
+  // A file system without RENAME_WHITEOUT: the two steps cannot be one.
+  const r = native.rename(fromFd, from.name, toFd, to.name, 0);
+  return r < 0 ? r : hideAbsent(u, from.directory, fromFd, from.name);
+}
+
+/** RENAME_WHITEOUT of a user: a character device 0:0 that shows, as on any other file system (marked as plain). */
+function putWhiteoutDevice(u: Union, fd: number, name: string): number {
+  const temporary = u.work.temporary();
+  let r = native.mknodAs(u.work.fd, temporary, S_IFCHR, 0, 0, 0, 0);
+  if (r === 0) r = u.work.setPlain(u.work.fd, temporary);
+  if (r === 0) r = native.rename(u.work.fd, temporary, fd, name, 0);
+  if (r < 0) u.work.discard(temporary);
+  return r;
+}

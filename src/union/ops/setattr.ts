@@ -1,0 +1,81 @@
+import { EINVAL, EISDIR } from "../../errno.js";
+import { DT_DIR, DT_REG, UTIME_NOW, UTIME_OMIT } from "../../native/constants.js";
+import { native } from "../../native/index.js";
+import { copyUp } from "../copy-up.js";
+import type { Union } from "../union.js";
+import { dropSetIdBits, writeFd } from "./data.js";
+
+/** What to change: `valid` says which, as the FATTR_* bits of the FUSE protocol. */
+export interface SetAttr {
+  valid: number;
+  size: number;
+  mode: number;
+  uid: number;
+  gid: number;
+  /** Seconds and nanoseconds since the epoch. */
+  atime: number;
+  atimeNsec: number;
+  mtime: number;
+  mtimeNsec: number;
+}
+
+const FATTR_MODE = 1 << 0;
+const FATTR_UID = 1 << 1;
+const FATTR_GID = 1 << 2;
+const FATTR_SIZE = 1 << 3;
+const FATTR_ATIME = 1 << 4;
+const FATTR_MTIME = 1 << 5;
+const FATTR_ATIME_NOW = 1 << 7;
+const FATTR_MTIME_NOW = 1 << 8;
+const FATTR_KILL_SUIDGID = 1 << 11;
+const CHANGES = FATTR_MODE | FATTR_UID | FATTR_GID | FATTR_SIZE | FATTR_ATIME | FATTR_MTIME;
+
+/**
+ * Changes attributes of a node, copied up first; `u.stat` holds the result. The kernel has checked the caller's right to.
+ * 0, PARK, or -errno. Size first (it drops privileges), then the owner (so does chown), then mode and times.
+ */
+export function setattr(u: Union, node: number, request: SetAttr): number {
+  const { valid } = request;
+  if ((valid & CHANGES) === 0) return u.statNode(node);
+  let r = copyUp(u, node, (valid & FATTR_SIZE) !== 0 ? request.size : Number.MAX_SAFE_INTEGER);
+  if (r < 0) return r;
+  if ((valid & FATTR_SIZE) !== 0) {
+    r = truncate(u, node, request.size, (valid & FATTR_KILL_SUIDGID) !== 0);
+    if (r < 0) return r;
+  }
+  r = u.locate(node);
+  if (r < 0) return r;
+  const { atFd, atName } = u;
+  if ((valid & (FATTR_UID | FATTR_GID)) !== 0) {
+    const uid = (valid & FATTR_UID) !== 0 ? request.uid : -1;
+    const gid = (valid & FATTR_GID) !== 0 ? request.gid : -1;
+    r = native.chown(atFd, atName, uid, gid);
+    if (r < 0) return r;
+  }
+  if ((valid & FATTR_MODE) !== 0) {
+    r = native.chmod(atFd, atName, request.mode & 0o7777);
+    if (r < 0) return r;
+  }
+  if ((valid & (FATTR_ATIME | FATTR_MTIME)) !== 0) {
+    const { atime, mtime } = request;
+    const atimeNsec = timeOf(valid, FATTR_ATIME, FATTR_ATIME_NOW, request.atimeNsec);
+    const mtimeNsec = timeOf(valid, FATTR_MTIME, FATTR_MTIME_NOW, request.mtimeNsec);
+    r = native.utimens(atFd, atName, atime, atimeNsec, mtime, mtimeNsec);
+    if (r < 0) return r;
+  }
+  return u.statNode(node);
+}
+
+function timeOf(valid: number, set: number, now: number, nsec: number): number {
+  if ((valid & set) === 0) return UTIME_OMIT;
+  return (valid & now) !== 0 ? UTIME_NOW : nsec;
+}
+
+function truncate(u: Union, node: number, size: number, killPrivileges: boolean): number {
+  const type = u.table.type(node);
+  if (type !== DT_REG) return type === DT_DIR ? -EISDIR : -EINVAL;
+  const fd = writeFd(u, node);
+  if (fd < 0) return fd;
+  const r = native.truncate(fd, size);
+  return r < 0 || !killPrivileges ? r : dropSetIdBits(u, fd);
+}

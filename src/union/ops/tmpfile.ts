@@ -1,0 +1,41 @@
+import { ignore } from "../../errno.js";
+import { S_IFREG, STATX_ALL } from "../../layer/stat.js";
+import { DT_REG, O_RDWR, O_TMPFILE } from "../../native/constants.js";
+import { native } from "../../native/index.js";
+import { copyUpDirectory } from "../copy-up.js";
+import type { Cred } from "../cred.js";
+import { ACCESS_WRITE } from "../node-table.js";
+import type { Union } from "../union.js";
+
+const nothing = new Uint8Array(0);
+
+/**
+ * Creates a file without a name in the file system of `parent` (O_TMPFILE). Returns its nodeid (one lookup counted,
+ * attributes in `u.stat`) or -errno; EOPNOTSUPP where the upper's file system has no O_TMPFILE.
+ */
+export function tmpfile(u: Union, parent: number, mode: number, umask: number, cred: Cred): number {
+  const directory = u.parentOf(parent);
+  if (typeof directory === "number") return directory;
+  let r = u.checkWritable();
+  if (r === 0) r = copyUpDirectory(u, parent);
+  if (r < 0) return r;
+  const parentFd = u.upperFd(parent);
+  if (parentFd < 0) return parentFd;
+  const acl = native.getxattr(parentFd, "", "system.posix_acl_default", nothing) > 0;
+  const permissions = (acl ? mode : mode & ~umask) & 0o7777;
+  const fd = native.openAs(parentFd, ".", O_TMPFILE | O_RDWR, S_IFREG | permissions, cred.uid, cred.gid);
+  if (fd < 0) return fd;
+  r = native.statx(fd, "", STATX_ALL, u.stat.bytes);
+  if (r < 0) {
+    ignore(native.close(fd), "the file goes with it");
+    return r;
+  }
+  const node = u.table.add(DT_REG, 0);
+  u.table.setDescriptor(node, fd, ACCESS_WRITE);
+  u.inodes.show(u.stat);
+  u.table.setIno(node, u.inodes.low, u.inodes.high);
+  u.table.addLookup(node);
+  // Not yet linked: what the layer says (nlink 0, its own number) is what users see.
+  u.stat.setIno(u.inodes.low, u.inodes.high);
+  return node;
+}

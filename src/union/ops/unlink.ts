@@ -1,0 +1,36 @@
+import { EISDIR } from "../../errno.js";
+import { DT_DIR } from "../../native/constants.js";
+import { native } from "../../native/index.js";
+import { copyUpDirectory } from "../copy-up.js";
+import { showsBelow } from "../merge.js";
+import { forgetName, nodeAt, prepareLoss } from "../remove.js";
+import type { Union } from "../union.js";
+import { hideAbsent, hideFile } from "../whiteout.js";
+
+/** Removes a name of a non-directory: 0 or -errno. Whoever has the object open goes on using it. */
+export function unlink(u: Union, parent: number, name: string): number {
+  const directory = u.parentOf(parent);
+  if (typeof directory === "number") return directory;
+  let r = u.checkWritable();
+  if (r < 0) return r;
+  const node = nodeAt(u, parent, directory, name);
+  if (node < 0) return node;
+  if (u.table.type(node) === DT_DIR) return -EISDIR;
+  r = copyUpDirectory(u, parent);
+  if (r < 0) return r;
+  const shows = showsBelow(u, parent, directory, name);
+  if (shows < 0) return shows;
+  r = prepareLoss(u, node);
+  if (r < 0) return r;
+  const fd = u.upperFd(parent);
+  if (fd < 0) r = fd;
+  else if (u.table.layer(node) !== 0) r = hideAbsent(u, directory, fd, name);
+  else r = shows === 1 ? hideFile(u, directory, fd, name) : native.unlink(fd, name, 0);
+  if (r < 0) {
+    u.unpin(node);
+    return r;
+  }
+  directory.changed(0);
+  forgetName(u, node, parent, name);
+  return 0;
+}

@@ -1,0 +1,83 @@
+/** Extended attributes. Marks of union file systems are neither shown nor touched (xattr-names.ts). */
+import { E2BIG, ENODATA, EOPNOTSUPP, EPERM, ERANGE } from "../../errno.js";
+import { S_ISGID, STATX_ALL } from "../../layer/stat.js";
+import { native } from "../../native/index.js";
+import { copyUp } from "../copy-up.js";
+import { ACL_UNKNOWN } from "../directory.js";
+import type { Union } from "../union.js";
+import { isReserved, shownName, storedName } from "../xattr-names.js";
+
+const nothing = new Uint8Array(0);
+
+/**
+ * Sets an attribute; `flags` are XATTR_CREATE and XATTR_REPLACE. `aclKillSgid`: the access ACL comes from a caller who may
+ * not keep the set-group-ID bit. 0, PARK, or -errno.
+ */
+export function setxattr(
+  u: Union,
+  node: number,
+  name: string,
+  value: Uint8Array,
+  flags: number,
+  aclKillSgid: boolean,
+): number {
+  if (isReserved(name)) return -EPERM;
+  let r = copyUp(u, node);
+  if (r === 0) r = u.locate(node);
+  if (r < 0) return r;
+  r = native.setxattr(u.atFd, u.atName, storedName(name), value, flags);
+  if (r < 0) return r;
+  aclChanged(u, node, name);
+  if (!aclKillSgid) return 0;
+  r = native.statx(u.atFd, u.atName, STATX_ALL, u.aside.bytes);
+  if (r < 0 || (u.aside.mode & S_ISGID) === 0) return r;
+  return native.chmod(u.atFd, u.atName, u.aside.mode & 0o7777 & ~S_ISGID);
+}
+
+/** Reads an attribute into `out`: its length, or -errno; an empty `out` asks for the length only. */
+export function getxattr(u: Union, node: number, name: string, out: Uint8Array): number {
+  if (isReserved(name)) return -ENODATA;
+  const r = u.locate(node);
+  return r < 0 ? r : native.getxattr(u.atFd, u.atName, storedName(name), out);
+}
+
+/** Writes the names, each ended by a NUL, into `out`: the length, or -errno; an empty `out` asks for the length only. */
+export function listxattr(u: Union, node: number, out: Uint8Array): number {
+  const r = u.locate(node);
+  if (r < 0) return r;
+  const length = native.listxattr(u.atFd, u.atName, u.scratch);
+  if (length === -EOPNOTSUPP) return 0;
+  if (length <= 0) return length === -ERANGE ? -E2BIG : length;
+  let shown = "";
+  for (let at = 0; at < length; ) {
+    const end = u.scratch.indexOf(0, at);
+    const name = shownName(u.scratch.latin1Slice(at, end));
+    if (name !== null) shown += `${name}\0`;
+    at = end + 1;
+  }
+  if (out.length === 0) return shown.length;
+  if (shown.length > out.length) return -ERANGE;
+  for (let i = 0; i < shown.length; i++) out[i] = shown.charCodeAt(i);
+  return shown.length;
+}
+
+/** Removes an attribute: 0, PARK, or -errno (ENODATA: there is none, and nothing is copied up for that). */
+export function removexattr(u: Union, node: number, name: string): number {
+  if (isReserved(name)) return -ENODATA;
+  let r = u.locate(node);
+  if (r < 0) return r;
+  const present = native.getxattr(u.atFd, u.atName, storedName(name), nothing);
+  if (present < 0) return present;
+  r = copyUp(u, node);
+  if (r === 0) r = u.locate(node);
+  if (r < 0) return r;
+  r = native.removexattr(u.atFd, u.atName, storedName(name));
+  aclChanged(u, node, name);
+  return r;
+}
+
+function aclChanged(u: Union, node: number, name: string): void {
+  if (name !== "system.posix_acl_default") return;
+  const directory = u.table.directory(node);
+  if (directory !== undefined) directory.defaultAcl = ACL_UNKNOWN;
+}

@@ -1,0 +1,98 @@
+/** For unit tests: a union of directories made from a compact description, without a mount. */
+import { execFileSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { ROOT } from "./node-table.js";
+import { openUnion } from "./open.js";
+import { getattr } from "./ops/getattr.js";
+import { lookup } from "./ops/lookup.js";
+import { opendir } from "./ops/opendir.js";
+import { type DirSink, readdir } from "./ops/readdir.js";
+import { releasedir } from "./ops/releasedir.js";
+import type { Union } from "./union.js";
+
+/**
+ * One layer: path → content. A path ending in `/` is a directory; content `whiteout` makes a device 0:0, `-> target` a
+ * symbolic link, `opaque` (for a directory) sets overlayfs's attribute, anything else is a file's text.
+ */
+export type LayerTree = Record<string, string>;
+
+export class Bench {
+  readonly root = mkdtempSync(join(tmpdir(), "cowfs-union-"));
+  readonly lowers: string[];
+  readonly upper = join(this.root, "upper");
+  readonly work = join(this.root, "work");
+  u: Union;
+  readonly messages: string[] = [];
+
+  constructor(lowers: LayerTree[], upper?: LayerTree) {
+    this.lowers = lowers.map((tree, i) => this.tree(`lower${i + 1}`, tree));
+    mkdirSync(join(this.root, "mnt"));
+    if (upper !== undefined) this.tree("upper", upper);
+    this.u = this.open();
+  }
+
+  private tree(name: string, tree: LayerTree): string {
+    const top = join(this.root, name);
+    mkdirSync(top);
+    for (const [path, content] of Object.entries(tree)) {
+      const full = join(top, path);
+      mkdirSync(path.endsWith("/") ? full : dirname(full), { recursive: true });
+      if (content === "whiteout") execFileSync("mknod", [full, "c", "0", "0"]);
+      else if (content === "opaque") execFileSync("setfattr", ["-n", "trusted.overlay.opaque", "-v", "y", full]);
+      else if (content.startsWith("-> ")) symlinkSync(content.slice(3), full);
+      else if (!path.endsWith("/")) writeFileSync(full, content);
+    }
+    return top;
+  }
+
+  private open(): Union {
+    return openUnion({
+      lowers: this.lowers,
+      upper: this.upper,
+      work: this.work,
+      mountpoint: join(this.root, "mnt"),
+      volatile: false,
+      log: (_level, message) => void this.messages.push(message),
+    });
+  }
+
+  /** Closes the union and opens it again: nothing but what is on disk is left. */
+  reopen(): void {
+    this.u.close();
+    this.u = this.open();
+  }
+
+  /** The nodeid of a path, or -errno; lookups are counted and kept. */
+  node(path: string): number {
+    let node = ROOT;
+    for (const name of path.split("/").filter((one) => one !== "")) {
+      node = lookup(this.u, node, name);
+      if (node < 0) return node;
+    }
+    return node;
+  }
+
+  /** The node's shown inode number as text. */
+  ino(path: string): string {
+    const r = getattr(this.u, this.node(path));
+    return r < 0 ? String(r) : `${this.u.stat.inoHigh}:${this.u.stat.inoLow}`;
+  }
+
+  /** Names in a directory, sorted. */
+  list(path: string): string[] | number {
+    const names: string[] = [];
+    const sink: DirSink = { fits: () => true, add: (name) => void names.push(name) };
+    const handle = opendir(this.u, this.node(path));
+    if (handle < 0) return handle;
+    const r = readdir(this.u, handle, 0, false, sink);
+    releasedir(this.u, handle);
+    return r < 0 ? r : names.filter((name) => name !== "." && name !== "..").sort();
+  }
+
+  close(): void {
+    this.u.close();
+    rmSync(this.root, { recursive: true, force: true });
+  }
+}

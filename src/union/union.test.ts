@@ -1,0 +1,172 @@
+import { existsSync, lstatSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, expect, test } from "vitest";
+import { ENOENT, ENOTEMPTY } from "../errno.js";
+import { S_IFREG } from "../layer/stat.js";
+import { native } from "../native/index.js";
+import { ROOT } from "./node-table.js";
+import { readFd, write } from "./ops/data.js";
+import { forget } from "./ops/forget.js";
+import { getattr } from "./ops/getattr.js";
+import { link } from "./ops/link.js";
+import { lookup } from "./ops/lookup.js";
+import { mkdir } from "./ops/mkdir.js";
+import { mknod } from "./ops/mknod.js";
+import { rename } from "./ops/rename.js";
+import { rmdir } from "./ops/rmdir.js";
+import { unlink } from "./ops/unlink.js";
+import { Bench } from "./testing.js";
+
+const cred = { uid: 0, gid: 0 };
+let bench: Bench | undefined;
+afterEach(() => {
+  bench?.close();
+  bench = undefined;
+});
+
+function content(b: Bench, node: number): string {
+  const fd = readFd(b.u, node);
+  if (fd < 0) return `error ${fd}`;
+  const buffer = Buffer.alloc(65536);
+  return buffer.latin1Slice(0, native.pread(fd, buffer, 0, buffer.length, 0));
+}
+
+function put(b: Bench, node: number, text: string, offset = 0): number {
+  return write(b.u, node, Buffer.from(text), 0, text.length, offset, false, 0);
+}
+
+test("layers merge top-down", () => {
+  const b = (bench = new Bench([
+    { "d/a": "top", gone: "whiteout" },
+    { "d/a": "below", "d/b": "b", gone: "x", "e/": "" },
+  ]));
+  expect(b.list("/")).toEqual(["d", "e"]);
+  expect(b.list("d")).toEqual(["a", "b"]);
+  expect(content(b, b.node("d/a"))).toBe("top");
+  expect(b.node("gone")).toBe(-ENOENT);
+});
+
+test("aufs marks hide names below, never beside themselves", () => {
+  const b = (bench = new Bench([
+    { "d/.wh.b": "", "d/c": "here", "d/.wh.c": "", "o/.wh..wh..opq": "", "o/new": "" },
+    { "d/a": "", "d/b": "", "d/c": "below", "o/old": "" },
+  ]));
+  expect(b.list("d")).toEqual(["a", "c"]);
+  expect(b.list("o")).toEqual(["new"]);
+  expect(content(b, b.node("d/c"))).toBe("here");
+  expect(b.node("d/.wh.b")).toBe(-ENOENT);
+  expect(b.node("o/old")).toBe(-ENOENT);
+});
+
+test("the first write copies up and keeps the number; the lower stays", () => {
+  const b = (bench = new Bench([{ "d/a": "lower" }]));
+  const before = b.ino("d/a");
+  expect(put(b, b.node("d/a"), "X")).toBe(1);
+  expect(content(b, b.node("d/a"))).toBe("Xower");
+  expect(b.ino("d/a")).toBe(before);
+  expect(readFileSync(join(b.upper, "d/a"), "latin1")).toBe("Xower");
+  expect(readFileSync(join(b.lowers[0] as string, "d/a"), "latin1")).toBe("lower");
+  b.reopen();
+  expect(content(b, b.node("d/a"))).toBe("Xower");
+});
+
+test("unlink of a lower file leaves a whiteout and serves those who have it open", () => {
+  const b = (bench = new Bench([{ "d/a": "lower" }]));
+  const node = b.node("d/a");
+  expect(unlink(b.u, b.node("d"), "a")).toBe(0);
+  expect(b.list("d")).toEqual([]);
+  expect(content(b, node)).toBe("lower");
+  expect(getattr(b.u, node)).toBe(0);
+  expect(b.u.stat.nlink).toBe(0);
+  expect(put(b, node, "written")).toBe(7);
+  expect(content(b, node)).toBe("written");
+  expect(existsSync(join(b.upper, "d/a"))).toBe(true);
+  expect(lstatSync(join(b.upper, "d/a")).isCharacterDevice()).toBe(true);
+  forget(b.u, node, 1);
+  expect(b.u.table.isAlive(node)).toBe(false);
+  b.reopen();
+  expect(b.node("d/a")).toBe(-ENOENT);
+});
+
+test("rename over a lower file, then unlink: gone for good", () => {
+  const b = (bench = new Bench([{ f: "lower" }]));
+  const made = mknod(b.u, ROOT, "tmp", S_IFREG | 0o644, 0, 0, 0, cred);
+  put(b, made, "new");
+  expect(lookup(b.u, ROOT, "f")).toBeGreaterThan(0);
+  expect(rename(b.u, ROOT, "tmp", ROOT, "f", 0)).toBe(0);
+  expect(content(b, b.node("f"))).toBe("new");
+  expect(unlink(b.u, ROOT, "f")).toBe(0);
+  expect(b.node("f")).toBe(-ENOENT);
+  b.reopen();
+  expect(b.node("f")).toBe(-ENOENT);
+  expect(b.list("/")).toEqual([]);
+});
+
+test("rm -rf d; mkdir d shows an empty d", () => {
+  const b = (bench = new Bench([{ "d/a": "", "d/s/b": "" }]));
+  expect(rmdir(b.u, ROOT, "d")).toBe(-ENOTEMPTY);
+  expect(unlink(b.u, b.node("d/s"), "b")).toBe(0);
+  expect(rmdir(b.u, b.node("d"), "s")).toBe(0);
+  expect(unlink(b.u, b.node("d"), "a")).toBe(0);
+  expect(rmdir(b.u, ROOT, "d")).toBe(0);
+  expect(b.list("/")).toEqual([]);
+  expect(mkdir(b.u, ROOT, "d", 0o755, 0o022, cred)).toBeGreaterThan(0);
+  expect(b.list("d")).toEqual([]);
+  b.reopen();
+  expect(b.list("d")).toEqual([]);
+});
+
+test("a renamed lower directory keeps its content, across renames and a reopen", () => {
+  const b = (bench = new Bench([{ "a/top": "1" }, { "a/low": "2", "a/s/x": "3" }]));
+  const inside = b.node("a/s/x");
+  expect(rename(b.u, ROOT, "a", ROOT, "b", 0)).toBe(0);
+  expect(b.node("a")).toBe(-ENOENT);
+  expect(b.list("b")).toEqual(["low", "s", "top"]);
+  expect(b.node("b/s/x")).toBe(inside);
+  expect(put(b, inside, "new")).toBe(3);
+  expect(mkdir(b.u, ROOT, "a", 0o755, 0, cred)).toBeGreaterThan(0);
+  expect(b.list("a")).toEqual([]);
+  expect(rename(b.u, ROOT, "b", b.node("a"), "c", 0)).toBe(0);
+  expect(rename(b.u, b.node("a/c"), "s", ROOT, "s2", 0)).toBe(0);
+  b.reopen();
+  expect(b.list("/")).toEqual(["a", "s2"]);
+  expect(b.list("a")).toEqual(["c"]);
+  expect(b.list("a/c")).toEqual(["low", "top"]);
+  expect(content(b, b.node("s2/x"))).toBe("new");
+});
+
+test("exchange of two lower directories", () => {
+  const b = (bench = new Bench([{ "a/1": "", "b/2": "" }]));
+  b.node("a");
+  b.node("b");
+  expect(rename(b.u, ROOT, "a", ROOT, "b", 2)).toBe(0);
+  expect(b.list("a")).toEqual(["2"]);
+  expect(b.list("b")).toEqual(["1"]);
+  b.reopen();
+  expect(b.list("a")).toEqual(["2"]);
+  expect(b.list("b")).toEqual(["1"]);
+});
+
+test("hard links are one node, also after forgetting", () => {
+  const b = (bench = new Bench([{ f: "lower" }]));
+  const node = b.node("f");
+  expect(link(b.u, node, ROOT, "g")).toBe(node);
+  expect(b.u.stat.nlink).toBe(2);
+  expect(unlink(b.u, ROOT, "f")).toBe(0);
+  expect(b.node("g")).toBe(node);
+  expect(getattr(b.u, node)).toBe(0);
+  expect(b.u.stat.nlink).toBe(1);
+  b.reopen();
+  expect(content(b, b.node("g"))).toBe("lower");
+  expect(b.node("f")).toBe(-ENOENT);
+});
+
+test("a user's own .wh. names are files", () => {
+  const b = (bench = new Bench([{ f: "lower" }]));
+  expect(mknod(b.u, ROOT, ".wh.f", S_IFREG | 0o644, 0, 0, 0, cred)).toBeGreaterThan(0);
+  expect(b.list("/")).toEqual([".wh.f", "f"]);
+  b.reopen();
+  expect(b.list("/")).toEqual([".wh.f", "f"]);
+  expect(unlink(b.u, ROOT, ".wh.f")).toBe(0);
+  expect(b.list("/")).toEqual(["f"]);
+});

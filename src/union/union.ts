@@ -1,0 +1,414 @@
+/**
+ * The union's state: layers, nodes, descriptors, copies under way. One JavaScript thread owns it and every operation on it
+ * is synchronous. The verbs are in ops/; this file holds what they share: from a nodeid to the backing object and back.
+ */
+import { ENOENT, ENOTDIR, EROFS, ESTALE, errnoName, ignore } from "../errno.js";
+import type { Layer } from "../layer/layer.js";
+import { S_IFMT, STATX_ALL, Stat } from "../layer/stat.js";
+import { DT_DIR, O_DIRECTORY, O_PATH } from "../native/constants.js";
+import { native } from "../native/index.js";
+import { Copies } from "./copies.js";
+import { finishCopy } from "./copy-up.js";
+import { Descriptors, FILE } from "./descriptors.js";
+import { Directory, newPart, type Part } from "./directory.js";
+import { DirectoryHandles } from "./handles.js";
+import { Identities } from "./identities.js";
+import { InodeNumbers } from "./inode-numbers.js";
+import { countSubdirectories } from "./listing.js";
+import { Found } from "./merge.js";
+import { ACCESS_PATH, NodeTable, ROOT } from "./node-table.js";
+import type { WorkDirectory } from "./workdir.js";
+
+export type Log = (level: "debug" | "info" | "warn" | "error", message: string, details?: object) => void;
+
+/** What a mounted union is made of; `openUnion` puts it together. */
+export interface UnionParts {
+  /** Index 0 is the upper, null for a read-only union. */
+  readonly layers: readonly (Layer | null)[];
+  readonly work: WorkDirectory | null;
+  /** No fsync reaches the disk: the caller wants speed and throws the upper away after a crash. */
+  readonly volatile: boolean;
+  readonly log: Log;
+  /** Descriptors the union may hold open. */
+  readonly descriptorLimit: number;
+  /** Largest file, in bytes, that is copied up on the calling thread instead of by a job. */
+  readonly inlineCopyLimit: number;
+  /** Releases locks and leftovers at the end. */
+  readonly closed: () => void;
+}
+
+export class Union {
+  /** Attributes of the object the last operation yielded, as users see them. */
+  readonly stat = new Stat();
+  /** Attributes that an operation needs on its way. */
+  readonly aside = new Stat();
+  /** The last answer of `statfs`: a raw struct statfs. */
+  readonly statfs = new Uint8Array(120);
+  /** The last answer of `readlink`, and room for attribute values and lists. */
+  readonly scratch = Buffer.alloc(68 * 1024);
+  /** The job that an operation which returned PARK waits for. */
+  parkedOn = 0;
+
+  readonly table = new NodeTable();
+  readonly inodes = new InodeNumbers();
+  readonly identities = new Identities();
+  readonly handles = new DirectoryHandles();
+  readonly copies = new Copies();
+  readonly found = new Found();
+  readonly descriptors: Descriptors;
+  readonly layers: readonly (Layer | null)[];
+  readonly lastLayer: number;
+  readonly readOnly: boolean;
+  readonly volatile: boolean;
+  readonly log: Log;
+  readonly inlineCopyLimit: number;
+  /** Names held in the listings of lower parts. */
+  listedNames = 0;
+  private readonly workOrNull: WorkDirectory | null;
+  private readonly closed: () => void;
+
+  /** Where `locate` found the backing object: a name relative to a descriptor, or the descriptor itself (""). */
+  atFd = -1;
+  atName = "";
+
+  constructor(parts: UnionParts) {
+    this.layers = parts.layers;
+    this.lastLayer = parts.layers.length - 1;
+    this.workOrNull = parts.work;
+    this.readOnly = parts.work === null;
+    this.volatile = parts.volatile;
+    this.log = parts.log;
+    this.inlineCopyLimit = parts.inlineCopyLimit;
+    this.closed = parts.closed;
+    this.descriptors = new Descriptors(parts.descriptorLimit, (node, layer, fd) =>
+      this.forgetDescriptor(node, layer, fd),
+    );
+    this.openRoot();
+  }
+
+  /** The work directory; only for operations that have checked `readOnly`. */
+  get work(): WorkDirectory {
+    if (this.workOrNull === null) throw new Error("a read-only union has no work directory");
+    return this.workOrNull;
+  }
+
+  /** A job that `parkedOn` named has ended: 0 (dispatch the parked requests again), or the -errno they all get. */
+  jobDone(job: number, result: number): number {
+    return finishCopy(this, job, result);
+  }
+
+  /** Ends the union: everything on disk, the work directory empty, the locks released. */
+  close(): void {
+    this.closed();
+  }
+
+  /** Numbers for a status report. */
+  counters(): Record<string, number> {
+    return {
+      nodes: this.table.count,
+      descriptors: this.descriptors.count,
+      directoryHandles: this.handles.count,
+      copiesUnderWay: this.copies.byNode.size,
+      listedNames: this.listedNames,
+    };
+  }
+
+  generation(node: number): number {
+    return this.table.generation(node);
+  }
+
+  // ---- from a node to its backing -----------------------------------------------------------------------------------
+
+  /** The directory behind a nodeid that the kernel named as a parent; -errno for a file, a stale id, a removed one. */
+  parentOf(node: number): Directory | number {
+    if (!this.table.isAlive(node)) return -ESTALE;
+    const directory = this.table.directory(node);
+    if (directory === undefined) return -ENOTDIR;
+    return this.table.isNameless(node) && node !== ROOT ? -ENOENT : directory;
+  }
+
+  /** O_PATH descriptor of a directory's part, from the cache: valid until many others were asked for. Or -errno. */
+  partFd(node: number, part: Part): number {
+    if (part.fd >= 0) {
+      if (node !== ROOT) this.descriptors.touch(part.fd);
+      return part.fd;
+    }
+    let fd = this.openPart(node, part);
+    if (fd < 0 && this.descriptors.makeRoom(fd)) fd = this.openPart(node, part);
+    if (fd < 0) return fd;
+    part.fd = fd;
+    this.descriptors.keep(fd, node, part.layer);
+    return fd;
+  }
+
+  private openPart(node: number, part: Part): number {
+    if (part.path !== null) {
+      const layer = this.layers[part.layer] as Layer;
+      return native.openBeneath(layer.root, part.path, O_PATH | O_DIRECTORY);
+    }
+    const parent = this.table.parent(node);
+    const above = this.table.directory(parent)?.partIn(part.layer);
+    if (above === undefined || above === null) return -ESTALE;
+    const parentFd = this.partFd(parent, above);
+    return parentFd < 0 ? parentFd : native.open(parentFd, this.table.name(node), O_PATH | O_DIRECTORY, 0);
+  }
+
+  /** Descriptor of the upper part of a directory that has one. */
+  upperFd(node: number): number {
+    const upper = this.table.directory(node)?.upper;
+    return upper ? this.partFd(node, upper) : -ENOENT;
+  }
+
+  /** Path of a directory's part from its layer's root, "" for the root itself. */
+  partPath(node: number, part: Part): string {
+    if (part.path !== null) return part.path;
+    if (node === ROOT) return "";
+    const parent = this.table.parent(node);
+    const above = this.table.directory(parent)?.partIn(part.layer);
+    const base = above ? this.partPath(parent, above) : "";
+    return base === "" ? this.table.name(node) : `${base}/${this.table.name(node)}`;
+  }
+
+  /** Where the layers below the upper know a directory: an absolute path, as overlay.redirect holds it. */
+  pathBelow(node: number): string {
+    if (node === ROOT) return "";
+    const redirect = this.table.directory(node)?.redirect;
+    return redirect ?? `${this.pathBelow(this.table.parent(node))}/${this.table.name(node)}`;
+  }
+
+  /** Sets `atFd` and `atName` to the backing object of a node: 0 or -errno. */
+  locate(node: number): number {
+    const table = this.table;
+    if (!table.isAlive(node)) return -ESTALE;
+    const directory = table.directory(node);
+    this.atName = "";
+    if (table.isNameless(node) && node !== ROOT) {
+      this.atFd = table.descriptor(node);
+      return this.atFd < 0 ? -ESTALE : 0;
+    }
+    if (directory !== undefined) {
+      this.atFd = this.partFd(node, directory.top);
+      return this.atFd < 0 ? this.atFd : 0;
+    }
+    const parent = table.parent(node);
+    const part = table.directory(parent)?.partIn(table.layer(node));
+    if (part === undefined || part === null) return -ESTALE;
+    this.atFd = this.partFd(parent, part);
+    this.atName = table.name(node);
+    return this.atFd < 0 ? this.atFd : 0;
+  }
+
+  /** Reads the attributes of a node's backing object as its layer has them into `stat`: 0 or -errno. */
+  statBacking(node: number, stat: Stat): number {
+    const r = this.locate(node);
+    return r < 0 ? r : native.statx(this.atFd, this.atName, STATX_ALL, stat.bytes);
+  }
+
+  /** Reads the attributes of a node as users see them into `this.stat`: 0 or -errno. */
+  statNode(node: number): number {
+    const r = this.statBacking(node, this.stat);
+    return r < 0 ? r : this.present(node);
+  }
+
+  /** Turns `this.stat` from what the layer says about a node into what users see: 0 or -errno. */
+  present(node: number): number {
+    const table = this.table;
+    this.stat.setIno(table.inoLow(node), table.inoHigh(node));
+    const directory = table.directory(node);
+    if (directory === undefined) {
+      // A lower object never changes; one whose name is gone has no link left that users could see.
+      if (table.isNameless(node) && table.layer(node) !== 0) this.stat.nlink = 0;
+      return 0;
+    }
+    if (table.isNameless(node) && node !== ROOT) {
+      this.stat.nlink = 0;
+      return 0;
+    }
+    if (!directory.isMerged) return 0;
+    const count = countSubdirectories(this, node, directory);
+    if (count < 0) return count;
+    this.stat.nlink = count + 2;
+    return 0;
+  }
+
+  // ---- rows ---------------------------------------------------------------------------------------------------------
+
+  /**
+   * The node for what `found` (a successful search for `name`) describes, `stat` holding its backing's attributes: the
+   * known one if it is another link of a known file, otherwise a new row. No lookup is counted.
+   */
+  enter(parent: number, name: string): number {
+    const { table, found, stat } = this;
+    const type = (stat.mode & S_IFMT) >> 12;
+    const linked = type !== DT_DIR && found.layer === 0 && stat.nlink > 1;
+    if (linked) {
+      const known = this.identities.find(stat);
+      if (known > 0) {
+        this.regainName(known, parent, name);
+        return known;
+      }
+    }
+    const node = table.add(type, found.layer);
+    table.addName(node, parent, name);
+    this.inodes.show(stat);
+    table.setIno(node, this.inodes.low, this.inodes.high);
+    if (linked) this.identities.add(stat, node);
+    if (type === DT_DIR) {
+      const directory = new Directory(found.takeParts());
+      directory.redirect = found.redirect;
+      table.setDirectory(node, directory);
+    }
+    return node;
+  }
+
+  /** Gives a known node one more name. A pinned descriptor goes back to the cache: there is a name to open it by again. */
+  regainName(node: number, parent: number, name: string): void {
+    const { table } = this;
+    const wasNameless = table.isNameless(node);
+    table.addName(node, parent, name);
+    if (!wasNameless || table.descriptor(node) < 0) return;
+    const fd = table.descriptor(node);
+    if (table.access(node) === ACCESS_PATH) {
+      ignore(native.close(fd), "an O_PATH descriptor");
+      table.setDescriptor(node, -1, ACCESS_PATH);
+    } else {
+      this.descriptors.keep(fd, node, FILE);
+    }
+  }
+
+  /**
+   * Before the last name of a node goes: makes sure that a descriptor leads to the object, for those who have it open.
+   * 0 or -errno (EMFILE: the name must stay then).
+   */
+  pin(node: number): number {
+    const { table } = this;
+    const held = table.descriptor(node);
+    if (held >= 0) {
+      if (!table.isNameless(node)) this.descriptors.release(held);
+      return 0;
+    }
+    const r = this.locate(node);
+    if (r < 0) return r;
+    let fd = this.openPin();
+    if (fd < 0 && this.descriptors.makeRoom(fd)) {
+      const again = this.locate(node);
+      if (again < 0) return again;
+      fd = this.openPin();
+    }
+    if (fd < 0) return fd;
+    table.setDescriptor(node, fd, ACCESS_PATH);
+    return 0;
+  }
+
+  private openPin(): number {
+    return this.atName === "" ? native.dup(this.atFd) : native.open(this.atFd, this.atName, O_PATH, 0);
+  }
+
+  /** Undoes `pin` for a node that kept its name after all. */
+  unpin(node: number): void {
+    const { table } = this;
+    const fd = table.descriptor(node);
+    if (fd < 0 || table.isNameless(node)) return;
+    if (table.access(node) === ACCESS_PATH) {
+      ignore(native.close(fd), "an O_PATH descriptor");
+      table.setDescriptor(node, -1, ACCESS_PATH);
+    } else {
+      this.descriptors.keep(fd, node, FILE);
+    }
+  }
+
+  /** A node lost the name; `pin` has been called if it was the last one. */
+  loseName(node: number, parent: number, name: string): void {
+    const directory = this.table.directory(node);
+    if (directory !== undefined) this.dropParts(directory);
+    this.table.removeName(node, parent, name);
+    this.release(parent);
+    this.release(node);
+  }
+
+  /** Frees a row that neither the kernel nor a child refers to, and then its parents as far as that holds for them. */
+  release(node: number): void {
+    const { table } = this;
+    const pending = [node];
+    for (let one = pending.pop(); one !== undefined; one = pending.pop()) {
+      if (one === ROOT || table.hasLookups(one) || table.hasChildren(one)) continue;
+      const directory = table.directory(one);
+      if (directory !== undefined) this.dropParts(directory);
+      this.dropDescriptor(one);
+      this.identities.drop(one);
+      this.copies.abandon(one);
+      table.dropNames(one, (parent) => void pending.push(parent));
+      table.remove(one);
+    }
+  }
+
+  /** Closes the node's own descriptor, kept or pinned. */
+  dropDescriptor(node: number): void {
+    const { table } = this;
+    const fd = table.descriptor(node);
+    if (fd < 0) return;
+    table.setDescriptor(node, -1, ACCESS_PATH);
+    if (table.isNameless(node)) ignore(native.close(fd), "whatever was written through it was answered already");
+    else this.descriptors.drop(fd);
+  }
+
+  /** Closes the descriptors of a directory's parts and forgets their listings. */
+  dropParts(directory: Directory): void {
+    for (const part of directory.parts) {
+      if (part.names !== null) {
+        this.listedNames -= part.names.size;
+        part.names = null;
+      }
+      if (part.fd < 0) continue;
+      const fd = part.fd;
+      part.fd = -1;
+      this.descriptors.drop(fd);
+    }
+  }
+
+  private forgetDescriptor(node: number, layer: number, fd: number): void {
+    if (layer === FILE) {
+      this.table.setDescriptor(node, -1, ACCESS_PATH);
+      return;
+    }
+    const part = this.table.directory(node)?.partIn(layer);
+    if (part?.fd === fd) part.fd = -1;
+  }
+
+  private openRoot(): void {
+    const parts: Part[] = [];
+    for (const layer of this.layers) {
+      if (layer === null) continue;
+      const part = newPart(layer.index, "");
+      // The root's descriptors belong to the layers: they are never evicted.
+      part.fd = layer.root;
+      parts.push(part);
+    }
+    const directory = new Directory(parts);
+    this.table.addRoot(DT_DIR, directory.top.layer);
+    this.table.setDirectory(ROOT, directory);
+    const r = native.statx(directory.top.fd, "", STATX_ALL, this.stat.bytes);
+    if (r < 0) throw new Error(`cannot read the attributes of the topmost layer: ${errnoName(r)}`);
+    this.inodes.show(this.stat);
+    this.table.setIno(ROOT, this.inodes.low, this.inodes.high);
+  }
+
+  /** -EROFS for a union without an upper, otherwise 0. */
+  checkWritable(): number {
+    return this.readOnly ? -EROFS : 0;
+  }
+
+  /** A warning about one object that cannot be served as it is. */
+  warn(message: string, node: number, name: string, result: number): void {
+    this.log("warn", message, { directory: this.describe(node), name, error: errnoName(result) });
+  }
+
+  /** The path of a node in the mount, for messages only. */
+  describe(node: number): string {
+    if (node === ROOT) return "/";
+    const parent = this.table.parent(node);
+    return this.table.isNameless(node)
+      ? "(removed)"
+      : `${parent === ROOT ? "" : this.describe(parent)}/${this.table.name(node)}`;
+  }
+}

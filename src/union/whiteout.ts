@@ -1,0 +1,62 @@
+/**
+ * Hiding a lower name: a character device 0:0, or where the file system refuses those, a `.wh.` file. Each function leaves
+ * the old state or the new one behind, whatever happens in between.
+ */
+import { EEXIST, ENOTEMPTY } from "../errno.js";
+import { WHITEOUT_PREFIX } from "../layer/marks.js";
+import { S_IFREG } from "../layer/stat.js";
+import { AT_REMOVEDIR, RENAME_EXCHANGE } from "../native/constants.js";
+import { native } from "../native/index.js";
+import { type Directory, WH_SOME } from "./directory.js";
+import type { Union } from "./union.js";
+
+/** Hides `name`, which the upper directory `fd` does not have: 0 or -errno. */
+export function hideAbsent(u: Union, directory: Directory, fd: number, name: string): number {
+  return u.work.devices ? u.work.whiteoutAt(fd, name) : writeMark(directory, fd, name);
+}
+
+/** Replaces the non-directory `name` of the upper directory `fd` by a whiteout: 0 or -errno. */
+export function hideFile(u: Union, directory: Directory, fd: number, name: string): number {
+  if (!u.work.devices) {
+    // The real entry beats the mark beside it, so the mark may come first.
+    const r = writeMark(directory, fd, name);
+    return r < 0 ? r : native.unlink(fd, name, 0);
+  }
+  const temporary = u.work.temporary();
+  let r = u.work.whiteout(temporary);
+  if (r < 0) return r;
+  r = native.rename(u.work.fd, temporary, fd, name, 0);
+  if (r < 0) u.work.discard(temporary);
+  return r;
+}
+
+/** Replaces the directory `name` (which shows no entries, but may hold marks) by a whiteout: 0 or -errno. */
+export function hideDirectory(u: Union, directory: Directory, fd: number, name: string): number {
+  if (!u.work.devices) {
+    const r = writeMark(directory, fd, name);
+    return r < 0 ? r : removeDirectory(u, fd, name);
+  }
+  const temporary = u.work.temporary();
+  let r = u.work.whiteout(temporary);
+  if (r < 0) return r;
+  r = native.rename(u.work.fd, temporary, fd, name, RENAME_EXCHANGE);
+  u.work.discard(temporary);
+  return r;
+}
+
+/** Removes the directory `name`, which shows no entries but may hold marks, from the upper directory `fd`: 0 or -errno. */
+export function removeDirectory(u: Union, fd: number, name: string): number {
+  const r = native.unlink(fd, name, AT_REMOVEDIR);
+  // POSIX allows EEXIST for ENOTEMPTY.
+  if (r !== -ENOTEMPTY && r !== -EEXIST) return r;
+  const temporary = u.work.temporary();
+  const moved = native.rename(fd, name, u.work.fd, temporary, 0);
+  if (moved === 0) u.work.discard(temporary);
+  return moved;
+}
+
+function writeMark(directory: Directory, fd: number, name: string): number {
+  const r = native.mknodAs(fd, WHITEOUT_PREFIX + name, S_IFREG | 0o444, 0, 0, 0, 0);
+  if (directory.upper !== null) directory.upper.marked = WH_SOME;
+  return r === -EEXIST ? 0 : r;
+}

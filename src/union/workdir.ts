@@ -1,0 +1,109 @@
+/**
+ * The work directory: everything is built in WORK/work and published by one rename, so a crash leaves nothing half-made
+ * where users look. What a crash leaves here is removed at the next mount and never served.
+ */
+import { EEXIST, EINVAL, EISDIR, EMLINK, ENOENT, ENOTDIR, EPERM, ignore, isAbsent } from "../errno.js";
+import { readListing } from "../layer/listing.js";
+import { XATTR_OPAQUE, XATTR_PLAIN } from "../layer/marks.js";
+import { S_IFCHR } from "../layer/stat.js";
+import { AT_REMOVEDIR, O_DIRECTORY, O_PATH } from "../native/constants.js";
+import { native } from "../native/index.js";
+
+/** Name of the one whiteout that all others are links of. */
+const SHARED_WHITEOUT = "whiteout";
+const YES = Uint8Array.of(0x79);
+
+export class WorkDirectory {
+  private sequence = 0;
+  private hasSharedWhiteout = false;
+
+  /**
+   * `fd`: O_PATH descriptor of WORK/work. `devices`: whether whiteouts are character devices 0:0 (otherwise `.wh.` files,
+   * which the caller writes).
+   */
+  constructor(
+    readonly fd: number,
+    readonly devices: boolean,
+  ) {}
+
+  /** A name that nothing in the work directory has. */
+  temporary(): string {
+    return `#${(this.sequence++).toString(16)}`;
+  }
+
+  /** Puts a whiteout under a fresh temporary name: 0 with `name` set, or -errno. */
+  whiteout(name: string): number {
+    return this.whiteoutAt(this.fd, name);
+  }
+
+  /** Makes a whiteout named `name` in the directory `dirfd`, which must not have that name: 0 or -errno. */
+  whiteoutAt(dirfd: number, name: string): number {
+    if (!this.hasSharedWhiteout) {
+      const made = native.mknodAs(this.fd, SHARED_WHITEOUT, S_IFCHR, 0, 0, 0, 0);
+      if (made < 0 && made !== -EEXIST) return made;
+      this.hasSharedWhiteout = true;
+    }
+    const linked = native.link(this.fd, SHARED_WHITEOUT, dirfd, name);
+    if (linked !== -EMLINK && linked !== -EPERM && linked !== -ENOENT) return linked;
+    // The file system's limit of links is reached (or it has none): start a new shared one the next time.
+    if (linked !== -EPERM) {
+      this.hasSharedWhiteout = false;
+      ignore(native.unlink(this.fd, SHARED_WHITEOUT, 0), "if it cannot go, mknod says EEXIST and it is used again");
+    }
+    return native.mknodAs(dirfd, name, S_IFCHR, 0, 0, 0, 0);
+  }
+
+  /** Removes a temporary that was not published; a failure leaves litter that the next mount removes. */
+  discard(name: string): void {
+    ignore(removeTree(this.fd, name), "the next mount clears the work directory");
+  }
+
+  /** Marks a directory that hides what lies below it: 0 or -errno. */
+  setOpaque(dirfd: number, name: string): number {
+    return native.setxattr(dirfd, name, XATTR_OPAQUE, YES, 0);
+  }
+
+  /** Marks a user's own object that looks like a whiteout: 0 or -errno. */
+  setPlain(dirfd: number, name: string): number {
+    return native.setxattr(dirfd, name, XATTR_PLAIN, YES, 0);
+  }
+}
+
+/**
+ * Removes the object (dirfd, name), a directory with everything in it; a name that is not there is no failure.
+ * Nothing is followed: neither symbolic links nor mounts (EBUSY, EXDEV).
+ */
+export function removeTree(dirfd: number, name: string): number {
+  const r = native.unlink(dirfd, name, 0);
+  if (r === 0 || isAbsent(r)) return 0;
+  // unlink(2) of a directory: EISDIR on Linux, EPERM by POSIX.
+  if (r !== -EISDIR && r !== -EPERM) return r;
+  const empty = native.unlink(dirfd, name, AT_REMOVEDIR);
+  if (empty === 0 || isAbsent(empty)) return 0;
+  if (empty === -ENOTDIR) return r;
+  const emptied = emptyDirectory(dirfd, name);
+  return emptied < 0 ? emptied : native.unlink(dirfd, name, AT_REMOVEDIR);
+}
+
+/** Removes everything inside the directory (dirfd, name), except the entry `keep` if given: 0 or -errno. */
+export function emptyDirectory(dirfd: number, name: string, keep?: string): number {
+  const fd = native.open(dirfd, name, O_PATH | O_DIRECTORY, 0);
+  if (fd < 0) return fd;
+  const names: string[] = [];
+  let result = readListing(fd, { entry: (entry) => void names.push(entry) });
+  for (const entry of names) {
+    if (result < 0) break;
+    if (entry !== keep) result = removeTree(fd, entry);
+  }
+  ignore(native.close(fd), "an O_PATH descriptor");
+  return result < 0 ? result : 0;
+}
+
+/** Whether the file system lets this process make whiteout devices: tried out in the work directory. 1, 0 or -errno. */
+export function probeWhiteoutDevices(workFd: number): number {
+  const made = native.mknodAs(workFd, "#probe", S_IFCHR, 0, 0, 0, 0);
+  if (made === -EPERM || made === -EINVAL) return 0;
+  if (made < 0) return made;
+  const removed = native.unlink(workFd, "#probe", 0);
+  return removed < 0 ? removed : 1;
+}
