@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* ---- one environment (the main thread, or a worker) --------------------------------------------------------------- */
+/* ---- one environment (the main thread, or a worker) ---- */
 
 struct poller;
 struct pool;
@@ -29,10 +29,12 @@ struct addon {
 void addon_handle_opened(struct addon *addon);
 void addon_handle_closed(struct addon *addon);
 
-/* Calls a JavaScript function from the event loop; what it throws becomes an uncaught exception. Needs a handle scope. */
+/*
+ * Calls a JavaScript function from the event loop; what it throws becomes an uncaught exception. Needs a handle scope.
+ */
 void addon_call_from_loop(napi_env env, napi_ref function, size_t count, const napi_value *arguments);
 
-/* ---- arguments ------------------------------------------------------------------------------------------------------
+/* ---- arguments ----
  * A function reads all its arguments, then asks args_bad() once: the first complaint wins. */
 
 enum { ARGS_MAX = 8, PATH_SIZE = PATH_MAX + 1 };
@@ -54,7 +56,10 @@ void args_read(struct args *args, napi_env env, napi_callback_info info);
 int32_t arg_int(struct args *args, size_t index);   /* modulo 2^32, so unsigned flags may be given as well */
 uint32_t arg_uint(struct args *args, size_t index); /* modulo 2^32: -1 is 0xffffffff */
 int64_t arg_long(struct args *args, size_t index);
-/* A latin1 string, one byte a character, into `buffer` of PATH_SIZE. PATH_MAX bytes or more: -ENAMETOOLONG; NUL: -EINVAL. */
+/*
+ * A latin1 string, one byte a character, into `buffer` of PATH_SIZE. PATH_MAX bytes or more: -ENAMETOOLONG; NUL:
+ * -EINVAL.
+ */
 void arg_path(struct args *args, size_t index, char *buffer);
 struct bytes arg_bytes(struct args *args, size_t index); /* a Uint8Array or Buffer */
 /* `length` bytes from `start` of the array, as three consecutive arguments. Outside of the array: -EINVAL. */
@@ -63,7 +68,7 @@ struct bytes arg_slice(struct args *args, size_t index);
 static inline bool args_bad(const struct args *args) { return args->type_error != NULL || args->error != 0; }
 napi_value args_refuse(struct args *args);
 
-/* ---- results -------------------------------------------------------------------------------------------------------- */
+/* ---- results ---- */
 
 napi_value result(napi_env env, int64_t value);
 
@@ -71,7 +76,7 @@ napi_value result(napi_env env, int64_t value);
 static inline int64_t or_errno(int64_t value) { return value == -1 ? -errno : value; }
 static inline napi_value outcome(napi_env env, int64_t value) { return result(env, or_errno(value)); }
 
-/* ---- shared work ---------------------------------------------------------------------------------------------------- */
+/* ---- shared work ---- */
 
 /* copy.c */
 int64_t copy_range(int input, int64_t in_offset, int output, int64_t out_offset, int64_t length);
@@ -91,7 +96,7 @@ void identity_init(void);
 enum { FD_PATH_SIZE = 32 };
 void fd_path(char *buffer, int fd);
 
-/* ---- the tables of exported functions ------------------------------------------------------------------------------- */
+/* ---- the tables of exported functions ---- */
 
 struct function {
   const char *name;

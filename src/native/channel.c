@@ -14,8 +14,8 @@ static int64_t now_nanoseconds(void) {
 }
 
 /*
- * Yielding while it spins lets a client on the same CPU go on; a client elsewhere finds us awake, which is what spinning
- * is for. An ended job ends the spinning: someone may be waiting for it.
+ * Yielding while it spins lets a client on the same CPU go on; a client elsewhere finds us awake, which is what
+ * spinning is for. An ended job ends the spinning: someone may be waiting for it.
  */
 static int64_t receive(struct addon *addon, int fd, struct bytes into, int64_t spin_microseconds) {
   int64_t deadline = 0;
@@ -81,7 +81,7 @@ static napi_value channel_reply_error(napi_env env, napi_callback_info info) {
   return result(env, atomic_exchange(&a.addon->write_error, 0));
 }
 
-/* ---- waiting on the event loop -------------------------------------------------------------------------------------- */
+/* ---- waiting on the event loop ---- */
 
 struct poller {
   uv_poll_t handle;

@@ -21,15 +21,18 @@ export interface Native {
   open(dirfd: number, path: string, flags: number, mode: number): number;
   /**
    * openat2(2) with RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS: `path` may have several components,
-   * none of which is followed when it is a symbolic link (ELOOP) and which never leave `dirfd` (EXDEV). O_PATH | O_NOFOLLOW
-   * in `flags` opens a final link itself. "" is `dirfd` once more.
+   * none of which is followed when it is a symbolic link (ELOOP) and which never leave `dirfd` (EXDEV). O_PATH |
+   * O_NOFOLLOW in `flags` opens a final link itself. "" is `dirfd` once more.
    */
   openBeneath(dirfd: number, path: string, flags: number): number;
   /** openat(2) that follows symbolic links: only for paths a user named on the command line. */
   openFollow(path: string, flags: number): number;
   /** open(2) of /proc/self/fd/N: a new open file description of the same object, with other flags. */
   reopen(fd: number, flags: number): number;
-  /** open_tree(2) with OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH: a detached private mount of the directory `fd`. */
+  /**
+   * open_tree(2) with OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH: a detached private mount of the directory
+   * `fd`.
+   */
   cloneMount(fd: number): number;
   /** mount_setattr(2) on a descriptor from `cloneMount`: adds the MOUNT_ATTR_* bits `set`, clears `clear`. */
   setMountAttributes(fd: number, set: number, clear: number): number;
@@ -38,7 +41,10 @@ export interface Native {
   dup(fd: number): number;
 
   // ---- sys_attributes.c, sys_xattr.c ------------------------------------------------------------------------------
-  /** statx(2) with AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT (and AT_EMPTY_PATH for ""); `out` receives the 256-byte struct statx. */
+  /**
+   * statx(2) with AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT (and AT_EMPTY_PATH for ""); `out` receives the 256-byte struct
+   * statx.
+   */
   statx(dirfd: number, name: string, mask: number, out: Uint8Array): number;
   /** fstatfs(2): `out` receives the raw struct statfs (120 bytes on x86_64 and aarch64). */
   statfs(fd: number, out: Uint8Array): number;
@@ -46,12 +52,14 @@ export interface Native {
   chmod(dirfd: number, name: string, mode: number): number;
   /** fchownat(2); -1 keeps an id. */
   chown(dirfd: number, name: string, uid: number, gid: number): number;
-  /** utimensat(2). Seconds may be negative; a nanosecond value may be UTIME_NOW (0x3fffffff) or UTIME_OMIT (0x3ffffffe). */
+  /**
+   * utimensat(2). Seconds may be negative; a nanosecond value may be UTIME_NOW (0x3fffffff) or UTIME_OMIT (0x3ffffffe).
+   */
   utimens(dirfd: number, name: string, atime: number, atimeNsec: number, mtime: number, mtimeNsec: number): number;
   /**
-   * Extended attributes by descriptor and name: getxattrat(2) and its family where the kernel has them (6.13), otherwise,
-   * and for O_PATH descriptors of anything but a directory, through /proc/self/fd/DIRFD[/NAME], which costs 3 µs more.
-   * `getxattr` and `listxattr` return the length; an `out` of length 0 asks for the length only.
+   * Extended attributes by descriptor and name: getxattrat(2) and its family where the kernel has them (6.13),
+   * otherwise, and for O_PATH descriptors of anything but a directory, through /proc/self/fd/DIRFD[/NAME], which costs
+   * 3 µs more. `getxattr` and `listxattr` return the length; an `out` of length 0 asks for the length only.
    */
   getxattr(dirfd: number, name: string, attribute: string, out: Uint8Array): number;
   listxattr(dirfd: number, name: string, out: Uint8Array): number;
@@ -77,9 +85,9 @@ export interface Native {
   // ---- sys_create.c: creating, as the caller ------------------------------------------------------------------------
   /**
    * Each creates with fsuid = uid and fsgid = gid of the calling thread (setfsuid, setfsgid; the effective capabilities
-   * are put back with capset, so that permission stays the driver's) and returns to root afterwards. The process umask is 0.
-   * EPERM, and nothing is created, when the driver cannot take on these ids. Ids other than the driver's cost 8 µs more.
-   * `openAs` is openat(2) with `flags` as given plus O_CLOEXEC | O_NOFOLLOW | O_NOCTTY.
+   * are put back with capset, so that permission stays the driver's) and returns to root afterwards. The process umask
+   * is 0. EPERM, and nothing is created, when the driver cannot take on these ids. Ids other than the driver's cost 8
+   * µs more. `openAs` is openat(2) with `flags` as given plus O_CLOEXEC | O_NOFOLLOW | O_NOCTTY.
    */
   openAs(dirfd: number, name: string, flags: number, mode: number, uid: number, gid: number): number;
   mkdirAs(dirfd: number, name: string, mode: number, uid: number, gid: number): number;
@@ -88,7 +96,9 @@ export interface Native {
 
   // ---- sys_data.c, copy.c -----------------------------------------------------------------------------------------
   pread(fd: number, out: Uint8Array, start: number, length: number, offset: number): number;
-  /** preadv2(2) with RWF_NOWAIT: -EAGAIN where the page cache does not hold the data (or the file system cannot tell). */
+  /**
+   * preadv2(2) with RWF_NOWAIT: -EAGAIN where the page cache does not hold the data (or the file system cannot tell).
+   */
   preadNowait(fd: number, out: Uint8Array, start: number, length: number, offset: number): number;
   /** pwrite(2), repeated until everything is written; a short count only when an error followed. */
   pwrite(fd: number, data: Uint8Array, start: number, length: number, offset: number): number;
@@ -96,12 +106,15 @@ export interface Native {
   fallocate(fd: number, mode: number, offset: number, length: number): number;
   /** lseek(2): returns the offset. */
   lseek(fd: number, offset: number, whence: number): number;
-  /** copy_file_range(2), repeated up to `length`; returns the bytes copied, fewer at the end of the input or before an error. */
+  /**
+   * copy_file_range(2), repeated up to `length`; returns the bytes copied, fewer at the end of the input or before an
+   * error.
+   */
   copyFileRange(input: number, inOffset: number, output: number, outOffset: number, length: number): number;
   /**
    * Copies the whole of a regular file into an empty one: FICLONE if it can, otherwise each SEEK_DATA extent with
-   * copy_file_range (read and write where that is refused), holes kept, then ftruncate to `size` or the size of `input`,
-   * whichever is less. Returns 0. EIO when the input ends early because somebody shortens it meanwhile.
+   * copy_file_range (read and write where that is refused), holes kept, then ftruncate to `size` or the size of
+   * `input`, whichever is less. Returns 0. EIO when the input ends early because somebody shortens it meanwhile.
    */
   copyData(input: number, output: number, size: number): number;
   fsync(fd: number): number;
@@ -121,8 +134,8 @@ export interface Native {
   // ---- channel.c: /dev/fuse ---------------------------------------------------------------------------------------
   /**
    * read(2) of one request into `into`. With nothing to read: tries again for `spinMicroseconds`, then -EAGAIN (the
-   * descriptor must be O_NONBLOCK); at once when a job has ended whose `onDone` is due. ENOENT and EINTR (a request that was
-   * aborted meanwhile) are retried. -ENODEV: unmounted.
+   * descriptor must be O_NONBLOCK); at once when a job has ended whose `onDone` is due. ENOENT and EINTR (a request
+   * that was aborted meanwhile) are retried. -ENODEV: unmounted.
    */
   receive(fd: number, into: Uint8Array, spinMicroseconds: number): number;
   /** write(2) of one reply or notification of `length` bytes. */
@@ -136,27 +149,37 @@ export interface Native {
   replyError(): number;
   /**
    * Watches `fd` for input on the event loop (uv_poll) and calls `onReadable`; one channel at a time (EBUSY). After an
-   * unmount it is called once more, and `receive` says -ENODEV: end there, for no further call comes. Keeps the process alive.
+   * unmount it is called once more, and `receive` says -ENODEV: end there, for no further call comes. Keeps the process
+   * alive.
    */
   pollStart(fd: number, onReadable: () => void): number;
   /** The descriptor may be closed as soon as this returns. */
   pollStop(): number;
 
   // ---- jobs.c: work on native threads -----------------------------------------------------------------------------
-  /** Starts the threads (EBUSY: they run). `onDone` is called on the event loop (uv_async), from `jobsPoll` and `jobsStop`. */
+  /**
+   * Starts the threads (EBUSY: they run). `onDone` is called on the event loop (uv_async), from `jobsPoll` and
+   * `jobsStop`.
+   */
   jobsStart(threads: number, onDone: JobDone): number;
   /** Finishes what runs and what is queued, joins the threads, calls each `onDone` still due. */
   jobsStop(): number;
   /** Number of ended jobs whose `onDone` is still due: cheap, for the draining loop. */
   jobsEnded(): number;
-  /** Calls `onDone` for each ended job now; returns their number. What `onDone` throws is thrown here, the others stay due. */
+  /**
+   * Calls `onDone` for each ended job now; returns their number. What `onDone` throws is thrown here, the others stay
+   * due.
+   */
   jobsPoll(): number;
-  /** Copies like `copyData`, then fsyncs if `sync` is 1. ESHUTDOWN, as for every job, when no threads run. The descriptors are duplicated, so the caller may close its own. */
+  /**
+   * Copies like `copyData`, then fsyncs if `sync` is 1. ESHUTDOWN, as for every job, when no threads run. The
+   * descriptors are duplicated, so the caller may close its own.
+   */
   jobCopy(id: number, input: number, output: number, size: number, sync: number): number;
   /**
-   * Jobs that answer the kernel by themselves (out_header with `unique`, then the payload) and call nobody back. The file
-   * descriptors are duplicated before the call returns; when it returns an error, nothing will be answered. `fd` is the
-   * file, `channel` the FUSE descriptor.
+   * Jobs that answer the kernel by themselves (out_header with `unique`, then the payload) and call nobody back. The
+   * file descriptors are duplicated before the call returns; when it returns an error, nothing will be answered. `fd`
+   * is the file, `channel` the FUSE descriptor.
    */
   jobRead(channel: number, uniqueLow: number, uniqueHigh: number, fd: number, offset: number, length: number): number;
   /** `kind`: 0 fsync, 1 fdatasync, 2 syncfs. */

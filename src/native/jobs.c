@@ -1,27 +1,12 @@
-/* Work on native threads: copies that call back, and requests that answer the kernel by themselves. */
-#include "addon.h"
+/* Native threads that work for one environment: the queue, the completions, and the functions that start jobs. */
+#include "jobs.h"
 
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 #include <uv.h>
-
-enum kind { COPY, READ, SYNC, FALLOCATE, COPY_RANGE };
-
-/* `input`, `output` and `channel` are duplicates that the job owns; -1 where it needs none. */
-struct job {
-  struct job *next;
-  enum kind kind;
-  int channel, input, output;
-  uint64_t unique; /* of the request a self-answering job answers */
-  double id;       /* of a job that calls back */
-  int mode;        /* of fallocate; which kind of sync; whether a copy is synced */
-  int64_t offset, out_offset, length;
-  int64_t result;
-};
 
 struct list {
   struct job *first, **end;
@@ -39,12 +24,6 @@ struct pool {
   uv_async_t async;
   napi_ref on_done;
   int due; /* jobs that will still call back: they keep the process alive. JavaScript's thread only. */
-};
-
-/* A thread's buffer for reads: header and data go to the kernel in one write. It grows and is kept. */
-struct scratch {
-  uint8_t *data;
-  size_t size;
 };
 
 static void list_init(struct list *list) {
@@ -66,130 +45,12 @@ static struct job *list_take(struct list *list) {
   return job;
 }
 
-static void job_free(struct job *job) {
-  const int fds[] = {job->channel, job->input, job->output};
-  for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++) {
-    if (fds[i] >= 0) close(fds[i]);
-  }
-  free(job);
-}
-
-/* ---- answers -------------------------------------------------------------------------------------------------------- */
-
-struct out_header {
-  uint32_t length;
-  int32_t error;
-  uint64_t unique;
-};
-
-/* The kernel accepts errors down to -511 only, and a refused answer would leave the caller waiting for ever. */
-static int32_t errno_for_kernel(int64_t error) { return error < -511 ? -EIO : (int32_t)error; }
-
-/* `message` has room for the header, then `length` bytes of payload. An error goes without payload. */
-static void answer(struct addon *addon, const struct job *job, void *message, int64_t error, size_t length) {
-  struct out_header header = {sizeof header, errno_for_kernel(error), job->unique};
-  if (error == 0) header.length += (uint32_t)length;
-  memcpy(message, &header, sizeof header);
-  (void)channel_write(addon, job->channel, message, header.length);
-}
-
-static bool scratch_reserve(struct scratch *scratch, size_t size) {
-  if (scratch->size >= size) return true;
-  free(scratch->data);
-  scratch->data = malloc(size);
-  scratch->size = scratch->data == NULL ? 0 : size;
-  return scratch->data != NULL;
-}
-
-/* Less than asked for means the end of the file to the kernel, so an error after some bytes is the answer, not they. */
-static int64_t read_fully(int fd, uint8_t *data, int64_t length, int64_t offset) {
-  int64_t done = 0;
-  while (done < length) {
-    ssize_t count = TEMP_FAILURE_RETRY(pread(fd, data + done, (size_t)(length - done), offset + done));
-    if (count < 0) return -errno;
-    if (count == 0) break;
-    done += count;
-  }
-  return done;
-}
-
-static void answer_read(struct addon *addon, const struct job *job, struct scratch *scratch) {
-  struct out_header error_only;
-  if (!scratch_reserve(scratch, sizeof error_only + (size_t)job->length)) {
-    answer(addon, job, &error_only, -ENOMEM, 0);
-    return;
-  }
-  int64_t count = read_fully(job->input, scratch->data + sizeof error_only, job->length, job->offset);
-  answer(addon, job, scratch->data, count < 0 ? count : 0, count < 0 ? 0 : (size_t)count);
-}
-
-static void answer_status(struct addon *addon, const struct job *job, int64_t status) {
-  struct out_header message;
-  answer(addon, job, &message, status < 0 ? status : 0, 0);
-}
-
-static int64_t run_sync(const struct job *job) {
-  switch (job->mode) {
-  case 0:
-    return or_errno(TEMP_FAILURE_RETRY(fsync(job->input)));
-  case 1:
-    return or_errno(TEMP_FAILURE_RETRY(fdatasync(job->input)));
-  default:
-    return or_errno(TEMP_FAILURE_RETRY(syncfs(job->input)));
-  }
-}
-
-static void answer_copy_range(struct addon *addon, const struct job *job) {
-  struct {
-    struct out_header header;
-    uint32_t size, padding; /* struct fuse_write_out */
-  } message = {.padding = 0};
-  int64_t count = copy_range(job->input, job->offset, job->output, job->out_offset, job->length);
-  if (count >= 0) message.size = (uint32_t)count;
-  answer(addon, job, &message, count < 0 ? count : 0, sizeof message - sizeof message.header);
-}
-
-static int64_t run_copy(const struct job *job) {
-  int64_t status = copy_data(job->input, job->output, job->length);
-  if (status == 0 && job->mode == 1) status = or_errno(TEMP_FAILURE_RETRY(fsync(job->output)));
-  return status;
-}
-
-static void run(struct addon *addon, struct job *job, struct scratch *scratch) {
-  switch (job->kind) {
-  case COPY:
-    job->result = run_copy(job);
-    break;
-  case READ:
-    answer_read(addon, job, scratch);
-    break;
-  case SYNC:
-    answer_status(addon, job, run_sync(job));
-    break;
-  case FALLOCATE:
-    answer_status(addon, job, or_errno(TEMP_FAILURE_RETRY(fallocate(job->input, job->mode, job->offset, job->length))));
-    break;
-  case COPY_RANGE:
-    answer_copy_range(addon, job);
-    break;
-  }
-}
-
-/* ---- threads -------------------------------------------------------------------------------------------------------- */
+/* ---- threads ---- */
 
 /* The next job, or NULL when the pool stops and nothing is left. Called with the lock held. */
 static struct job *next_job(struct pool *pool) {
   while (pool->queue.first == NULL && !pool->stopping) pthread_cond_wait(&pool->work, &pool->lock);
   return list_take(&pool->queue);
-}
-
-/* Closing the descriptors may flush them, which is slow on some file systems: it belongs to this thread, not to the loop's. */
-static void close_files(struct job *job) {
-  int *fds[] = {&job->channel, &job->input, &job->output};
-  for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++) {
-    if (*fds[i] >= 0) close(*fds[i]);
-    *fds[i] = -1;
-  }
 }
 
 static void *work(void *data) {
@@ -199,8 +60,7 @@ static void *work(void *data) {
   pthread_mutex_lock(&pool->lock);
   while ((job = next_job(pool)) != NULL) {
     pthread_mutex_unlock(&pool->lock);
-    run(pool->addon, job, &scratch);
-    close_files(job);
+    job_run(pool->addon, job, &scratch);
     pthread_mutex_lock(&pool->lock);
     if (job->kind == COPY) {
       list_append(&pool->ended, job);
@@ -238,7 +98,7 @@ static void join_threads(struct pool *pool) {
   pool->count = 0;
 }
 
-/* ---- completions ---------------------------------------------------------------------------------------------------- */
+/* ---- completions ---- */
 
 static struct job *take_ended(struct pool *pool) {
   pthread_mutex_lock(&pool->lock);
@@ -253,10 +113,12 @@ static struct job *take_ended(struct pool *pool) {
 static void make_done_arguments(napi_env env, struct job *job, napi_value *arguments) {
   napi_create_double(env, job->id, &arguments[0]);
   arguments[1] = result(env, job->result);
-  job_free(job);
+  free(job);
 }
 
-/* From the event loop: each callback in a scope of its own; one that throws does not keep the others from being called. */
+/*
+ * From the event loop: each callback in a scope of its own; one that throws does not keep the others from being called.
+ */
 static void on_async(uv_async_t *handle) {
   struct pool *pool = handle->data;
   napi_env env = pool->addon->env;
@@ -265,7 +127,7 @@ static void on_async(uv_async_t *handle) {
     napi_handle_scope scope;
     napi_value arguments[2];
     if (napi_open_handle_scope(env, &scope) != napi_ok) {
-      job_free(job);
+      free(job);
       continue;
     }
     make_done_arguments(env, job, arguments);
@@ -274,7 +136,9 @@ static void on_async(uv_async_t *handle) {
   }
 }
 
-/* From JavaScript: an exception goes to the caller, and what is still due stays due. Returns the number called, or -1. */
+/*
+ * From JavaScript: an exception goes to the caller, and what is still due stays due. Returns the number called, or -1.
+ */
 static int deliver(struct pool *pool) {
   napi_env env = pool->addon->env;
   struct job *job;
@@ -297,11 +161,11 @@ static int deliver(struct pool *pool) {
   return count;
 }
 
-/* ---- start and stop ------------------------------------------------------------------------------------------------- */
+/* ---- start and stop ---- */
 
 static void free_pool(struct pool *pool) {
   struct job *job;
-  while ((job = list_take(&pool->ended)) != NULL) job_free(job);
+  while ((job = list_take(&pool->ended)) != NULL) free(job);
   pthread_mutex_destroy(&pool->lock);
   pthread_cond_destroy(&pool->work);
   free(pool->threads);
@@ -403,14 +267,16 @@ static napi_value jobs_poll(napi_env env, napi_callback_info info) {
   return delivered < 0 ? NULL : result(env, delivered);
 }
 
-/* ---- submitting ----------------------------------------------------------------------------------------------------- */
+/* ---- submitting ---- */
 
 static int duplicate(int fd, int *copy) {
   *copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
   return *copy < 0 ? -errno : 0;
 }
 
-/* Queues a copy of `request` that owns duplicates of its descriptors (-1: none). 0, or -errno and nothing was queued. */
+/*
+ * Queues a copy of `request` that owns duplicates of its descriptors (-1: none). 0, or -errno and nothing was queued.
+ */
 static int submit(struct addon *addon, const struct job *request) {
   struct pool *pool = addon->pool;
   if (pool == NULL || pool->stopping) return -ESHUTDOWN;
@@ -424,7 +290,8 @@ static int submit(struct addon *addon, const struct job *request) {
     error = duplicate(request->output, &job->output);
   }
   if (error != 0) {
-    job_free(job);
+    job_close_files(job);
+    free(job);
     return error;
   }
   if (job->kind == COPY && pool->due++ == 0) uv_ref((uv_handle_t *)&pool->async);
@@ -488,7 +355,9 @@ static napi_value job_fallocate(napi_env env, napi_callback_info info) {
   return result(env, submit(a.addon, &job));
 }
 
-/* The answer counts in 32 bits, so a longer copy is cut short, as copy_file_range may; whole pages, as the kernel does. */
+/*
+ * The answer counts in 32 bits, so a longer copy is cut short, as copy_file_range may; whole pages, as the kernel does.
+ */
 static napi_value job_copy_range(napi_env env, napi_callback_info info) {
   const int64_t most = 0xfffff000;
   struct args a;

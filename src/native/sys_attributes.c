@@ -14,7 +14,7 @@
 #endif
 
 /* Never follow the last component; with "" the descriptor itself, O_PATH or not. */
-static int at_flags(const char *name) { return name[0] == '\0' ? AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH : AT_SYMLINK_NOFOLLOW; }
+static int at_flags(const char *name) { return AT_SYMLINK_NOFOLLOW | (name[0] == '\0' ? AT_EMPTY_PATH : 0); }
 
 static napi_value sys_statx(napi_env env, napi_callback_info info) {
   struct args a;
@@ -108,7 +108,10 @@ static napi_value sys_utimens(napi_env env, napi_callback_info info) {
   return result(env, done);
 }
 
-/* A command states the size of its argument; some (FS_IOC_GETFLAGS) touch less, so a shorter buffer goes through a copy. */
+/*
+ * A command states the size of its argument; some (FS_IOC_GETFLAGS) touch less, so a shorter buffer goes through a
+ * copy.
+ */
 static napi_value sys_ioctl(napi_env env, napi_callback_info info) {
   struct args a;
   args_read(&a, env, info);
@@ -150,7 +153,12 @@ static napi_value sys_name_to_handle(napi_env env, napi_callback_info info) {
 }
 
 const struct function sys_attributes_functions[] = {
-  {"statx", sys_statx},     {"statfs", sys_statfs}, {"chmod", sys_chmod},
-  {"chown", sys_chown},     {"utimens", sys_utimens}, {"ioctl", sys_ioctl},
-  {"nameToHandle", sys_name_to_handle}, {NULL, NULL},
+  {"statx", sys_statx},
+  {"statfs", sys_statfs},
+  {"chmod", sys_chmod},
+  {"chown", sys_chown},
+  {"utimens", sys_utimens},
+  {"ioctl", sys_ioctl},
+  {"nameToHandle", sys_name_to_handle},
+  {NULL, NULL},
 };

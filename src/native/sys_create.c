@@ -19,7 +19,7 @@ struct capabilities {
 static struct {
   uid_t uid;
   gid_t gid;
-  bool all_effective; /* every permitted capability is effective: setfsuid back to root then restores the set by itself */
+  bool all_effective; /* no permitted capability is missing: going back to root restores the set by itself */
   struct capabilities capabilities;
 } own;
 

@@ -111,8 +111,16 @@ static napi_value sys_fdatasync(napi_env env, napi_callback_info info) { return 
 static napi_value sys_syncfs(napi_env env, napi_callback_info info) { return flush(env, info, syncfs); }
 
 const struct function sys_data_functions[] = {
-  {"pread", sys_pread},       {"preadNowait", sys_pread_nowait}, {"pwrite", sys_pwrite},
-  {"truncate", sys_truncate}, {"fallocate", sys_fallocate},      {"lseek", sys_lseek},
-  {"copyFileRange", sys_copy_file_range}, {"copyData", sys_copy_data}, {"fsync", sys_fsync},
-  {"fdatasync", sys_fdatasync}, {"syncfs", sys_syncfs}, {NULL, NULL},
+  {"pread", sys_pread},
+  {"preadNowait", sys_pread_nowait},
+  {"pwrite", sys_pwrite},
+  {"truncate", sys_truncate},
+  {"fallocate", sys_fallocate},
+  {"lseek", sys_lseek},
+  {"copyFileRange", sys_copy_file_range},
+  {"copyData", sys_copy_data},
+  {"fsync", sys_fsync},
+  {"fdatasync", sys_fdatasync},
+  {"syncfs", sys_syncfs},
+  {NULL, NULL},
 };

@@ -74,6 +74,10 @@ static napi_value sys_rename(napi_env env, napi_callback_info info) {
 }
 
 const struct function sys_names_functions[] = {
-  {"readlink", sys_readlink}, {"getdents", sys_getdents}, {"link", sys_link},
-  {"unlink", sys_unlink},     {"rename", sys_rename},     {NULL, NULL},
+  {"readlink", sys_readlink},
+  {"getdents", sys_getdents},
+  {"link", sys_link},
+  {"unlink", sys_unlink},
+  {"rename", sys_rename},
+  {NULL, NULL},
 };

@@ -49,7 +49,8 @@ static napi_value sys_open_beneath(napi_env env, napi_callback_info info) {
   int flags = arg_int(&a, 2);
   if (args_bad(&a)) return args_refuse(&a);
   struct open_how how = {
-    .flags = (uint32_t)(flags | ALWAYS),
+    /* openat2 refuses what openat ignores: O_NOCTTY beside O_PATH. */
+    .flags = (uint32_t)(flags | ((flags & O_PATH) ? O_CLOEXEC : ALWAYS)),
     .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS,
   };
   const char *from_here = path[0] == '\0' ? "." : path;

@@ -1,0 +1,31 @@
+/* One job: what is asked for, and running it. */
+#ifndef COWFS_JOBS_H
+#define COWFS_JOBS_H
+
+#include "addon.h"
+
+enum kind { COPY, READ, SYNC, FALLOCATE, COPY_RANGE };
+
+/* `input`, `output` and `channel` are duplicates that the job owns; -1 where it needs none. */
+struct job {
+  struct job *next;
+  enum kind kind;
+  int channel, input, output;
+  uint64_t unique; /* of the request a self-answering job answers */
+  double id;       /* of a job that calls back */
+  int mode;        /* of fallocate; which kind of sync; whether a copy is synced */
+  int64_t offset, out_offset, length;
+  int64_t result;
+};
+
+/* A thread's buffer for reads: header and data go to the kernel in one write. It grows and is kept. */
+struct scratch {
+  uint8_t *data;
+  size_t size;
+};
+
+/* Does the work, answers the kernel if the job is of that sort, and closes the descriptors. Any thread. */
+void job_run(struct addon *addon, struct job *job, struct scratch *scratch);
+void job_close_files(struct job *job);
+
+#endif
