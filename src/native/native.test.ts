@@ -1,0 +1,459 @@
+/** System calls of the addon on temporary directories; root is assumed, as for the driver. */
+import { spawnSync } from "node:child_process";
+import * as fs from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import {
+  EAGAIN,
+  EBADF,
+  EEXIST,
+  EINVAL,
+  ELOOP,
+  ENAMETOOLONG,
+  ENODATA,
+  ENODEV,
+  ENOENT,
+  ENOTDIR,
+  EOPNOTSUPP,
+  EROFS,
+  EXDEV,
+  ignore,
+} from "../errno.js";
+import { S_IFCHR, S_IFIFO, STATX_ALL, Stat } from "../layer/stat.js";
+import {
+  AT_FDCWD,
+  AT_REMOVEDIR,
+  LOCK_EX,
+  LOCK_NB,
+  MOUNT_ATTR_RDONLY,
+  O_CREAT,
+  O_DIRECTORY,
+  O_EXCL,
+  O_PATH,
+  O_RDONLY,
+  O_RDWR,
+  O_TMPFILE,
+  O_WRONLY,
+  RENAME_EXCHANGE,
+  RENAME_NOREPLACE,
+  RENAME_WHITEOUT,
+  UTIME_NOW,
+  UTIME_OMIT,
+  XATTR_CREATE,
+  XATTR_REPLACE,
+} from "./constants.js";
+import { type Native, native } from "./index.js";
+
+const none = new Uint8Array(0);
+const bytes = (text: string): Uint8Array => Buffer.from(text, "latin1");
+const text = (data: Uint8Array, length: number): string => Buffer.from(data.subarray(0, length)).toString("latin1");
+
+let path: string;
+let dir: number;
+let opened: number[];
+
+/** A result that must be a success; descriptors that come this way are closed after the test. */
+function ok(result: number): number {
+  expect(result).toBeGreaterThanOrEqual(0);
+  return result;
+}
+function fd(result: number): number {
+  opened.push(ok(result));
+  return result;
+}
+function stat(dirfd: number, name: string): Stat {
+  const out = new Stat();
+  expect(native.statx(dirfd, name, STATX_ALL, out.bytes)).toBe(0);
+  return out;
+}
+const openPath = (name: string): number => fd(native.open(dir, name, O_PATH, 0));
+
+beforeEach(() => {
+  path = fs.mkdtempSync(join(tmpdir(), "cowfs-native-"));
+  opened = [];
+  dir = fd(native.open(AT_FDCWD, path, O_PATH | O_DIRECTORY, 0));
+});
+afterEach(() => {
+  for (const each of opened) ignore(native.close(each), "a test may have closed it");
+  fs.rmSync(path, { recursive: true, force: true });
+});
+
+describe("the interface", () => {
+  const source = fs.readFileSync(new URL("./index.ts", import.meta.url), "utf8");
+  const names = [...source.matchAll(/^ {2}(\w+)\(/gm)].map((match) => match[1] as keyof Native);
+
+  it("exports every function of it, and no other", () => {
+    expect(names.length).toBeGreaterThan(50);
+    expect(Object.keys(native).sort()).toEqual([...names].sort());
+  });
+
+  it("throws a TypeError for wrong arguments", () => {
+    const withoutArguments = ["raiseFileLimit", "replyError", "pollStop", "jobsStop", "jobsEnded", "jobsPoll"];
+    for (const name of names.filter((each) => !withoutArguments.includes(each))) {
+      const call = native[name] as (...wrong: unknown[]) => unknown;
+      expect(() => call({}, {}, {}, {}, {}, {}, {}, {}), name).toThrow(TypeError);
+      expect(() => call(), name).toThrow(TypeError);
+    }
+    expect(() => native.statfs(dir, new Uint16Array(200) as unknown as Uint8Array)).toThrow(TypeError);
+  });
+});
+
+describe("names", () => {
+  it("are bytes, up to 255 of them", () => {
+    const odd = "\xff\x80\x01\n name\xc3".padEnd(255, "\xe9");
+    fd(native.open(dir, odd, O_CREAT | O_WRONLY, 0o600));
+    expect(fs.readdirSync(path, { encoding: "latin1" as BufferEncoding })).toEqual([odd]);
+    expect(native.open(dir, "x".repeat(256), O_RDONLY, 0)).toBe(-ENAMETOOLONG);
+  });
+
+  it("are refused when too long for a path or with a NUL", () => {
+    const out = new Uint8Array(256);
+    expect(native.statx(dir, "/".repeat(4095), STATX_ALL, out)).toBe(0);
+    expect(native.statx(dir, "/".repeat(4096), STATX_ALL, out)).toBe(-ENAMETOOLONG);
+    expect(native.statx(dir, "/".repeat(100_000), STATX_ALL, out)).toBe(-ENAMETOOLONG);
+    expect(native.statx(dir, "a\0b", STATX_ALL, out)).toBe(-EINVAL);
+    expect(native.rename(dir, "a", dir, "b\0", 0)).toBe(-EINVAL);
+  });
+});
+
+describe("opening", () => {
+  it("does not follow a symbolic link, and closes on exec", () => {
+    fs.writeFileSync(join(path, "file"), "data");
+    fs.symlinkSync("file", join(path, "link"));
+    expect(native.open(dir, "link", O_RDONLY, 0)).toBe(-ELOOP);
+    const file = fd(native.open(dir, "file", O_RDONLY, 0));
+    const follow = fd(native.openFollow(join(path, "link"), O_RDONLY));
+    for (const each of [file, follow, fd(native.dup(file)), fd(native.reopen(file, O_RDONLY))]) {
+      expect(fs.readFileSync(`/proc/self/fdinfo/${each}`, "utf8")).toMatch(/flags:\s+02\d{6}/);
+      expect(stat(each, "").inoLow).toBe(stat(dir, "file").inoLow);
+    }
+  });
+
+  it("beneath a directory refuses symbolic links anywhere, and leaving", () => {
+    fs.mkdirSync(join(path, "a/b"), { recursive: true });
+    fs.writeFileSync(join(path, "a/b/file"), "");
+    fs.symlinkSync("b", join(path, "a/link"));
+    fs.symlinkSync("/proc/self/fd", join(path, "magic"));
+    fd(native.openBeneath(dir, "a/b/file", O_RDONLY));
+    fd(native.openBeneath(dir, "a/../a/b", O_PATH | O_DIRECTORY));
+    expect(stat(fd(native.openBeneath(dir, "", O_PATH)), "").inoLow).toBe(stat(dir, "").inoLow);
+    expect(native.openBeneath(dir, "a/link/file", O_RDONLY)).toBe(-ELOOP);
+    expect(native.openBeneath(dir, "a/link", O_PATH)).toBe(-ELOOP);
+    expect(native.openBeneath(dir, `magic/${dir}`, O_PATH)).toBe(-ELOOP);
+    expect(native.openBeneath(dir, "..", O_PATH)).toBe(-EXDEV);
+    expect(native.openBeneath(dir, "a/../..", O_PATH)).toBe(-EXDEV);
+    expect(native.openBeneath(dir, "/etc", O_PATH)).toBe(-EXDEV);
+    expect(native.openBeneath(dir, "a/none", O_PATH)).toBe(-ENOENT);
+  });
+
+  it("reopens an O_PATH descriptor, and never through a symbolic link", () => {
+    fs.writeFileSync(join(path, "file"), "data");
+    fs.symlinkSync("file", join(path, "link"));
+    const out = new Uint8Array(8);
+    expect(native.pread(openPath("file"), out, 0, 8, 0)).toBe(-EBADF);
+    expect(native.pread(fd(native.reopen(openPath("file"), O_RDONLY)), out, 0, 8, 0)).toBe(4);
+    expect(native.reopen(openPath("link"), O_RDONLY)).toBe(-ELOOP);
+    expect(native.reopen(-1, O_RDONLY)).toBe(-EBADF);
+    expect(native.close(-1)).toBe(-EBADF);
+  });
+
+  it("clones a mount that can be made read-only, the original staying as it is", () => {
+    fs.writeFileSync(join(path, "file"), "data");
+    const clone = fd(native.cloneMount(dir));
+    expect(native.setMountAttributes(clone, MOUNT_ATTR_RDONLY, 0)).toBe(0);
+    expect(native.open(clone, "file", O_WRONLY, 0)).toBe(-EROFS);
+    expect(native.chmod(clone, "file", 0o600)).toBe(-EROFS);
+    fd(native.open(clone, "file", O_RDONLY, 0));
+    fd(native.open(dir, "file", O_WRONLY, 0));
+    expect(native.setMountAttributes(clone, 0, MOUNT_ATTR_RDONLY)).toBe(0);
+    fd(native.open(clone, "file", O_WRONLY, 0));
+  });
+});
+
+describe("attributes", () => {
+  it("statx gives the words Node's own stat gives", () => {
+    fs.writeFileSync(join(path, "file"), "12345");
+    fs.symlinkSync("file", join(path, "link"));
+    for (const name of ["file", "link"]) {
+      const theirs = fs.lstatSync(join(path, name));
+      for (const ours of [stat(dir, name), stat(openPath(name), "")]) {
+        expect([ours.mode, ours.nlink, ours.uid, ours.gid, ours.size]).toEqual([
+          theirs.mode,
+          theirs.nlink,
+          theirs.uid,
+          theirs.gid,
+          theirs.size,
+        ]);
+        expect(ours.inoLow + ours.inoHigh * 2 ** 32).toBe(theirs.ino);
+        expect(ours.mtime).toBe(Math.floor(theirs.mtimeMs / 1000));
+        expect(ours.words[12]).toBe(theirs.blocks);
+      }
+    }
+    expect(native.statx(dir, "none", STATX_ALL, new Uint8Array(256))).toBe(-ENOENT);
+    expect(native.statx(dir, "file", STATX_ALL, new Uint8Array(255))).toBe(-EINVAL);
+  });
+
+  it("writes into the middle of a buffer only", () => {
+    fs.writeFileSync(join(path, "file"), "12345");
+    const whole = new Uint8Array(300).fill(0xee);
+    expect(native.statx(dir, "file", STATX_ALL, whole.subarray(21, 277))).toBe(0);
+    expect([...whole.subarray(0, 21), ...whole.subarray(277)].every((byte) => byte === 0xee)).toBe(true);
+    expect(Buffer.compare(whole.subarray(21, 277), stat(dir, "file").bytes)).toBe(0);
+  });
+
+  it("statfs is the raw structure", () => {
+    const out = Buffer.alloc(120);
+    expect(native.statfs(dir, out)).toBe(0);
+    const theirs = fs.statfsSync(path);
+    expect([out.readUInt32LE(0), out.readUInt32LE(8), out.readUInt32LE(16)]).toEqual([
+      theirs.type,
+      theirs.bsize,
+      theirs.blocks,
+    ]);
+    expect(native.statfs(dir, new Uint8Array(119))).toBe(-EINVAL);
+  });
+
+  it("chmod and chown act on O_PATH descriptors and not through symbolic links", () => {
+    fs.writeFileSync(join(path, "file"), "");
+    fs.symlinkSync("file", join(path, "link"));
+    expect(native.chmod(dir, "file", 0o4751)).toBe(0);
+    expect(stat(dir, "file").mode & 0o7777).toBe(0o4751);
+    expect(native.chmod(openPath("file"), "", 0o640)).toBe(0);
+    expect(stat(dir, "file").mode & 0o7777).toBe(0o640);
+    expect(native.chmod(dir, "link", 0o600)).toBe(-EOPNOTSUPP);
+    expect(native.chmod(openPath("link"), "", 0o600)).toBe(-EOPNOTSUPP);
+    expect(native.chown(dir, "link", 5, 4_000_000_000)).toBe(0);
+    expect(native.chown(openPath("link"), "", 7, -1)).toBe(0);
+    expect([stat(dir, "link").uid, stat(dir, "link").gid]).toEqual([7, 4_000_000_000]);
+    expect([stat(dir, "file").uid, stat(dir, "file").gid]).toEqual([0, 0]);
+    expect(native.chown(openPath("file"), "", -1, 9)).toBe(0);
+    expect([stat(dir, "file").uid, stat(dir, "file").gid]).toEqual([0, 9]);
+  });
+
+  it("utimens keeps nanoseconds, takes negative seconds, UTIME_OMIT and UTIME_NOW, on anything", () => {
+    fs.writeFileSync(join(path, "file"), "");
+    fs.symlinkSync("file", join(path, "link"));
+    expect(native.utimens(dir, "file", -3, 999_999_999, 2 ** 33, 123_456_789)).toBe(0);
+    let now = stat(dir, "file");
+    expect([now.atime, now.atimeNsec, now.mtime, now.mtimeNsec]).toEqual([-3, 999_999_999, 2 ** 33, 123_456_789]);
+    expect(native.utimens(openPath("file"), "", 17, 1, 0, UTIME_OMIT)).toBe(0);
+    now = stat(dir, "file");
+    expect([now.atime, now.atimeNsec, now.mtime, now.mtimeNsec]).toEqual([17, 1, 2 ** 33, 123_456_789]);
+    expect(native.utimens(openPath("link"), "", 5, 6, 7, 8)).toBe(0);
+    expect(native.utimens(dir, "link", 0, UTIME_OMIT, 0, UTIME_NOW)).toBe(0);
+    expect([stat(dir, "link").atime, stat(dir, "link").atimeNsec]).toEqual([5, 6]);
+    expect(Math.abs(stat(dir, "link").mtime - Date.now() / 1000)).toBeLessThan(10);
+    expect(stat(dir, "file").mtime).toBe(2 ** 33);
+    expect(native.utimens(dir, "file", 0, 1_000_000_000, 0, 0)).toBe(-EINVAL);
+  });
+
+  it("ioctl reads inode flags, also into a buffer shorter than the command says", () => {
+    const getFlags = 0x80086601; // FS_IOC_GETFLAGS: says 8 bytes, writes 4
+    fs.writeFileSync(join(path, "file"), "");
+    const file = fd(native.open(dir, "file", O_RDONLY, 0));
+    const long = new Uint8Array(8);
+    const short = new Uint8Array(4);
+    expect(native.ioctl(file, getFlags, long)).toBe(0);
+    expect(native.ioctl(file, getFlags, short)).toBe(0);
+    expect(long.subarray(0, 4)).toEqual(short);
+  });
+
+  it("file handles are the same by name and by descriptor", () => {
+    fs.writeFileSync(join(path, "file"), "");
+    const byName = Buffer.alloc(136);
+    const own = Buffer.alloc(136);
+    const length = ok(native.nameToHandle(dir, "file", byName));
+    expect(length).toBe(8 + byName.readUInt32LE(0));
+    expect(native.nameToHandle(openPath("file"), "", own)).toBe(length);
+    expect(own).toEqual(byName);
+    expect(native.nameToHandle(dir, "file", new Uint8Array(8))).toBeLessThan(0);
+    expect(native.nameToHandle(dir, "file", new Uint8Array(7))).toBe(-EINVAL);
+  });
+});
+
+describe("extended attributes", () => {
+  it("work by name and by descriptor, O_PATH or not, on files, directories and symbolic links", () => {
+    fs.writeFileSync(join(path, "file"), "");
+    fs.mkdirSync(join(path, "sub"));
+    fs.symlinkSync("file", join(path, "link"));
+    const out = new Uint8Array(64);
+    for (const name of ["file", "sub", "link"]) {
+      const own = openPath(name);
+      expect(native.setxattr(dir, name, "trusted.one", bytes(`${name}\0\xff`), 0)).toBe(0);
+      expect(native.setxattr(own, "", "trusted.two", none, XATTR_CREATE)).toBe(0);
+      expect(native.setxattr(own, "", "trusted.two", none, XATTR_CREATE)).toBe(-EEXIST);
+      expect(text(out, native.getxattr(own, "", "trusted.one", out))).toBe(`${name}\0\xff`);
+      expect(native.getxattr(dir, name, "trusted.two", out)).toBe(0);
+      expect(native.getxattr(dir, name, "trusted.one", none)).toBe(name.length + 2);
+      expect(
+        text(out, native.listxattr(own, "", out))
+          .split("\0")
+          .sort(),
+      ).toEqual(["", "trusted.one", "trusted.two"]);
+      expect(native.listxattr(dir, name, none)).toBe(24);
+      expect(native.removexattr(own, "", "trusted.one")).toBe(0);
+      expect(native.removexattr(dir, name, "trusted.two")).toBe(0);
+      expect(native.getxattr(own, "", "trusted.one", out)).toBe(-ENODATA);
+      expect(native.setxattr(dir, name, "trusted.one", none, XATTR_REPLACE)).toBe(-ENODATA);
+    }
+    expect(native.setxattr(openPath("link"), "", "user.one", none, 0)).toBeLessThan(0);
+  });
+
+  it("work on open descriptors, with absolute names, and fail as they should", () => {
+    fs.writeFileSync(join(path, "file"), "");
+    const file = fd(native.open(dir, "file", O_RDWR, 0));
+    const out = new Uint8Array(2);
+    expect(native.setxattr(file, "", "user.x", bytes("long value"), 0)).toBe(0);
+    expect(native.getxattr(AT_FDCWD, join(path, "file"), "user.x", none)).toBe(10);
+    expect(native.getxattr(dir, join(path, "file"), "user.x", none)).toBe(10);
+    expect(native.getxattr(file, "", "user.x", out)).toBe(-34); // ERANGE
+    expect(native.getxattr(dir, "none", "user.x", out)).toBe(-ENOENT);
+    expect(native.getxattr(-1, "", "user.x", out)).toBe(-EBADF);
+    expect(native.getxattr(-1, "file", "user.x", out)).toBe(-EBADF);
+    expect(native.getxattr(file, "name", "user.x", out)).toBe(-ENOTDIR);
+  });
+});
+
+describe("directory entries", () => {
+  it("getdents gives every record once, then 0", () => {
+    const expected = [".", ".."];
+    for (let i = 0; i < 500; i++) {
+      fs.writeFileSync(join(path, `name-${i}`), "");
+      expected.push(`name-${i}`);
+    }
+    const list = fd(native.reopen(dir, O_RDONLY | O_DIRECTORY));
+    const out = Buffer.alloc(4096);
+    const found: string[] = [];
+    for (let used = ok(native.getdents(list, out)); used > 0; used = ok(native.getdents(list, out))) {
+      for (let at = 0; at < used; at += out.readUInt16LE(at + 16)) {
+        found.push(out.toString("latin1", at + 19, out.indexOf(0, at + 19)));
+      }
+    }
+    expect(found.sort()).toEqual(expected.sort());
+    expect(native.getdents(fd(native.open(dir, "name-0", O_RDONLY, 0)), out)).toBe(-ENOTDIR);
+  });
+
+  it("readlink, link, unlink and O_TMPFILE published by link", () => {
+    const out = new Uint8Array(4096);
+    fs.symlinkSync("some/where", join(path, "link"));
+    expect(text(out, native.readlink(dir, "link", out))).toBe("some/where");
+    expect(text(out, native.readlink(openPath("link"), "", out))).toBe("some/where");
+    expect(native.link(dir, "link", dir, "link2")).toBe(0);
+    expect(stat(dir, "link2").nlink).toBe(2);
+    expect(native.link(openPath("link"), "", dir, "link3")).toBe(0);
+    expect(native.link(dir, "link", dir, "link2")).toBe(-EEXIST);
+    expect(native.unlink(dir, "link2", 0)).toBe(0);
+    expect(native.unlink(dir, "link2", 0)).toBe(-ENOENT);
+    expect(native.unlink(dir, "link", AT_REMOVEDIR)).toBe(-ENOTDIR);
+
+    const file = fd(native.openAs(dir, ".", O_TMPFILE | O_RDWR, 0o640, 12, 34));
+    expect(native.pwrite(file, bytes("hidden"), 0, 6, 0)).toBe(6);
+    expect(native.link(file, "", dir, "shown")).toBe(0);
+    expect(fs.readFileSync(join(path, "shown"), "utf8")).toBe("hidden");
+    expect([stat(dir, "shown").uid, stat(dir, "shown").gid]).toEqual([12, 34]);
+  });
+
+  it("rename takes the kernel's flags", () => {
+    fs.writeFileSync(join(path, "a"), "a");
+    fs.writeFileSync(join(path, "b"), "b");
+    expect(native.rename(dir, "a", dir, "b", RENAME_NOREPLACE)).toBe(-EEXIST);
+    expect(native.rename(dir, "a", dir, "b", RENAME_EXCHANGE)).toBe(0);
+    expect(fs.readFileSync(join(path, "a"), "utf8")).toBe("b");
+    expect(native.rename(dir, "a", dir, "c", RENAME_WHITEOUT)).toBe(0);
+    expect(stat(dir, "a").isWhiteoutDevice).toBe(true);
+    expect(native.rename(dir, "c", dir, "b", 0)).toBe(0);
+    expect(fs.readFileSync(join(path, "b"), "utf8")).toBe("b");
+    expect(native.rename(dir, "a", dir, "b", RENAME_EXCHANGE | RENAME_NOREPLACE)).toBe(-EINVAL);
+  });
+});
+
+describe("creating as the caller", () => {
+  const capabilities = (): string => /CapEff:.*/.exec(fs.readFileSync("/proc/self/status", "utf8"))?.[0] ?? "";
+  const ids = (): string[] => [...fs.readFileSync("/proc/self/status", "utf8").matchAll(/^[UG]id:.*/gm)].map(String);
+
+  it("gives the owner, in a directory only the driver may write, and the driver is root again", () => {
+    const before = [capabilities(), ...ids()];
+    const mask = native.umask(0);
+    ok(native.chmod(dir, "", 0o700));
+    fd(native.openAs(dir, "file", O_CREAT | O_EXCL | O_RDWR, 0o666, 1000, 2000));
+    expect(native.mkdirAs(dir, "sub", 0o1777, 1000, 2000)).toBe(0);
+    expect(native.mknodAs(dir, "fifo", S_IFIFO | 0o622, 0, 0, 1000, 2000)).toBe(0);
+    expect(native.mknodAs(dir, "device", S_IFCHR | 0o600, 10, 229, 1000, 2000)).toBe(0);
+    expect(native.symlinkAs("target \xff", dir, "link", 1000, 2000)).toBe(0);
+    for (const name of ["file", "sub", "fifo", "device", "link"]) {
+      expect([name, stat(dir, name).uid, stat(dir, name).gid]).toEqual([name, 1000, 2000]);
+    }
+    expect(stat(dir, "file").mode & 0o7777).toBe(0o666);
+    expect(stat(dir, "sub").mode & 0o7777).toBe(0o1777);
+    expect([stat(dir, "device").rdevMajor, stat(dir, "device").rdevMinor]).toEqual([10, 229]);
+    expect(native.mkdirAs(dir, "group", 0o700, 0, 7)).toBe(0);
+    expect([stat(dir, "group").uid, stat(dir, "group").gid]).toEqual([0, 7]);
+    expect([capabilities(), ...ids()]).toEqual(before);
+    fd(native.openAs(dir, "mine", O_CREAT | O_RDWR, 0o666, 0, 0));
+    expect([stat(dir, "mine").uid, stat(dir, "mine").gid]).toEqual([0, 0]);
+    expect(native.umask(mask)).toBe(0);
+  });
+
+  it("keeps the errno of a failure, and is root again", () => {
+    const before = [capabilities(), ...ids()];
+    expect(native.mkdirAs(dir, "sub", 0o700, 1000, 1000)).toBe(0);
+    expect(native.mkdirAs(dir, "sub", 0o700, 1000, 1000)).toBe(-EEXIST);
+    expect(native.openAs(dir, "none/file", O_CREAT, 0o600, 1000, 1000)).toBe(-ENOENT);
+    expect(native.symlinkAs("x", -1, "link", 1000, 1000)).toBe(-EBADF);
+    expect(native.mkdirAs(dir, "nobody", 0o700, -1, 1000)).toBe(-1); // EPERM: not an id
+    expect([capabilities(), ...ids()]).toEqual(before);
+    expect(native.openAs(dir, "sub", O_CREAT | O_EXCL, 0o600, 1000, 1000)).toBe(-EEXIST);
+    expect(native.statx(dir, "nobody", STATX_ALL, new Uint8Array(256))).toBe(-ENOENT);
+  });
+
+  it("makes whiteouts", () => {
+    expect(native.mknodAs(dir, "gone", S_IFCHR, 0, 0, 0, 0)).toBe(0);
+    expect(stat(dir, "gone").isWhiteoutDevice).toBe(true);
+  });
+});
+
+describe("process", () => {
+  it("flock is exclusive between open file descriptions", () => {
+    const first = fd(native.reopen(dir, O_RDONLY | O_DIRECTORY));
+    const second = fd(native.reopen(dir, O_RDONLY | O_DIRECTORY));
+    expect(native.flock(first, LOCK_EX | LOCK_NB)).toBe(0);
+    expect(native.flock(second, LOCK_EX | LOCK_NB)).toBe(-EAGAIN);
+    expect(native.close(first)).toBe(0);
+    expect(native.flock(second, LOCK_EX | LOCK_NB)).toBe(0);
+  });
+
+  it("mount and umount say what is wrong", () => {
+    expect(native.mount("none", path, "no such type", 0, "")).toBe(-ENODEV);
+    expect(native.mount("none", join(path, "none"), "tmpfs", 0, "")).toBe(-ENOENT);
+    expect(native.umount(path, 0)).toBe(-EINVAL);
+    expect(native.mount("none", path, "x".repeat(5000), 0, "")).toBe(-ENAMETOOLONG);
+  });
+
+  it("raises the limit of open files to the hard one", () => {
+    const limit = native.raiseFileLimit();
+    expect(fs.readFileSync("/proc/self/limits", "utf8")).toMatch(new RegExp(`Max open files +${limit} +${limit} `));
+  });
+
+  it("lets a process end whose threads and poll were never stopped, and reports what callbacks throw", () => {
+    const addon = new URL("../../build/cowfs.node", import.meta.url).pathname;
+    const script = `
+      const addon = { exports: {} };
+      process.dlopen(addon, ${JSON.stringify(addon)});
+      const native = addon.exports;
+      const fs = require("node:fs");
+      const thrown = [];
+      process.on("uncaughtException", (error) => thrown.push(error.message));
+      process.on("exit", () => console.log(thrown.sort().join()));
+      native.jobsStart(2, (id) => { throw new Error("job " + id); });
+      const input = fs.openSync("/etc/passwd");
+      for (const id of [1, 2]) native.jobCopy(id, input, fs.openSync(${JSON.stringify(path)} + "/" + id, "w"), 1e9, 0);
+      native.mknodAs(-100, ${JSON.stringify(path)} + "/fifo", 0o010600, 0, 0, 0, 0);
+      const fifo = native.open(-100, ${JSON.stringify(path)} + "/fifo", 2 | 0o4000, 0);
+      native.reply(fifo, Buffer.from("x"), 1);
+      native.pollStart(fifo, () => { native.pollStop(); throw new Error("poll"); });
+    `;
+    const child = spawnSync(process.execPath, ["-e", script], { encoding: "utf8", timeout: 15_000 });
+    expect([child.stdout, child.stderr, child.status]).toEqual(["job 1,job 2,poll\n", "", 0]);
+  });
+});
