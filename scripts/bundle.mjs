@@ -2,8 +2,8 @@
  * Bundles src/main.ts into dist/: one entry and a chunk for each lazily imported command, so that a command loads only
  * what it needs. The addon and fuse-native stay outside of the bundle.
  */
-import { chmodSync, readFileSync, rmSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { chmodSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
@@ -11,8 +11,8 @@ const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
 const dist = join(root, "dist");
 
-rmSync(dist, { recursive: true, force: true });
-await build({
+const { outputFiles } = await build({
+  write: false,
   absWorkingDir: root,
   entryPoints: { main: "src/main.ts" },
   outdir: dist,
@@ -30,4 +30,17 @@ await build({
   },
   logLevel: "warning",
 });
-chmodSync(join(dist, "main.js"), 0o755);
+
+// A program that runs meanwhile must find its chunks: the new files come first, the entry last, and only then old ones go.
+mkdirSync(dist, { recursive: true });
+const written = new Set(outputFiles.map((file) => basename(file.path)));
+for (const file of outputFiles.sort(
+  (a, b) => Number(a.path.endsWith("/main.js")) - Number(b.path.endsWith("/main.js")),
+)) {
+  const temporary = `${file.path}.${process.pid}`;
+  writeFileSync(temporary, file.contents);
+  chmodSync(temporary, basename(file.path) === "main.js" ? 0o755 : 0o644);
+  renameSync(temporary, file.path);
+}
+for (const name of readdirSync(dist))
+  if (!written.has(name)) rmSync(join(dist, name), { recursive: true, force: true });

@@ -44,9 +44,9 @@ test("imports that point down are fine", () => {
 });
 
 test("protocol touches no file system", () => {
-  expect(findings("src/protocol/a.ts", 'import { readFileSync } from "node:fs";\nexport const x = readFileSync;\n')[0]).toContain(
-    "must not import node:fs",
-  );
+  expect(
+    findings("src/protocol/a.ts", 'import { readFileSync } from "node:fs";\nexport const x = readFileSync;\n')[0],
+  ).toContain("must not import node:fs");
 });
 
 const call = 'import { close } from "../native/index.js";\nimport { ignore } from "../errno.js";\n';
@@ -58,9 +58,9 @@ test.each([
   ["Date.now() > 1 ? close(1) : 0;"],
   ["[1].forEach((fd) => close(fd));"],
 ])("a dropped result is reported: %s", (statement) => {
-  expect(findings("src/layer/a.ts", `${call}export function f(): void {\n${statement}\n}\nexport { ignore };\n`)).toEqual([
-    "src/layer/a.ts:4: the result of close() is dropped: bind it or use ignore(…)",
-  ]);
+  expect(
+    findings("src/layer/a.ts", `${call}export function f(): void {\n${statement}\n}\nexport { ignore };\n`),
+  ).toEqual(["src/layer/a.ts:4: the result of close() is dropped: bind it or use ignore(…)"]);
 });
 
 test.each([
@@ -68,7 +68,9 @@ test.each([
   ["let n = 0; n = close(1); n++; [n].push(n);"],
   ["if (close(1) < 0) throw new Error();"],
 ])("a used result is not: %s", (statement) => {
-  expect(findings("src/layer/a.ts", `${call}export function f(): void {\n${statement}\n}\nexport { ignore };\n`)).toEqual([]);
+  expect(
+    findings("src/layer/a.ts", `${call}export function f(): void {\n${statement}\n}\nexport { ignore };\n`),
+  ).toEqual([]);
 });
 
 test("the command line may drop results, but not causes", () => {
@@ -79,6 +81,9 @@ test("the command line may drop results, but not causes", () => {
   expect(findings("src/cli/a.ts", text.replace("String(error))", '"no", { cause: error })'))).toEqual([]);
 });
 
-test.each(["1n", "BigInt(1)", "Buffer.alloc(8).readBigUInt64LE()", "0 as unknown as bigint"])("no BigInt: %s", (expression) => {
-  expect(findings("src/union/a.ts", `export const x = ${expression};\n`)[0]).toContain("src/union/a.ts:1: BigInt");
-});
+test.each(["1n", "BigInt(1)", "Buffer.alloc(8).readBigUInt64LE()", "0 as unknown as bigint"])(
+  "no BigInt: %s",
+  (expression) => {
+    expect(findings("src/union/a.ts", `export const x = ${expression};\n`)[0]).toContain("src/union/a.ts:1: BigInt");
+  },
+);

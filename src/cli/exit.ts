@@ -1,0 +1,25 @@
+/** How the program ends: exit codes, and the two kinds of failure with a message for the user. */
+export const EXIT_FAILURE = 1;
+export const EXIT_USAGE = 2;
+
+/** Something did not work: one line for the user, exit code 1. */
+export class CommandError extends Error {
+  override readonly name: string = "CommandError";
+  readonly exitCode: number = EXIT_FAILURE;
+}
+
+/** The command line is wrong: one line for the user, exit code 2. */
+export class UsageError extends CommandError {
+  override readonly name = "UsageError";
+  override readonly exitCode = EXIT_USAGE;
+}
+
+/** What to say about an exception: the message of an Error, on one line. */
+export function messageOf(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).replace(/\s*\n\s*/g, " ");
+}
+
+/** Says `cowfs: MESSAGE` on stderr. */
+export function complain(message: string): void {
+  process.stderr.write(`cowfs: ${message}\n`);
+}

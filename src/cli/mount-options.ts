@@ -1,0 +1,176 @@
+import { defaultMountFlags, type MountConfig, type MountFlags, timeoutForever } from "../session/config.js";
+import { shown } from "../text.js";
+import { UsageError } from "./exit.js";
+import { splitLayers, unescapeAll } from "./layer-list.js";
+
+type Writable<T> = { -readonly [K in keyof T]: T[K] };
+
+/** What a number of `-o` lists says. Paths are as written: not yet absolute. */
+export interface MountOptions {
+  lowers: string[];
+  upper?: string;
+  work?: string;
+  source?: string;
+  readOnly: boolean;
+  allowOther: boolean;
+  defaultPermissions: boolean;
+  volatile: boolean;
+  debug: boolean;
+  xino: MountConfig["xino"];
+  /** Seconds. */
+  timeout: number;
+  spinMicroseconds?: number;
+  mountFlags: Writable<MountFlags>;
+  /** Options that changed nothing and might have been meant to. */
+  skipped: string[];
+}
+
+/** The state before any option. As root every user may use the mount, and programs keep their set-user-id bits. */
+export function defaultMountOptions(root: boolean): MountOptions {
+  return {
+    lowers: [],
+    readOnly: false,
+    allowOther: root,
+    defaultPermissions: true,
+    volatile: false,
+    debug: false,
+    xino: "auto",
+    timeout: timeoutForever,
+    mountFlags: { ...defaultMountFlags(root) },
+    skipped: [],
+  };
+}
+
+/**
+ * Splits `a,b=c,d="e,f"` at its commas. Quotes may surround a value, with commas in it; `\\,` and `\\"` stand for the
+ * character, and other escapes stay for the option to read. Empty items are left out: podman writes `work,,volatile`.
+ */
+export function splitOptionList(list: string): string[] {
+  const items: string[] = [];
+  let item = "";
+  let quoted = false;
+  for (let i = 0; i < list.length; i++) {
+    const c = list[i] as string;
+    if (c === "\\") {
+      const next = list[++i] ?? "";
+      item += next === "," || next === '"' ? next : c + next;
+    } else if (c === '"' && (quoted || item === "" || item.endsWith("="))) quoted = !quoted;
+    else if (c === "," && !quoted) {
+      if (item !== "") items.push(item);
+      item = "";
+    } else item += c;
+  }
+  if (quoted) throw new UsageError(`a quote is not closed in -o ${shown(list)}`);
+  if (item !== "") items.push(item);
+  return items;
+}
+
+/** Options without a value. */
+const flags: Record<string, (options: MountOptions) => void> = {
+  ro: (o) => setReadOnly(o, true),
+  rw: (o) => setReadOnly(o, false),
+  suid: (o) => setFlag(o, "suid", true),
+  nosuid: (o) => setFlag(o, "suid", false),
+  dev: (o) => setFlag(o, "dev", true),
+  nodev: (o) => setFlag(o, "dev", false),
+  exec: (o) => setFlag(o, "exec", true),
+  noexec: (o) => setFlag(o, "exec", false),
+  diratime: (o) => setFlag(o, "nodiratime", false),
+  nodiratime: (o) => setFlag(o, "nodiratime", true),
+  async: (o) => setFlag(o, "sync", false),
+  dirsync: (o) => setFlag(o, "dirsync", true),
+  sync: (o) => setFlag(o, "sync", true),
+  allow_other: (o) => {
+    o.allowOther = true;
+  },
+  default_permissions: (o) => {
+    o.defaultPermissions = true;
+  },
+  volatile: (o) => {
+    o.volatile = true;
+  },
+  debug: (o) => {
+    o.debug = true;
+  },
+};
+
+/** Options with a value. */
+const settings: Record<string, (options: MountOptions, value: string) => void> = {
+  lowerdir: (o, value) => o.lowers.push(...splitLayers(value)),
+  upperdir: (o, value) => {
+    o.upper = pathValue("upperdir", value);
+  },
+  workdir: (o, value) => {
+    o.work = pathValue("workdir", value);
+  },
+  fsname: (o, value) => {
+    o.source = unescapeAll(value);
+  },
+  xino: (o, value) => {
+    if (value !== "off" && value !== "auto" && value !== "on") {
+      throw new UsageError(`xino=${shown(value)} is unknown: use xino=off, xino=auto or xino=on`);
+    }
+    o.xino = value;
+  },
+  timeout: (o, value) => {
+    o.timeout = Math.min(numberValue("timeout", value), timeoutForever);
+  },
+  spin: (o, value) => {
+    o.spinMicroseconds = numberValue("spin", value);
+  },
+  fsync: (o, value) => {
+    o.volatile = value === "0";
+  },
+};
+
+/**
+ * Words that mount(8), fstab(5), libfuse and fuse-overlayfs give meaning to and that change nothing here, because cowfs does
+ * it anyway, does it better, or another program has already acted on them. Access times are never written, whatever is said.
+ */
+const meaningless = new Set(
+  (
+    "defaults atime noatime relatime norelatime strictatime nostrictatime lazytime nolazytime auto noauto user nouser users " +
+    "owner group nofail private shared slave rprivate rshared rslave _netdev loud silent iversion noiversion mand nomand " +
+    "allow_root auto_unmount nonempty auto_cache kernel_cache intr nointr big_writes static_nlink ino32_t noacl no_splice_read"
+  ).split(" "),
+);
+const meaninglessSettings = new Set(
+  (
+    "sync subtype max_write max_read max_readahead max_background writeback threaded fast_ino plugins noxattrs " +
+    "attr_timeout entry_timeout negative_timeout uid gid umask rootmode user_id group_id fd comment nfs_export"
+  ).split(" "),
+);
+
+function setReadOnly(options: MountOptions, value: boolean): void {
+  options.readOnly = value;
+}
+
+function setFlag(options: MountOptions, flag: keyof MountFlags, value: boolean): void {
+  options.mountFlags[flag] = value;
+}
+
+function pathValue(name: string, value: string): string {
+  const path = unescapeAll(value);
+  if (path === "") throw new UsageError(`${name}= needs a path`);
+  return path;
+}
+
+function numberValue(name: string, value: string): number {
+  const number = value === "" ? Number.NaN : Number(value);
+  if (!(number >= 0)) throw new UsageError(`${name}=${shown(value)} is no number: it must be 0 or more`);
+  return number;
+}
+
+/** Applies the items of one `-o` list, in their order: what comes later wins, except that layers add up. */
+export function applyOptionList(options: MountOptions, list: string): void {
+  for (const item of splitOptionList(list)) {
+    const equals = item.indexOf("=");
+    const name = equals < 0 ? item : item.slice(0, equals);
+    if (equals < 0 && Object.hasOwn(flags, name)) flags[name]?.(options);
+    else if (equals >= 0 && Object.hasOwn(settings, name)) settings[name]?.(options, item.slice(equals + 1));
+    else if (equals < 0 && Object.hasOwn(settings, name))
+      throw new UsageError(`the option ${name} needs a value: ${name}=…`);
+    else if (!meaningless.has(name) && !meaninglessSettings.has(name) && !name.startsWith("x-"))
+      options.skipped.push(item);
+  }
+}

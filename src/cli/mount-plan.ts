@@ -1,0 +1,106 @@
+import { defaultSpinMicroseconds, type MountConfig } from "../session/config.js";
+import { shown } from "../text.js";
+import { absolutePath, resolvedPath } from "./arguments.js";
+import { UsageError } from "./exit.js";
+import { splitLayers } from "./layer-list.js";
+import { applyOptionList, defaultMountOptions } from "./mount-options.js";
+
+/** The words of a mount command line, as commander collects them. Paths are bytes in latin1 strings. */
+export interface MountWords {
+  /** `[SOURCE] MOUNTPOINT`, or nothing. */
+  readonly positionals: readonly string[];
+  readonly lower: readonly string[];
+  readonly upper?: string;
+  readonly work?: string;
+  readonly options: readonly string[];
+  readonly foreground?: boolean;
+  readonly debug?: boolean;
+  readonly log?: string;
+  readonly transport?: string;
+  readonly volatile?: boolean;
+  readonly readOnly?: boolean;
+}
+
+/** Everything a driver needs to start; plain data, so that it can be handed to another process. */
+export interface MountPlan {
+  readonly config: MountConfig;
+  readonly foreground: boolean;
+  /** The file the log is appended to. */
+  readonly log?: string;
+  /** The mountpoint is one that the user did not name: it is created if missing, and printed. */
+  readonly impliedMountpoint: boolean;
+  /** What was passed over, for the log at level "debug". */
+  readonly remarks: readonly string[];
+}
+
+const transports = ["kernel", "fuse-native"] as const;
+
+/** Turns the words into a plan. Nothing is created, and layers are not looked at. Throws UsageError. */
+export function planMount(words: MountWords, cwd: string, root: boolean): MountPlan {
+  const options = defaultMountOptions(root);
+  for (const list of words.options) applyOptionList(options, list);
+  const lowers = [...words.lower.flatMap(splitLayers), ...options.lowers];
+  if (lowers.length === 0) {
+    throw new UsageError("no lower layer is given: name at least one with --lower DIR or -o lowerdir=DIR");
+  }
+  const path = (value: string | undefined, name: string): string | undefined => {
+    if (value === "") throw new UsageError(`${name} needs a path`);
+    return value === undefined ? undefined : absolutePath(value, cwd);
+  };
+  const upper = path(words.upper ?? options.upper, "--upper");
+  const work = path(words.work ?? options.work, "--work");
+  const log = path(words.log, "--log");
+  if (upper === undefined && words.work !== undefined) throw new UsageError("--work means nothing without --upper");
+
+  const remarks = options.skipped.map((item) => `the mount option ${shown(item)} is unknown to cowfs and skipped`);
+  if (upper === undefined && work !== undefined) remarks.push("workdir means nothing without upperdir and is skipped");
+
+  const { mountpoint, source } = places(words.positionals, upper, cwd);
+  const debug = words.debug === true || options.debug;
+  return {
+    config: {
+      lowers: lowers.map((lower) => absolutePath(lower, cwd)),
+      ...(upper === undefined ? {} : { upper, ...(work === undefined ? {} : { work }) }),
+      mountpoint: resolvedPath(mountpoint ?? `${upper}.merged`),
+      source: options.source ?? source ?? "cowfs",
+      readOnly: upper === undefined || words.readOnly === true || (options.readOnly && words.readOnly !== false),
+      mountFlags: options.mountFlags,
+      allowOther: options.allowOther,
+      defaultPermissions: options.defaultPermissions,
+      volatile: words.volatile === true || options.volatile,
+      xino: options.xino,
+      timeout: options.timeout,
+      debug,
+      spinMicroseconds: options.spinMicroseconds ?? defaultSpinMicroseconds,
+      transport: transportNamed(words.transport ?? "kernel"),
+    },
+    foreground: words.foreground === true,
+    ...(log === undefined ? {} : { log }),
+    impliedMountpoint: mountpoint === undefined,
+    remarks: debug ? remarks : [],
+  };
+}
+
+/** The last positional is the mountpoint; one before it is a source, as mount(8) hands it to its helpers. */
+function places(
+  positionals: readonly string[],
+  upper: string | undefined,
+  cwd: string,
+): { mountpoint?: string; source?: string } {
+  const [first, second] = positionals;
+  if (positionals.length > 2)
+    throw new UsageError("too many arguments: mount takes one mountpoint, and a source before it");
+  if (first === "" || second === "") throw new UsageError("the mountpoint is an empty word");
+  if (first !== undefined && second !== undefined) return { mountpoint: absolutePath(second, cwd), source: first };
+  if (first !== undefined) return { mountpoint: absolutePath(first, cwd) };
+  if (upper !== undefined && upper !== "/") return {};
+  throw new UsageError("no mountpoint is given: name a directory (only with --upper one is made beside it)");
+}
+
+function transportNamed(name: string): MountConfig["transport"] {
+  const transport = transports.find((known) => known === name);
+  if (transport === undefined) {
+    throw new UsageError(`the transport ${shown(name)} is unknown: use one of ${transports.join(", ")}`);
+  }
+  return transport;
+}

@@ -1,0 +1,57 @@
+import { mkdirSync, rmdirSync } from "node:fs";
+import { shown } from "../text.js";
+import { workingDirectory } from "./arguments.js";
+import { CommandError, messageOf } from "./exit.js";
+import { type MountPlan, type MountWords, planMount } from "./mount-plan.js";
+
+/** `cowfs mount`: mounts, and returns once the mount answers; with --foreground, once it has ended. Returns the exit code. */
+export async function mountCommand(words: MountWords): Promise<number> {
+  const plan = planMount(words, workingDirectory(), process.geteuid?.() === 0);
+  const created = plan.impliedMountpoint && makeMountpoint(plan.config.mountpoint);
+  try {
+    if (plan.foreground) return await serveHere(plan);
+    const { startDriver } = await import("./daemon.js");
+    await startDriver(plan);
+    announce(plan);
+    return 0;
+  } catch (error) {
+    if (created) removeMountpoint(plan.config.mountpoint);
+    throw error;
+  }
+}
+
+async function serveHere(plan: MountPlan): Promise<number> {
+  const [{ serve }, { fileLogger, stderrLogger }] = await Promise.all([import("./driver.js"), import("./log.js")]);
+  const logger = plan.log === undefined ? stderrLogger(plan.config) : fileLogger(plan.log, plan.config);
+  try {
+    return await serve(plan, logger, () => announce(plan));
+  } finally {
+    logger.flush();
+  }
+}
+
+/** Says where the union is if the user cannot know. */
+function announce(plan: MountPlan): void {
+  if (plan.impliedMountpoint) process.stdout.write(Buffer.from(`${plan.config.mountpoint}\n`, "latin1"));
+}
+
+/** Creates a mountpoint that was not named. Returns whether it was missing. */
+function makeMountpoint(path: string): boolean {
+  try {
+    mkdirSync(Buffer.from(path, "latin1"), 0o755);
+    return true;
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === "EEXIST") return false;
+    throw new CommandError(`the mountpoint ${shown(path)} cannot be created: ${messageOf(cause)}; name another`, {
+      cause,
+    });
+  }
+}
+
+function removeMountpoint(path: string): void {
+  try {
+    rmdirSync(Buffer.from(path, "latin1"));
+  } catch {
+    // Somebody else uses it by now: it is theirs.
+  }
+}

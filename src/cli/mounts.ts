@@ -1,0 +1,69 @@
+import { type LiveMount, liveMounts } from "../session/state.js";
+import { shown } from "../text.js";
+
+/** One row of the list, as machines read it. Paths are bytes in latin1 strings. */
+interface Row {
+  readonly mountpoint: string;
+  readonly source: string;
+  readonly readOnly: boolean;
+  readonly pid: number | null;
+  readonly upper: string | null;
+  readonly work: string | null;
+  readonly lowers: readonly string[] | null;
+  readonly options: readonly string[];
+  readonly started: string | null;
+}
+
+function rowOf(mount: LiveMount): Row {
+  const { state } = mount;
+  return {
+    mountpoint: mount.mountpoint,
+    source: mount.source,
+    readOnly: mount.readOnly,
+    pid: state?.pid ?? null,
+    upper: state?.upper ?? null,
+    work: state?.work ?? null,
+    lowers: state?.lowers ?? null,
+    options: state?.options ?? mount.mountOptions.split(","),
+    started: state?.started ?? null,
+  };
+}
+
+/** A path in a table: a control character would break the line. */
+function cell(bytes: string): string {
+  return shown(bytes).replace(/\p{Cc}/gu, (c) => `\\${c.charCodeAt(0).toString(8).padStart(3, "0")}`);
+}
+
+/** Columns wide enough for their longest cell. */
+export function table(rows: readonly (readonly string[])[]): string {
+  const widths: number[] = [];
+  for (const row of rows) for (const [i, text] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, text.length);
+  const lines = rows.map((row) =>
+    row
+      .map((text, i) => text.padEnd(widths[i] ?? 0))
+      .join("  ")
+      .trimEnd(),
+  );
+  return `${lines.join("\n")}\n`;
+}
+
+/** The table for people. A mount whose driver is not known here (dead, or started by another user) shows `-`. */
+export function mountTable(mounts: readonly LiveMount[]): string {
+  const rows = mounts.map(({ mountpoint, readOnly, state }) => [
+    cell(mountpoint),
+    readOnly ? "ro" : "rw",
+    state === undefined ? "-" : String(state.pid),
+    cell(state?.upper ?? "-"),
+    cell(state?.lowers.map((lower) => lower.replace(/[:\\]/g, "\\$&")).join(":") ?? "-"),
+  ]);
+  return table([["MOUNTPOINT", "MODE", "PID", "UPPER", "LOWERS"], ...rows]);
+}
+
+/** `cowfs mounts`: the mounts of this mount namespace. With `json`, an array of objects, whose paths keep their bytes. */
+export function mountsCommand(json: boolean): number {
+  const mounts = liveMounts();
+  if (json) {
+    process.stdout.write(Buffer.from(`${JSON.stringify(mounts.map(rowOf), null, 2)}\n`, "latin1"));
+  } else process.stdout.write(mountTable(mounts));
+  return 0;
+}

@@ -1,0 +1,128 @@
+import { Command, CommanderError, Option } from "commander";
+import { shown } from "../text.js";
+import { argumentBytes } from "./arguments.js";
+import { CommandError, complain, EXIT_FAILURE, EXIT_USAGE, messageOf } from "./exit.js";
+import type { MountWords } from "./mount-plan.js";
+
+const version = typeof COWFS_VERSION === "string" ? COWFS_VERSION : "development";
+
+/** Does what the command line says. Returns the exit code; failures have been said on stderr. */
+export async function run(argv: readonly string[]): Promise<number> {
+  let code = 0;
+  const program = buildProgram((result) => {
+    code = result;
+  });
+  try {
+    const words = commandWords(argumentBytes(argv), baseName(argv[1] ?? ""));
+    if (words === null) return 0;
+    await program.parseAsync(words, { from: "user" });
+    return code;
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      // It has been said already. Help that was asked for is no failure.
+      return error.exitCode === 0 ? 0 : EXIT_USAGE;
+    }
+    complain(messageOf(error));
+    return error instanceof CommandError ? error.exitCode : EXIT_FAILURE;
+  }
+}
+
+const commands = new Set(["mount", "umount", "unmount", "mounts", "help"]);
+
+/**
+ * The command line as sub-command and arguments. A line that has no sub-command is that of a mount helper: `[SOURCE] MOUNTPOINT -o …`,
+ * as mount(8), mount.fuse3, podman and containerd write it. Null: nothing is to be done.
+ */
+export function commandWords(args: readonly string[], programName: string): string[] | null {
+  const [first] = args;
+  if (/^mount\./.test(programName)) {
+    // For helpers of mount(8), -f is "fake", and -t names the type.
+    if (args.some((word) => /^-[nsvrw]*f[nsvrw]*$/.test(word))) return null;
+    return ["mount", ...args];
+  }
+  if (first === undefined || /^(-h|--help|-V|--version)$/.test(first)) return [...args];
+  const hasOptions = args.some((word) => /^-o/.test(word));
+  // A source may be called as a command is; only mount takes -o.
+  if (commands.has(first) && (first === "mount" || !hasOptions)) return [...args];
+  return hasOptions ? ["mount", ...args] : [...args];
+}
+
+function baseName(path: string): string {
+  return path.slice(path.lastIndexOf("/") + 1);
+}
+
+/** What commander makes of the options of `mount`. */
+interface CommanderMountOptions extends Omit<MountWords, "positionals" | "lower" | "options"> {
+  readonly lower?: string[];
+  readonly options?: string[];
+  readonly readWrite?: boolean;
+}
+
+/** The commands, each loaded when it runs. `finish` takes its exit code. */
+export function buildProgram(finish: (code: number) => void): Command {
+  const program = new Command("cowfs")
+    .description("A union file system: read-only lower layers and one writable upper layer, merged.")
+    .version(`cowfs ${version}`, "-V, --version", "print the version")
+    .helpOption("-h, --help", "print this help")
+    .exitOverride()
+    .configureOutput({
+      // What commander quotes are the bytes of arguments.
+      writeOut: (text) => process.stdout.write(shown(text)),
+      writeErr: (text) => process.stderr.write(shown(text)),
+      outputError: (text, write) => write(text.replace(/^error: /, "cowfs: ")),
+    });
+
+  const collect = (value: string, previous: string[] | undefined): string[] => [...(previous ?? []), value];
+  program
+    .command("mount")
+    .usage("--lower DIR[:DIR...] [--upper DIR] [options] [[SOURCE] MOUNTPOINT]")
+    .summary("merge layers into a mountpoint")
+    .description(
+      "Mounts the union of layers, and returns once it answers. Without MOUNTPOINT the directory UPPER.merged is used, created if missing, and printed.",
+    )
+    .argument("[places...]", "the mountpoint; a source before it is only shown in mount tables")
+    .option("--lower <dirs>", "read-only layers, the top one first; \\: escapes a colon; may be repeated", collect)
+    .option("--upper <dir>", "the layer that takes all changes, created if missing; without it the mount is read-only")
+    .option("--work <dir>", "work directory, on the file system of the upper (default: a hidden directory beside it)")
+    .option("-o, --options <list>", "mount options, separated by commas; may be repeated", collect)
+    .option("--volatile", "never sync to the disk: faster, and nothing survives a crash of the machine")
+    .option("-f, --foreground", "stay, and log to stderr")
+    .option("--log <file>", "append the log to a file")
+    .option("-d, --debug", "log each request")
+    .option("--transport <name>", "kernel (default) or fuse-native")
+    .option("-r, --read-only", "mount read-only")
+    .addOption(new Option("-w, --read-write").hideHelp())
+    .addOption(new Option("-n").hideHelp())
+    .addOption(new Option("-s").hideHelp())
+    .addOption(new Option("-v, --verbose").hideHelp())
+    .addOption(new Option("-t, --type <type>").hideHelp())
+    .action(async (places: string[], options: CommanderMountOptions) => {
+      const { mountCommand } = await import("./mount.js");
+      const { lower = [], options: lists = [], readWrite, ...words } = options;
+      const mode = readWrite === true ? { readOnly: false } : {};
+      finish(await mountCommand({ ...words, ...mode, lower, options: lists, positionals: places }));
+    });
+
+  program
+    .command("umount")
+    .alias("unmount")
+    .summary("end a mount")
+    .description("Unmounts, and returns when the driver has ended, so that the layers can be used again at once.")
+    .argument("<mountpoint>")
+    .option("-l, --lazy", "detach it now; processes that use it keep what they have open")
+    .action(async (mountpoint: string, options: { lazy?: boolean }) => {
+      const { umountCommand } = await import("./umount.js");
+      finish(await umountCommand(mountpoint, options.lazy === true));
+    });
+
+  program
+    .command("mounts")
+    .summary("list the mounts")
+    .description("Lists the mounts of cowfs that can be seen from here.")
+    .option("--json", "for machines")
+    .action(async (options: { json?: boolean }) => {
+      const { mountsCommand } = await import("./mounts.js");
+      finish(mountsCommand(options.json === true));
+    });
+  return program;
+}

@@ -1,0 +1,95 @@
+import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { EBUSY, EINVAL, ENOENT, EPERM, errnoName } from "../errno.js";
+import { native } from "../native/index.js";
+import { fileSystemType, readMounts, topMountOn } from "../session/mountinfo.js";
+import { type LiveMount, liveMounts, type MountState, processStart } from "../session/state.js";
+import { shown } from "../text.js";
+import { absolutePath, resolvedPath, workingDirectory } from "./arguments.js";
+import { CommandError, complain, UsageError } from "./exit.js";
+import { holdersOf } from "./holders.js";
+
+const MNT_DETACH = 2;
+/** How long to wait for a driver that has been unmounted to sync its upper and end, in milliseconds. */
+const patience = 60_000;
+/** How many of the processes that use a mount are named. */
+const namedHolders = 5;
+
+/** `cowfs umount`: unmounts, and returns when the driver has ended, so that its layers are free. Returns the exit code. */
+export async function umountCommand(path: string, lazy: boolean): Promise<number> {
+  if (path === "") throw new UsageError("the mountpoint is an empty word");
+  const mountpoint = resolvedPath(absolutePath(path, workingDirectory()));
+  const mount = liveMounts().findLast((live) => live.mountpoint === mountpoint);
+  const top = topMountOn(mountpoint);
+  if (mount === undefined || top === undefined)
+    throw new CommandError(`${shown(mountpoint)} is not a mount of cowfs: see cowfs mounts`);
+  if (top.type !== fileSystemType) {
+    throw new CommandError(
+      `${shown(mountpoint)} is covered by a mount of type ${top.type}: unmount that one first (umount ${shown(mountpoint)})`,
+    );
+  }
+  const result = native.umount(mountpoint, lazy ? MNT_DETACH : 0);
+  if (result === -EBUSY) throw new CommandError(busyMessage(mountpoint, top.id));
+  if (result === -EPERM) unmountByHelper(mountpoint, lazy);
+  else if (result === -EINVAL || result === -ENOENT)
+    throw new CommandError(`${shown(mountpoint)} is not mounted any more`);
+  else if (result < 0) throw new CommandError(`${shown(mountpoint)} cannot be unmounted: ${errnoName(result)}`);
+  // A detached mount lives for as long as somebody uses it, and one mounted elsewhere too lives on.
+  if (!lazy && !shownElsewhere(mount) && mount.state !== undefined) await driverEnd(mount.state);
+  return 0;
+}
+
+function shownElsewhere(mount: LiveMount): boolean {
+  return readMounts().some((other) => other.type === fileSystemType && other.minor === mount.minor);
+}
+
+function busyMessage(mountpoint: string, mountId: number): string {
+  const inner = readMounts().filter((mount) => mount.mountpoint.startsWith(`${mountpoint}/`));
+  const reasons = inner.map((mount) => `${shown(mount.mountpoint)} is mounted in it`);
+  for (const { pid, command, use } of holdersOf(mountpoint, mountId))
+    reasons.push(`process ${pid} (${shown(command)}) ${shown(use)}`);
+  const named = reasons.slice(0, namedHolders);
+  if (reasons.length > named.length) named.push(`and ${reasons.length - named.length} more`);
+  const why = named.length === 0 ? "by processes that cannot be seen from here" : `: ${named.join("; ")}`;
+  return `${shown(mountpoint)} is in use${named.length === 0 ? " " : ""}${why}. End them, or detach it with cowfs umount --lazy`;
+}
+
+/** What someone who may not unmount can use: a program of the fuse3 package that is set-user-id root. */
+function unmountByHelper(mountpoint: string, lazy: boolean): void {
+  const path = shown(mountpoint);
+  const args = ["-u", ...(lazy ? ["-z"] : []), "--", path];
+  const { error, status, stderr } = spawnSync("fusermount3", args, {
+    encoding: "utf8",
+    stdio: ["ignore", "ignore", "pipe"],
+  });
+  if (error !== undefined) {
+    throw new CommandError(
+      `${path}: no permission to unmount, and fusermount3 cannot be run: be root, or install fuse3`,
+      { cause: error },
+    );
+  }
+  if (status !== 0) throw new CommandError(`${path} cannot be unmounted: ${stderr.trim().replace(/\s*\n\s*/g, "; ")}`);
+}
+
+/** A process that has ended and whose parent has not looked yet. */
+function isZombie(pid: number): boolean {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, "latin1");
+    return text.slice(text.lastIndexOf(")") + 2).startsWith("Z");
+  } catch {
+    return true;
+  }
+}
+
+async function driverEnd(state: MountState): Promise<void> {
+  const deadline = Date.now() + patience;
+  while (processStart(state.pid) === state.processStart && !isZombie(state.pid)) {
+    if (Date.now() > deadline) {
+      complain(
+        `unmounted, but the driver (process ${state.pid}) is still writing: its layers stay locked until it ends`,
+      );
+      return;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
