@@ -7,9 +7,6 @@ import { dropSetIdBits, fsyncFd, readFd, syncfsFd, write as writeData, writeFd }
 import { lseek as seek } from "../union/ops/lseek.js";
 import { type Handler, NO_REPLY, type Service } from "./service.js";
 
-const O_DSYNC = 0o10000;
-/** __O_SYNC: what O_SYNC has beyond O_DSYNC. */
-const O_SYNC_ONLY = 0o4000000;
 /** One COPY_FILE_RANGE copies at most this much, so that a thread is free again and a signal is noticed soon. */
 const copyChunk = 128 << 20;
 
@@ -50,6 +47,7 @@ function readHere(s: Service, fd: number, offset: number, size: number): number 
   return count;
 }
 
+/** O_SYNC and O_DSYNC are the kernel's business: it follows such a write with an FSYNC. */
 function write(s: Service): number {
   const request = s.request;
   const size = request.u32(16);
@@ -57,9 +55,7 @@ function write(s: Service): number {
   const offset = request.u64(8);
   if (Number.isNaN(offset)) return -EFBIG;
   const killPrivileges = (request.u32(20) & WRITE_KILL_SUIDGID) !== 0;
-  const flags = request.u32(32);
-  const sync = (flags & O_SYNC_ONLY) !== 0 ? 2 : (flags & O_DSYNC) !== 0 ? 1 : 0;
-  const written = writeData(s.union, request.nodeid, request.bytes, 80, size, offset, killPrivileges, sync);
+  const written = writeData(s.union, request.nodeid, request.bytes, 80, size, offset, killPrivileges, 0);
   if (written >= 0) s.reply.written(written);
   return written;
 }

@@ -3,7 +3,7 @@
  * A handler decodes, calls one operation of the union, and encodes.
  */
 import { EINVAL, EIO, ENOENT, ENOSYS, ENOTTY, ERANGE } from "../errno.js";
-import { FOPEN_CACHE_DIR, FOPEN_KEEP_CACHE, SETXATTR_ACL_KILL_SGID } from "../protocol/constants.js";
+import { FOPEN_KEEP_CACHE, SETXATTR_ACL_KILL_SGID } from "../protocol/constants.js";
 import * as op from "../protocol/opcodes.js";
 import { deviceMajor, deviceMinor } from "../protocol/reply.js";
 import { forget as forgetNode } from "../union/ops/forget.js";
@@ -13,11 +13,7 @@ import { link as linkNode } from "../union/ops/link.js";
 import { lookup as lookUp } from "../union/ops/lookup.js";
 import { mkdir as makeDirectory } from "../union/ops/mkdir.js";
 import { mknod as makeNode } from "../union/ops/mknod.js";
-import {
-  opendir as openDirectory,
-  readdir as readDirectory,
-  releasedir as releaseDirectory,
-} from "../union/ops/readdir.js";
+import { readdir as readDirectory } from "../union/ops/readdir.js";
 import { readlink as readLink } from "../union/ops/readlink.js";
 import { rename as renameEntry } from "../union/ops/rename.js";
 import { rmdir as removeDirectory } from "../union/ops/rmdir.js";
@@ -50,8 +46,13 @@ function lookup(s: Service): number {
   return 0;
 }
 
+function forgetOne(s: Service, nodeid: number, count: number): void {
+  s.listings.drop(nodeid);
+  forgetNode(s.union, nodeid, count);
+}
+
 function forget(s: Service): number {
-  forgetNode(s.union, s.request.nodeid, s.request.u64(0));
+  forgetOne(s, s.request.nodeid, s.request.u64(0));
   return NO_REPLY;
 }
 
@@ -59,7 +60,7 @@ function batchForget(s: Service): number {
   const request = s.request;
   const count = request.u32(0);
   if (request.bodyLength < 8 + count * 16) return -EIO;
-  for (let at = 8; at < 8 + count * 16; at += 16) forgetNode(s.union, request.u64(at), request.u64(at + 8));
+  for (let at = 8; at < 8 + count * 16; at += 16) forgetOne(s, request.u64(at), request.u64(at + 8));
   return NO_REPLY;
 }
 
@@ -201,17 +202,17 @@ function removexattr(s: Service): number {
   return removeAttribute(s.union, s.request.nodeid, s.request.name());
 }
 
-/** All changes come through the mount, so the kernel may keep a directory's listing as long as it likes. */
-function opendir(s: Service): number {
-  const handle = openDirectory(s.union, s.request.nodeid);
-  if (handle >= 0) s.reply.open(handle, FOPEN_KEEP_CACHE | FOPEN_CACHE_DIR);
-  return handle;
-}
-
+/**
+ * Directories are opened without a message (OPENDIR is answered ENOSYS): the request names the node only, and offsets mean
+ * the same in every listing of it. The union's handle, which holds the listing, is the session's own (listings.ts).
+ */
 function list(s: Service, plus: boolean): number {
   const request = s.request;
+  const handle = s.listings.handle(request.nodeid);
+  if (handle < 0) return handle;
   s.sink.start(request.u32(16), plus);
-  const result = readDirectory(s.union, request.u64(0), request.u64(8), plus, s.sink);
+  const result = readDirectory(s.union, handle, request.u64(8), plus, s.sink);
+  if (s.sink.count === 0) s.listings.drop(request.nodeid);
   // Entries that were added have been counted as looked up: they go out, and the error comes at the next call.
   return result < 0 && s.sink.count > 0 ? 0 : result;
 }
@@ -222,10 +223,6 @@ function readdir(s: Service): number {
 
 function readdirplus(s: Service): number {
   return list(s, true);
-}
-
-function releasedir(s: Service): number {
-  return releaseDirectory(s.union, s.request.u64(0));
 }
 
 /** INTERRUPT itself is never answered; the interrupted request may be. */
@@ -265,7 +262,7 @@ function succeed(): number {
 }
 
 /**
- * The kernel takes ENOSYS as "never ask again", and goes on by itself: zero-message opens (OPEN), MKNOD and open instead
+ * The kernel takes ENOSYS as "never ask again", and goes on by itself: zero-message opens (OPEN, OPENDIR), MKNOD and open instead
  * of CREATE, no FLUSH at close, permissions by its own check instead of ACCESS, always readable and writable instead of
  * POLL, its own locks. BMAP and the mappings belong to block devices and virtiofs.
  */
@@ -294,9 +291,9 @@ table[op.GETXATTR] = getxattr;
 table[op.LISTXATTR] = listxattr;
 table[op.REMOVEXATTR] = removexattr;
 table[op.FLUSH] = notImplemented;
-table[op.OPENDIR] = opendir;
+table[op.OPENDIR] = notImplemented;
 table[op.READDIR] = readdir;
-table[op.RELEASEDIR] = releasedir;
+table[op.RELEASEDIR] = succeed;
 table[op.GETLK] = notImplemented;
 table[op.SETLK] = notImplemented;
 table[op.SETLKW] = notImplemented;

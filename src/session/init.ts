@@ -25,6 +25,7 @@ const wanted =
   c.INIT_DO_READDIRPLUS |
   c.INIT_ASYNC_DIO |
   c.INIT_NO_OPEN_SUPPORT |
+  c.INIT_NO_OPENDIR_SUPPORT |
   c.INIT_PARALLEL_DIROPS |
   c.INIT_ABORT_ERROR |
   c.INIT_MAX_PAGES |
@@ -34,7 +35,7 @@ const wanted =
   c.INIT_EXT;
 
 /** What this kernel must be able to do: without it writes and opens would need handlers the driver does not have. */
-const needed = c.INIT_BIG_WRITES | c.INIT_NO_OPEN_SUPPORT | c.INIT_MAX_PAGES;
+const needed = c.INIT_BIG_WRITES | c.INIT_NO_OPEN_SUPPORT | c.INIT_NO_OPENDIR_SUPPORT | c.INIT_MAX_PAGES;
 
 /**
  * The answer to INIT: the lower of both minors, and of the flags those that both sides want. `posixAcl` makes the kernel

@@ -5,6 +5,7 @@ import type { SetAttr } from "../union/ops/setattr.js";
 import type { Union } from "../union/union.js";
 import type { Log } from "./config.js";
 import type { ReplySink } from "./dir-sink.js";
+import type { Listings } from "./listings.js";
 
 /** What INIT agreed on, as far as handlers care. */
 export interface Agreement {
@@ -33,6 +34,7 @@ export interface Service {
   readonly cred: Cred;
   readonly setAttr: SetAttr;
   readonly sink: ReplySink;
+  readonly listings: Listings;
   readonly log: Log;
   /** INTERRUPT: the request with this unique is no longer wanted. */
   interrupted(uniqueLow: number, uniqueHigh: number): void;

@@ -3,12 +3,15 @@ import { EAGAIN, errnoName, ignore } from "../errno.js";
 import { native } from "../native/index.js";
 import { Reply, validity } from "../protocol/reply.js";
 import { Request } from "../protocol/request.js";
+import { finishCopy } from "../union/copy-up.js";
 import { MountError } from "../union/mount-error.js";
-import { Union } from "../union/union.js";
+import { openUnion } from "../union/open.js";
+import type { Union } from "../union/union.js";
 import type { Log, MountConfig } from "./config.js";
 import { ReplySink } from "./dir-sink.js";
 import { Dispatcher, setxattrExtended } from "./dispatch.js";
 import { answerInit, maxWrite } from "./init.js";
+import { Listings } from "./listings.js";
 import { Loop } from "./loop.js";
 import { abandon, type Mounted, mount, raiseReadAhead, unmount } from "./mount.js";
 import type { Agreement, Service } from "./service.js";
@@ -20,6 +23,9 @@ const requestRoom = 16 << 10;
 const grace = 10_000;
 /** The kernel has INIT ready when mount(2) returns; this many microseconds are for a very slow machine. */
 const initPatience = 1_000_000;
+
+/** Bytes of a file that is copied up at once; a larger one becomes a job, so that it delays nobody else. */
+const inlineCopyLimit = 1 << 20;
 
 const endSignals = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
 
@@ -37,14 +43,14 @@ export async function runSession(config: MountConfig, log: Log, onReady: () => v
   if (limit < 0) log("warn", `the limit of open files stays as it is: ${errnoName(limit)}`);
   // Modes come from the callers, with their umasks.
   ignore(native.umask(0), "the old mask is not wanted back");
-  const union = Union.open({
+  const union = openUnion({
     lowers: config.lowers,
     ...(config.upper === undefined ? {} : { upper: config.upper }),
     ...(config.work === undefined ? {} : { work: config.work }),
     volatile: config.volatile,
-    xino: config.xino,
     mountpoint: config.mountpoint,
     log,
+    inlineCopyLimit,
   });
   let mounted: Mounted;
   try {
@@ -93,6 +99,7 @@ class Session {
       cred: { uid: 0, gid: 0 },
       setAttr: { valid: 0, size: 0, mode: 0, uid: 0, gid: 0, atime: 0, atimeNsec: 0, mtime: 0, mtimeNsec: 0 },
       sink: new ReplySink(reply, union),
+      listings: new Listings(union),
       log,
       interrupted: (low, high) => this.dispatcher.parking.interrupt(low, high),
     };
@@ -135,7 +142,7 @@ class Session {
   private start(): void {
     const threads = Math.min(8, availableParallelism() + 2);
     const jobs = native.jobsStart(threads, (id, result) => {
-      this.dispatcher.jobEnded(id, this.union.jobDone(id, result));
+      this.dispatcher.jobEnded(id, finishCopy(this.union, id, result));
     });
     if (jobs < 0) throw new MountError(`native threads cannot be started: ${errnoName(jobs)}`);
     const polling = this.loop.start();
