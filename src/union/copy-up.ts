@@ -209,12 +209,17 @@ function publish(u: Union, node: number, temporary: string): number {
   }
   if (r < 0) return r;
   u.inodes.keep(source, table.inoLow(node), table.inoHigh(node));
-  return restoreTimes(parentFd, parentTimes);
+  restoreTimes(u, parent, parentFd, parentTimes);
+  return 0;
 }
 
-/** Puts back access and modification time of the directory `fd`, as `stat` has them: 0 or -errno. */
-export function restoreTimes(fd: number, stat: Stat): number {
-  return native.utimens(fd, "", stat.atime, stat.atimeNsec, stat.mtime, stat.mtimeNsec);
+/**
+ * Puts back access and modification time of the directory `fd`, as `stat` has them. The change that moved them is already
+ * on disk, so a failure is no reason to refuse the operation: it is logged.
+ */
+export function restoreTimes(u: Union, node: number, fd: number, stat: Stat): void {
+  const r = native.utimens(fd, "", stat.atime, stat.atimeNsec, stat.mtime, stat.mtimeNsec);
+  if (r < 0) u.warn("the times of a directory changed with a copy-up and could not be put back", node, "", r);
 }
 
 /**

@@ -139,7 +139,8 @@ function createOver(u: Union, directory: Directory, parentFd: number, name: stri
     u.work.discard(temporary);
     return r;
   }
-  return removeMark(parentFd, name);
+  removeMark(parentFd, name);
+  return 0;
 }
 
 /** Renames a finished temporary to (parentFd, name), where nothing or a whiteout is: 0 or -errno. */
@@ -153,13 +154,12 @@ export function putInPlace(u: Union, temporary: string, isDirectory: boolean, pa
 }
 
 /** Removes a `.wh.` file that hid the name; the new object (opaque, if a directory) hides what is below by itself. */
-export function removeMark(parentFd: number, name: string): number {
-  if (name.length + WHITEOUT_PREFIX.length > NAME_MAX) return 0;
+export function removeMark(parentFd: number, name: string): void {
+  if (name.length + WHITEOUT_PREFIX.length > NAME_MAX) return;
   ignore(
     native.unlink(parentFd, WHITEOUT_PREFIX + name, 0),
     "beside a real entry the mark hides nothing that is not hidden",
   );
-  return 0;
 }
 
 /**

@@ -63,9 +63,9 @@ export function clearDirectory(u: Union, parent: number, node: number): number {
   r = u.work.setOpaque(u.work.fd, temporary);
   if (r === 0) r = copyAttributes(u, fd, "", before, u.work.fd, temporary);
   if (r === 0) r = native.rename(u.work.fd, temporary, parentFd, u.table.name(node), RENAME_EXCHANGE);
-  if (r === 0) r = restoreTimes(parentFd, parentBefore);
   u.work.discard(temporary);
   if (r < 0) return r;
+  restoreTimes(u, parent, parentFd, parentBefore);
   u.dropParts(directory);
   directory.parts.length = 0;
   upper.fd = -1;

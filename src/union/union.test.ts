@@ -15,7 +15,7 @@ import { mknod } from "./ops/mknod.js";
 import { rename } from "./ops/rename.js";
 import { rmdir } from "./ops/rmdir.js";
 import { unlink } from "./ops/unlink.js";
-import { Bench } from "./testing.js";
+import { Bench, type LayerTree } from "./testing.js";
 
 const cred = { uid: 0, gid: 0 };
 let bench: Bench | undefined;
@@ -23,6 +23,11 @@ afterEach(() => {
   bench?.close();
   bench = undefined;
 });
+
+function make(lowers: LayerTree[]): Bench {
+  bench = new Bench(lowers);
+  return bench;
+}
 
 function content(b: Bench, node: number): string {
   const fd = readFd(b.u, node);
@@ -36,10 +41,10 @@ function put(b: Bench, node: number, text: string, offset = 0): number {
 }
 
 test("layers merge top-down", () => {
-  const b = (bench = new Bench([
+  const b = make([
     { "d/a": "top", gone: "whiteout" },
     { "d/a": "below", "d/b": "b", gone: "x", "e/": "" },
-  ]));
+  ]);
   expect(b.list("/")).toEqual(["d", "e"]);
   expect(b.list("d")).toEqual(["a", "b"]);
   expect(content(b, b.node("d/a"))).toBe("top");
@@ -47,10 +52,10 @@ test("layers merge top-down", () => {
 });
 
 test("aufs marks hide names below, never beside themselves", () => {
-  const b = (bench = new Bench([
+  const b = make([
     { "d/.wh.b": "", "d/c": "here", "d/.wh.c": "", "o/.wh..wh..opq": "", "o/new": "" },
     { "d/a": "", "d/b": "", "d/c": "below", "o/old": "" },
-  ]));
+  ]);
   expect(b.list("d")).toEqual(["a", "c"]);
   expect(b.list("o")).toEqual(["new"]);
   expect(content(b, b.node("d/c"))).toBe("here");
@@ -59,7 +64,7 @@ test("aufs marks hide names below, never beside themselves", () => {
 });
 
 test("the first write copies up and keeps the number; the lower stays", () => {
-  const b = (bench = new Bench([{ "d/a": "lower" }]));
+  const b = make([{ "d/a": "lower" }]);
   const before = b.ino("d/a");
   expect(put(b, b.node("d/a"), "X")).toBe(1);
   expect(content(b, b.node("d/a"))).toBe("Xower");
@@ -71,7 +76,7 @@ test("the first write copies up and keeps the number; the lower stays", () => {
 });
 
 test("unlink of a lower file leaves a whiteout and serves those who have it open", () => {
-  const b = (bench = new Bench([{ "d/a": "lower" }]));
+  const b = make([{ "d/a": "lower" }]);
   const node = b.node("d/a");
   expect(unlink(b.u, b.node("d"), "a")).toBe(0);
   expect(b.list("d")).toEqual([]);
@@ -89,7 +94,7 @@ test("unlink of a lower file leaves a whiteout and serves those who have it open
 });
 
 test("rename over a lower file, then unlink: gone for good", () => {
-  const b = (bench = new Bench([{ f: "lower" }]));
+  const b = make([{ f: "lower" }]);
   const made = mknod(b.u, ROOT, "tmp", S_IFREG | 0o644, 0, 0, 0, cred);
   put(b, made, "new");
   expect(lookup(b.u, ROOT, "f")).toBeGreaterThan(0);
@@ -103,7 +108,7 @@ test("rename over a lower file, then unlink: gone for good", () => {
 });
 
 test("rm -rf d; mkdir d shows an empty d", () => {
-  const b = (bench = new Bench([{ "d/a": "", "d/s/b": "" }]));
+  const b = make([{ "d/a": "", "d/s/b": "" }]);
   expect(rmdir(b.u, ROOT, "d")).toBe(-ENOTEMPTY);
   expect(unlink(b.u, b.node("d/s"), "b")).toBe(0);
   expect(rmdir(b.u, b.node("d"), "s")).toBe(0);
@@ -117,7 +122,7 @@ test("rm -rf d; mkdir d shows an empty d", () => {
 });
 
 test("a renamed lower directory keeps its content, across renames and a reopen", () => {
-  const b = (bench = new Bench([{ "a/top": "1" }, { "a/low": "2", "a/s/x": "3" }]));
+  const b = make([{ "a/top": "1" }, { "a/low": "2", "a/s/x": "3" }]);
   const inside = b.node("a/s/x");
   expect(rename(b.u, ROOT, "a", ROOT, "b", 0)).toBe(0);
   expect(b.node("a")).toBe(-ENOENT);
@@ -136,7 +141,7 @@ test("a renamed lower directory keeps its content, across renames and a reopen",
 });
 
 test("exchange of two lower directories", () => {
-  const b = (bench = new Bench([{ "a/1": "", "b/2": "" }]));
+  const b = make([{ "a/1": "", "b/2": "" }]);
   b.node("a");
   b.node("b");
   expect(rename(b.u, ROOT, "a", ROOT, "b", 2)).toBe(0);
@@ -148,7 +153,7 @@ test("exchange of two lower directories", () => {
 });
 
 test("hard links are one node, also after forgetting", () => {
-  const b = (bench = new Bench([{ f: "lower" }]));
+  const b = make([{ f: "lower" }]);
   const node = b.node("f");
   expect(link(b.u, node, ROOT, "g")).toBe(node);
   expect(b.u.stat.nlink).toBe(2);
@@ -162,7 +167,7 @@ test("hard links are one node, also after forgetting", () => {
 });
 
 test("a user's own .wh. names are files", () => {
-  const b = (bench = new Bench([{ f: "lower" }]));
+  const b = make([{ f: "lower" }]);
   expect(mknod(b.u, ROOT, ".wh.f", S_IFREG | 0o644, 0, 0, 0, cred)).toBeGreaterThan(0);
   expect(b.list("/")).toEqual([".wh.f", "f"]);
   b.reopen();

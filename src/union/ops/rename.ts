@@ -1,10 +1,10 @@
-import { EEXIST, EINVAL, EISDIR, ENAMETOOLONG, ENOENT, ENOTDIR, ENOTEMPTY } from "../../errno.js";
+import { EEXIST, EINVAL, EISDIR, ENAMETOOLONG, ENOENT, ENOTDIR, ENOTEMPTY, ignore } from "../../errno.js";
 import { S_IFCHR, STATX_ALL } from "../../layer/stat.js";
 import { DT_DIR, RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT } from "../../native/constants.js";
 import { native } from "../../native/index.js";
 import { copyUp, copyUpDirectory } from "../copy-up.js";
 import { removeMark } from "../create-at.js";
-import type { Directory } from "../directory.js";
+import { type Directory, WH_NONE } from "../directory.js";
 import { isEmpty } from "../listing.js";
 import { judge, showsBelow, WHITEOUT } from "../merge.js";
 import { clearDirectory, movedDirectory, prepareMove } from "../move.js";
@@ -121,12 +121,14 @@ function move(u: Union, from: End, to: End, leaveDevice: boolean): number {
   const toFd = u.upperFd(to.parent);
   r = Math.min(fromFd, toFd, 0);
   if (r === 0) r = moveInUpper(u, from, to, fromFd, toFd, fromShows === 1);
-  if (r === 0 && leaveDevice) r = putWhiteoutDevice(u, fromFd, from.name);
   if (r < 0) {
     if (to.node !== 0) u.unpin(to.node);
     return r;
   }
-  r = removeMark(toFd, to.name);
+  // From here on the new name is on disk: whatever fails is reported, but the node table must follow.
+  const late = Math.min(r === HIDE_LATER ? hideAbsent(u, from.directory, fromFd, from.name) : 0, 0);
+  const device = leaveDevice ? putWhiteoutDevice(u, fromFd, from.name) : 0;
+  if (to.directory.upper?.marked !== WH_NONE) removeMark(toFd, to.name);
   movedDirectory(u, from.node);
   const moving = isDirectory(u, from.node);
   const replaced = to.node === 0 ? 0 : isDirectory(u, to.node);
@@ -137,7 +139,7 @@ function move(u: Union, from: End, to: End, leaveDevice: boolean): number {
   to.directory.changed(moving - replaced);
   u.release(from.node);
   u.release(from.parent);
-  return r;
+  return Math.min(late, device);
 }
 
 /** Makes the object that will be replaced ready to lose its name; a directory must be empty on disk too. */
@@ -150,7 +152,13 @@ function prepareTarget(u: Union, to: End): number {
   return prepareLoss(u, to.node);
 }
 
-/** The rename in the upper layer, and the whiteout at the old name if something shows below it. */
+/** The move is made, the whiteout at the old name is not: the file system cannot do both at once. */
+const HIDE_LATER = 1;
+
+/**
+ * The rename in the upper layer, with the whiteout at the old name if something shows below it: 0, HIDE_LATER, or -errno
+ * with nothing changed that users see.
+ */
 function moveInUpper(u: Union, from: End, to: End, fromFd: number, toFd: number, hide: boolean): number {
   const isDir = u.table.type(from.node) === DT_DIR;
   const overWhiteout = to.node === 0 && native.statx(toFd, to.name, STATX_ALL, u.aside.bytes) === 0;
@@ -158,7 +166,8 @@ function moveInUpper(u: Union, from: End, to: End, fromFd: number, toFd: number,
     if (judge(toFd, to.name, u.aside, to.directory.upper?.xattrWhiteouts === true) !== WHITEOUT) return -EEXIST;
     // A directory cannot replace a whiteout: they change places, and the whiteout stays where it is needed.
     const r = native.rename(fromFd, from.name, toFd, to.name, RENAME_EXCHANGE);
-    return r < 0 || hide ? r : native.unlink(fromFd, from.name, 0);
+    if (r === 0 && !hide) ignore(native.unlink(fromFd, from.name, 0), "a whiteout that is left hides nothing");
+    return r;
   }
   if (!hide) return native.rename(fromFd, from.name, toFd, to.name, 0);
   if (u.work.devices) {
@@ -169,9 +178,8 @@ function moveInUpper(u: Union, from: End, to: End, fromFd: number, toFd: number,
     const marked = hideAbsent(u, from.directory, fromFd, from.name);
     return marked < 0 ? marked : native.rename(fromFd, from.name, toFd, to.name, 0);
   }
-  // A file system without RENAME_WHITEOUT: the two steps cannot be one.
   const r = native.rename(fromFd, from.name, toFd, to.name, 0);
-  return r < 0 ? r : hideAbsent(u, from.directory, fromFd, from.name);
+  return r < 0 ? r : HIDE_LATER;
 }
 
 /** RENAME_WHITEOUT of a user: a character device 0:0 that shows, as on any other file system (marked as plain). */

@@ -1,0 +1,218 @@
+/**
+ * A failure, or a crash, at each system call of copy-up, rename and removal: what the layers show afterwards is the state
+ * before or the state after, nothing in between, and the lower layers are untouched.
+ */
+import { execFileSync } from "node:child_process";
+import { afterEach, expect, test, vi } from "vitest";
+import { EIO, ENOSPC } from "../errno.js";
+import { S_IFREG } from "../layer/stat.js";
+import { native } from "../native/index.js";
+import { ROOT } from "./node-table.js";
+import { readFd, write } from "./ops/data.js";
+import { getattr } from "./ops/getattr.js";
+import { link } from "./ops/link.js";
+import { mkdir } from "./ops/mkdir.js";
+import { mknod } from "./ops/mknod.js";
+import { readlink } from "./ops/readlink.js";
+import { rename } from "./ops/rename.js";
+import { rmdir } from "./ops/rmdir.js";
+import { type SetAttr, setattr } from "./ops/setattr.js";
+import { unlink } from "./ops/unlink.js";
+import { Bench, type LayerTree } from "./testing.js";
+
+type Call = (...args: unknown[]) => unknown;
+
+/** Counts the calls into the addon from `arm` on; the one with the number `at` fails. */
+const faults = vi.hoisted(() => ({ at: 0, seen: 0, crash: false, error: -5, hit: "" }));
+
+vi.mock("../native/index.js", async (original) => {
+  const real = (await original<{ native: Record<string, Call> }>()).native;
+  // Reading a resource back or giving it up is no step of an operation.
+  const harmless = new Set(["close", "preadNowait", "pread"]);
+  const wrapped: Record<string, Call> = {};
+  for (const [name, call] of Object.entries(real)) {
+    wrapped[name] = (...args) => {
+      if (faults.at === 0 || harmless.has(name)) return call(...args);
+      if (++faults.seen !== faults.at) return call(...args);
+      faults.hit = `${name}(${args.map((arg) => (typeof arg === "object" ? "…" : String(arg))).join(", ")})`;
+      if (!faults.crash) return faults.error;
+      throw new Error("crash");
+    };
+  }
+  return { native: wrapped };
+});
+
+// A union sets the umask to 0 for good; the layers are made with the same one before and after.
+process.umask(0);
+
+let bench: Bench | undefined;
+afterEach(() => {
+  faults.at = 0;
+  bench?.close();
+  bench = undefined;
+});
+
+const cred = { uid: 0, gid: 0 };
+const buffer = Buffer.alloc(65536);
+
+/** The merged tree as text: everything a user can see of each object. */
+function tree(b: Bench, path = "/"): string {
+  const names = b.list(path);
+  if (typeof names === "number") return `${path}: error ${names}\n`;
+  let text = "";
+  for (const name of names) {
+    const full = path === "/" ? name : `${path}/${name}`;
+    const node = b.node(full);
+    if (node < 0 || getattr(b.u, node) < 0) return `${text}${full}: error ${node}\n`;
+    const { mode, uid, gid, size, mtime, mtimeNsec, isDirectory, isRegular, isSymlink } = b.u.stat;
+    let content = "";
+    if (isRegular) content = buffer.latin1Slice(0, native.pread(readFd(b.u, node), buffer, 0, buffer.length, 0));
+    if (isSymlink) content = b.u.scratch.latin1Slice(0, readlink(b.u, node));
+    // Times of what the operation itself touches differ between two runs; the lower files' are from the year 2001.
+    const time = mtime < 1_000_000_000 ? `${mtime}.${mtimeNsec}` : "now";
+    text += `${full} ${mode.toString(8)} ${uid}:${gid} ${isDirectory ? "" : size} ${isDirectory ? "" : time} ${content}\n`;
+    if (isDirectory) text += tree(b, full);
+  }
+  return text;
+}
+
+const lowers: LayerTree[] = [
+  { "d/a": "top", "d/s/x": "x", "e/": "", link: "-> d/a", "over/": "" },
+  { "d/b": "below", "d/s/y": "y", "e/hidden": "h" },
+];
+const upper: LayerTree = { "e/hidden": "whiteout", mine: "upper file", "over/": "", "plain/": "" };
+
+function make(): Bench {
+  const b = new Bench(lowers, upper);
+  execFileSync("sh", ["-c", `find ${b.root} -exec touch -h -d @900000000 {} +`]);
+  b.u.close();
+  b.reopen();
+  return b;
+}
+
+const chmodTo600: SetAttr = {
+  valid: 1,
+  size: 0,
+  mode: 0o600,
+  uid: 0,
+  gid: 0,
+  atime: 0,
+  atimeNsec: 0,
+  mtime: 0,
+  mtimeNsec: 0,
+};
+
+/** Each looks up what it needs first (without faults) and returns the step under test. */
+const operations: Record<string, (b: Bench) => () => number> = {
+  "write to a lower file": (b) => {
+    const node = b.node("d/a");
+    return () => write(b.u, node, Buffer.from("NEW CONTENT"), 0, 11, 0, false, 0);
+  },
+  "chmod of a lower file in a lower directory": (b) => {
+    const node = b.node("d/s/y");
+    return () => setattr(b.u, node, chmodTo600);
+  },
+  "chmod of a lower directory": (b) => {
+    const node = b.node("d/s");
+    return () => setattr(b.u, node, chmodTo600);
+  },
+  "hard link of a lower file": (b) => {
+    const node = b.node("d/b");
+    return () => link(b.u, node, ROOT, "linked");
+  },
+  "unlink of a lower file": (b) => {
+    const d = b.node("d");
+    b.node("d/a");
+    return () => unlink(b.u, d, "a");
+  },
+  "unlink of an upper file": (b) => {
+    b.node("mine");
+    return () => unlink(b.u, ROOT, "mine");
+  },
+  "rmdir of a merged directory full of whiteouts": (b) => {
+    b.node("e");
+    return () => rmdir(b.u, ROOT, "e");
+  },
+  "rename of a lower file": (b) => {
+    const d = b.node("d");
+    b.node("d/a");
+    return () => rename(b.u, d, "a", ROOT, "moved", 0);
+  },
+  "rename of a lower symbolic link over an upper file": (b) => {
+    b.node("link");
+    b.node("mine");
+    return () => rename(b.u, ROOT, "link", ROOT, "mine", 0);
+  },
+  "rename of a merged directory": (b) => {
+    const plain = b.node("plain");
+    b.node("d");
+    return () => rename(b.u, ROOT, "d", plain, "moved", 0);
+  },
+  "rename of a directory over a merged one full of whiteouts": (b) => {
+    b.node("d");
+    b.node("e");
+    return () => rename(b.u, ROOT, "d", ROOT, "e", 0);
+  },
+  "exchange of a lower directory and an upper file": (b) => {
+    b.node("d");
+    b.node("mine");
+    return () => rename(b.u, ROOT, "d", ROOT, "mine", 2);
+  },
+  "rename of a directory over a whiteout": (b) => {
+    const e = b.node("e");
+    b.node("plain");
+    return () => rename(b.u, ROOT, "plain", e, "hidden", 0);
+  },
+  "create over a whiteout": (b) => {
+    const e = b.node("e");
+    return () => mknod(b.u, e, "hidden", S_IFREG | 0o644, 0, 0, 0, cred);
+  },
+  "mkdir over a whiteout": (b) => {
+    const e = b.node("e");
+    return () => mkdir(b.u, e, "hidden", 0o755, 0, cred);
+  },
+};
+
+for (const [title, prepare] of Object.entries(operations)) {
+  for (const crash of [false, true]) {
+    test(`${title}, ${crash ? "a crash" : "a failure"} at each call`, () => {
+      const reference = make();
+      bench = reference;
+      const before = tree(reference);
+      reference.reopen();
+      expect(prepare(reference)()).toBeGreaterThanOrEqual(0);
+      const live = tree(reference);
+      reference.reopen();
+      const after = tree(reference);
+      expect(after).toBe(live);
+      expect(after).not.toBe(before);
+      reference.close();
+      bench = undefined;
+      for (let at = 1; ; at++) {
+        const b = make();
+        bench = b;
+        const step = prepare(b);
+        Object.assign(faults, { at, seen: 0, crash, error: at % 2 === 0 ? -ENOSPC : -EIO, hit: "" });
+        let result = 0;
+        try {
+          result = step();
+        } catch (error) {
+          if (!crash || (error as Error).message !== "crash") throw error;
+        }
+        faults.at = 0;
+        const hit = faults.hit;
+        if (hit === "") {
+          expect(result).toBeGreaterThanOrEqual(0);
+          break;
+        }
+        const where = `call ${at}, ${hit}, result ${result}`;
+        if (!crash) expect([before, after], `the live tree after ${where}`).toContain(tree(b));
+        b.reopen();
+        expect([before, after], `the tree after ${where} and a remount`).toContain(tree(b));
+        expect(execFileSync("find", [...b.lowers, "-newermt", "@900000001"]).toString(), where).toBe("");
+        b.close();
+        bench = undefined;
+      }
+    });
+  }
+}
