@@ -46,11 +46,11 @@ export function absolutePath(path: string, cwd: string): string {
  */
 export function resolvedPath(path: string): string {
   const slash = path.lastIndexOf("/");
-  const directory = path.slice(0, slash);
   const name = path.slice(slash + 1);
-  return (
-    realPath(path) ?? (name === ".." ? path : `${realPath(directory === "" ? "/" : directory) ?? directory}/${name}`)
-  );
+  const whole = realPath(path);
+  if (whole !== undefined || name === "..") return whole ?? path;
+  const directory = realPath(path.slice(0, slash) || "/") ?? path.slice(0, slash);
+  return `${directory === "/" ? "" : directory}/${name}`;
 }
 
 function realPath(path: string): string | undefined {

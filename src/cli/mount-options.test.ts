@@ -1,0 +1,128 @@
+import { expect, test } from "vitest";
+import { UsageError } from "./exit.js";
+import { applyOptionList, defaultMountOptions, type MountOptions, splitOptionList } from "./mount-options.js";
+
+function parse(...lists: string[]): MountOptions {
+  const options = defaultMountOptions(true);
+  for (const list of lists) applyOptionList(options, list);
+  return options;
+}
+
+test.each([
+  ["a,b=c", ["a", "b=c"]],
+  ["a,,b,", ["a", "b"]],
+  ["", []],
+  [",,,", []],
+  ['context="system_u:object_r:x:s0:c1,c2",volatile', ["context=system_u:object_r:x:s0:c1,c2", "volatile"]],
+  ['"a,b",c', ["a,b", "c"]],
+  ["upperdir=/a\\,b,ro", ["upperdir=/a,b", "ro"]],
+  ["upperdir=/a\\\\,ro", ["upperdir=/a\\\\", "ro"]],
+  ["lowerdir=/a\\:b:/c", ["lowerdir=/a\\:b:/c"]],
+  ['upperdir=/with"quote', ['upperdir=/with"quote']],
+])("splits %s", (list, items) => {
+  expect(splitOptionList(list)).toEqual(items);
+});
+
+test("a quote must be closed", () => {
+  expect(() => splitOptionList('context="a,b')).toThrow(UsageError);
+});
+
+test("what podman run writes, with its double comma", () => {
+  const options = parse(
+    "lowerdir=R/overlay/l/AAA:R/overlay/l/BBB,upperdir=R/overlay/id/diff,workdir=R/overlay/id/work,,volatile",
+  );
+  expect(options).toMatchObject({
+    lowers: ["R/overlay/l/AAA", "R/overlay/l/BBB"],
+    upper: "R/overlay/id/diff",
+    work: "R/overlay/id/work",
+    volatile: true,
+    skipped: [],
+  });
+});
+
+test("what podman commit and diff write, with a comma at the end", () => {
+  const options = parse("lowerdir=l/AAA,upperdir=id/diff,workdir=id/work,");
+  expect(options).toMatchObject({ lowers: ["l/AAA"], upper: "id/diff", work: "id/work", volatile: false, skipped: [] });
+});
+
+test("what podman image mount writes: no upper", () => {
+  const options = parse("lowerdir=id/diff:id/empty");
+  expect(options.lowers).toEqual(["id/diff", "id/empty"]);
+  expect(options.upper).toBeUndefined();
+  expect(options.work).toBeUndefined();
+});
+
+test("what podman writes for -v x:/y:O", () => {
+  expect(parse("lowerdir=/src,upperdir=/u,workdir=/w,private")).toMatchObject({ lowers: ["/src"], skipped: [] });
+});
+
+test("what podman writes for --uidmap is tolerated", () => {
+  const options = parse(
+    "lowerdir=/l,upperdir=/u,workdir=/w,,volatile,uidmapping=:0:100000:65536,gidmapping=:0:100000:65536",
+  );
+  expect(options).toMatchObject({ volatile: true, lowers: ["/l"], work: "/w" });
+  expect(options.skipped).toEqual(["uidmapping=:0:100000:65536", "gidmapping=:0:100000:65536"]);
+});
+
+test("what containerd writes", () => {
+  const options = parse("workdir=/w,upperdir=/u,lowerdir=/l1:/l2,dev,suid");
+  expect(options).toMatchObject({ lowers: ["/l1", "/l2"], upper: "/u", work: "/w", skipped: [] });
+  expect(options.mountFlags).toMatchObject({ dev: true, suid: true });
+});
+
+test("what mount(8) writes for an fstab line", () => {
+  const options = parse("rw,noauto,user,_netdev,nofail,x-systemd.requires=network.target,nosuid,nodev,lowerdir=/l");
+  expect(options).toMatchObject({ readOnly: false, skipped: [] });
+  expect(options.mountFlags).toMatchObject({ suid: false, dev: false, exec: true });
+});
+
+test("mount flags: the last one wins", () => {
+  const { mountFlags, readOnly } = parse("nosuid,ro,nodev,noexec", "suid,rw,sync,nodiratime,dirsync");
+  expect(mountFlags).toMatchObject({
+    suid: true,
+    dev: false,
+    exec: false,
+    sync: true,
+    nodiratime: true,
+    dirsync: true,
+  });
+  expect(readOnly).toBe(false);
+});
+
+test("the defaults of root and of anyone else", () => {
+  expect(defaultMountOptions(true)).toMatchObject({ allowOther: true, defaultPermissions: true });
+  expect(defaultMountOptions(true).mountFlags).toMatchObject({ suid: true, dev: true, exec: true, noatime: true });
+  expect(defaultMountOptions(false)).toMatchObject({ allowOther: false, defaultPermissions: true });
+  expect(defaultMountOptions(false).mountFlags).toMatchObject({ suid: false, dev: false, noatime: true });
+});
+
+test("values", () => {
+  expect(parse("fsname=my\\,disk,xino=on,timeout=1.5,spin=0,debug,fsync=0")).toMatchObject({
+    source: "my,disk",
+    xino: "on",
+    timeout: 1.5,
+    spinMicroseconds: 0,
+    debug: true,
+    volatile: true,
+  });
+  expect(parse("timeout=1e99").timeout).toBe(1e9);
+  expect(parse("volatile,fsync=1").volatile).toBe(false);
+});
+
+test("layers add up", () => {
+  expect(parse("lowerdir=/a", "lowerdir=/b:/c").lowers).toEqual(["/a", "/b", "/c"]);
+});
+
+test("options that mean nothing here are silent, unknown ones are noted", () => {
+  expect(
+    parse("noatime,writeback=1,threaded=0,fast_ino=1,static_nlink,ino32_t,noacl,max_write=65536,sync=1").skipped,
+  ).toEqual([]);
+  expect(parse("frobnicate,colour=red").skipped).toEqual(["frobnicate", "colour=red"]);
+});
+
+test.each(["xino=maybe", "timeout=soon", "timeout=", "timeout=-1", "upperdir=", "lowerdir", "upperdir", "lowerdir="])(
+  "wrong usage: %s",
+  (list) => {
+    expect(() => parse(list)).toThrow(UsageError);
+  },
+);

@@ -1,0 +1,63 @@
+import { expect, test } from "vitest";
+import { absolutePath, argumentBytes, resolvedPath } from "./arguments.js";
+import { table } from "./mounts.js";
+import { commandWords } from "./program.js";
+
+test.each([
+  ["a sub-command", ["mount", "--lower", "a"], ["mount", "--lower", "a"]],
+  ["mount.fuse3", ["overlay", "/m", "-o", "lowerdir=/l"], ["mount", "overlay", "/m", "-o", "lowerdir=/l"]],
+  ["podman", ["-o", "lowerdir=/l", "/m"], ["mount", "-o", "lowerdir=/l", "/m"]],
+  ["an attached value", ["-f", "-olowerdir=/l", "/m"], ["mount", "-f", "-olowerdir=/l", "/m"]],
+  [
+    "a source named as a command",
+    ["umount", "/m", "-o", "lowerdir=/l"],
+    ["mount", "umount", "/m", "-o", "lowerdir=/l"],
+  ],
+  ["a source named mount", ["mount", "/m", "-o", "lowerdir=/l"], ["mount", "/m", "-o", "lowerdir=/l"]],
+  ["podman info", ["--version"], ["--version"]],
+  ["-h", ["-h"], ["-h"]],
+  ["a wrong command", ["frobnicate"], ["frobnicate"]],
+  ["nothing", [], []],
+])("the command of %s", (_, args, words) => {
+  expect(commandWords(args, "cowfs")).toEqual(words);
+});
+
+test("as a helper of mount(8)", () => {
+  expect(commandWords(["src", "/m", "-s", "-o", "lowerdir=/l"], "mount.fuse.cowfs")).toEqual([
+    "mount",
+    "src",
+    "/m",
+    "-s",
+    "-o",
+    "lowerdir=/l",
+  ]);
+  expect(commandWords(["src", "/m", "-fnv", "-o", "lowerdir=/l"], "mount.cowfs")).toBeNull();
+});
+
+test("arguments are bytes", () => {
+  const argv = ["/usr/bin/node", "/x/main.js", "mount", "\ufffd"];
+  expect(argumentBytes(argv, "node\0--flag\0main.js\0mount\0\xff\0")).toEqual(["mount", "\xff"]);
+  expect(argumentBytes(["node", "main.js", "a", ""], "node\0main.js\0a\0\0")).toEqual(["a", ""]);
+  expect(argumentBytes(["node", "main.js"], "node\0main.js\0")).toEqual([]);
+});
+
+test("absolute paths", () => {
+  expect(absolutePath("a/./b//", "/cwd")).toBe("/cwd/a/b");
+  expect(absolutePath("/", "/cwd")).toBe("/");
+  expect(absolutePath("../x", "/")).toBe("/../x");
+});
+
+test("a table's columns line up", () => {
+  expect(
+    table([
+      ["A", "B"],
+      ["long cell", "x"],
+    ]),
+  ).toBe("A          B\nlong cell  x\n");
+});
+
+test("a path that does not exist is resolved as far as it does", () => {
+  expect(resolvedPath("/not-there")).toBe("/not-there");
+  expect(resolvedPath("/proc/self/cwd/not-there")).toBe(`${process.cwd()}/not-there`);
+  expect(resolvedPath("/not-there/nor-this")).toBe("/not-there/nor-this");
+});
