@@ -1,0 +1,110 @@
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { join } from "node:path";
+import { command } from "./command.js";
+import { description, type Tree } from "./layers.js";
+import { mountInfo, requirePrivateNamespace } from "./namespace.js";
+import { helper } from "./worker.js";
+
+/** Where a layer lives: on the disk (ext4), in memory, or on a small file system of its own in a file. */
+export type Place = "disk" | `tmpfs:${string}` | `ext4:${string}` | `xfs:${string}`;
+
+/** The scratch directory of one test: everything it makes is below it, and all of it goes away. */
+export class Area {
+  readonly path: string;
+
+  constructor() {
+    requirePrivateNamespace();
+    // /var/tmp rather than /tmp: a real disk, where /tmp may be in memory.
+    this.path = mkdtempSync("/var/tmp/cowfs-test-");
+    chmodSync(this.path, 0o755); // users take part in some tests
+  }
+
+  /** A path in the area, made absolute. */
+  at(...names: string[]): string {
+    return join(this.path, ...names);
+  }
+
+  /** A new directory, on a file system of its own where `place` says so. */
+  async directory(name: string, place: Place = "disk"): Promise<string> {
+    const path = this.at(name);
+    mkdirSync(path, { recursive: true });
+    const [type, size = "64M"] = place.split(":");
+    if (type === "tmpfs") {
+      await command("mount", ["-t", "tmpfs", "-o", `size=${size}`, "tmpfs", path]);
+    } else if (type === "ext4" || type === "xfs") {
+      const image = this.at(`${name.replaceAll("/", "-")}.img`);
+      await command("truncate", ["-s", size, image]);
+      await command(`mkfs.${type}`, ["-q", image]);
+      await command("mount", ["-o", "loop", image, path]);
+    }
+    return path;
+  }
+
+  /** Takes away what `directory` mounted, before the test ends. */
+  async unmountPlace(path: string): Promise<void> {
+    await command("umount", [path]);
+  }
+
+  /** Fills a directory from a description. */
+  async build(path: string, tree: Tree): Promise<void> {
+    await helper().call("build", [path, description(tree)], 120_000);
+  }
+
+  /** Everything about a tree that must not change when it is a lower layer. */
+  async exact(path: string): Promise<Record<string, string>> {
+    const answer = await helper().call("snapshot", [path, "exact,marks,holes,dirtimes"], 120_000);
+    return JSON.parse(answer.text) as Record<string, string>;
+  }
+
+  /** Processes that name the area on their command line or stand in it. */
+  processes(): { pid: number; commandLine: string }[] {
+    const found = [];
+    for (const entry of readdirSync("/proc")) {
+      if (!/^\d+$/.test(entry) || Number(entry) === process.pid) {
+        continue;
+      }
+      try {
+        const commandLine = readFileSync(`/proc/${entry}/cmdline`, "latin1").replaceAll("\0", " ").trim();
+        if (commandLine.includes(this.path) || readlinkSync(`/proc/${entry}/cwd`).startsWith(this.path)) {
+          found.push({ pid: Number(entry), commandLine });
+        }
+      } catch {
+        // It ended meanwhile.
+      }
+    }
+    return found;
+  }
+
+  /** Mounts below the area, the last one first. */
+  mounts(): string[] {
+    return mountInfo()
+      .map((mount) => mount.mountpoint)
+      .filter((path) => path.startsWith(`${this.path}/`))
+      .reverse();
+  }
+
+  /** Takes everything away; the processes that are left are killed. Returns what a test should have ended itself. */
+  async remove(own: readonly string[] = []): Promise<string[]> {
+    const complaints = [];
+    for (const mount of this.mounts()) {
+      if (!own.includes(mount)) {
+        complaints.push(`still mounted: ${mount}`);
+      }
+    }
+    for (const { pid, commandLine } of this.processes()) {
+      complaints.push(`still running: ${pid} ${commandLine}`);
+      try {
+        process.kill(pid, "SIGKILL");
+      } catch {
+        // It ended meanwhile.
+      }
+    }
+    for (const mount of this.mounts()) {
+      await command("umount", ["-l", mount]).catch((error: unknown) => complaints.push(String(error)));
+    }
+    await helper()
+      .call("remove_tree", [this.path], 120_000)
+      .catch((error: unknown) => complaints.push(String(error)));
+    return complaints;
+  }
+}

@@ -1,0 +1,290 @@
+import { readFileSync } from "node:fs";
+import { Area, type Place } from "./area.js";
+import type { Tree } from "./layers.js";
+import { dropCaches, type Kind, mountStack, type Stack, unmount } from "./mounts.js";
+import { meets, parseSteps } from "./steps.js";
+import { type Answer, CallError, helper, Worker } from "./worker.js";
+
+/** A lower layer that is not on the disk. */
+export interface Placed {
+  readonly place: Place;
+  readonly tree: Tree;
+}
+
+/** What a merged tree is made of. */
+export interface Layers {
+  /** Top first; one empty layer if nothing is said. */
+  readonly lowers?: readonly (Tree | Placed)[];
+  /** What the upper holds from an earlier life. `false`: there is no upper, the mount is read-only. */
+  readonly upper?: Tree | false;
+  /** Where upper and work directory are. */
+  readonly upperPlace?: Place;
+  /** What the union should show, for layers in formats that kernel overlayfs does not read. */
+  readonly merged?: Tree;
+  /** More options for mounting, by kind. */
+  readonly options?: Partial<Record<Kind, readonly string[]>>;
+}
+
+const isPlaced = (layer: Tree | Placed): layer is Placed => typeof layer["place"] === "string" && "tree" in layer;
+
+/** One merged tree under test, on one kind of file system. */
+export class Merged {
+  readonly area = new Area();
+  readonly lowers: string[] = [];
+  readonly upper: string;
+  readonly work: string;
+  /** The tree that the operations see. */
+  root = "";
+  /** One line an operation, with what it answered; the same on every kind if they behave the same. */
+  readonly transcript: string[] = [];
+  readonly failures: string[] = [];
+  #workers = new Map<string, Worker>();
+  #before: Record<string, string>[] = [];
+  #mounted = false;
+  /** Mounts that hold layers, and go away with the area. */
+  #places: string[] = [];
+
+  constructor(
+    readonly kind: Kind,
+    readonly layers: Layers,
+  ) {
+    this.upper = this.area.at("up/upper");
+    this.work = this.area.at("up/work");
+  }
+
+  get stack(): Stack {
+    return { lowers: this.lowers, ...(this.layers.upper === false ? {} : { upper: this.upper, work: this.work }) };
+  }
+
+  /** Builds the layers and mounts them. */
+  async start(): Promise<void> {
+    const { area, layers } = this;
+    for (const [index, layer] of (layers.lowers ?? [{}]).entries()) {
+      const path = await area.directory(`l${index}`, isPlaced(layer) ? layer.place : "disk");
+      await area.build(path, isPlaced(layer) ? layer.tree : (layer as Tree));
+      this.lowers.push(path);
+    }
+    await area.directory("up", this.kind === "native" ? "disk" : (layers.upperPlace ?? "disk"));
+    await area.directory("up/upper");
+    await area.directory("up/work");
+    await area.directory("mnt");
+    await area.build(this.upper, layers.upper === false ? {} : (layers.upper ?? {}));
+    this.#places = area.mounts();
+    for (const lower of this.lowers) {
+      this.#before.push(await area.exact(lower));
+    }
+    if (this.kind === "native") {
+      await this.#flatten();
+    } else {
+      this.root = area.at("mnt");
+      await this.mount();
+    }
+  }
+
+  /** Makes the plain directory that shows what the union should: the kernel's own merge, copied with everything. */
+  async #flatten(): Promise<void> {
+    this.root = this.area.at("mnt");
+    if (this.layers.upperPlace !== undefined && this.layers.upperPlace !== "disk") {
+      await this.area.directory("mnt", this.layers.upperPlace);
+      this.#places = this.area.mounts();
+    }
+    if (this.layers.merged !== undefined) {
+      await this.area.build(this.root, this.layers.merged);
+      return;
+    }
+    const view = await this.area.directory("view");
+    const lowers = this.layers.upper === false ? this.lowers : [this.upper, ...this.lowers];
+    await mountStack("overlay", { lowers }, view, ["xino=off"]);
+    try {
+      await helper().call("copy_tree", [view, this.root], 120_000);
+    } finally {
+      await unmount(view);
+    }
+    if (this.layers.upper === false) {
+      await helper().call("remount_read_only", [this.root]);
+      this.#places = this.area.mounts();
+    }
+  }
+
+  async mount(options: readonly string[] = []): Promise<void> {
+    const log = this.kind === "cowfs" ? ["--log", this.area.at("driver.log")] : [];
+    await mountStack(this.kind, this.stack, this.root, [
+      ...(this.layers.options?.[this.kind] ?? []),
+      ...log,
+      ...options,
+    ]);
+    this.#mounted = true;
+  }
+
+  /** Unmounts as a user would, after the processes of the test have ended. */
+  async unmount(): Promise<void> {
+    await this.endWorkers();
+    if (this.kind === "native" || !this.#mounted) {
+      return;
+    }
+    this.#mounted = false;
+    await unmount(this.root);
+    if (this.kind === "cowfs") {
+      await this.#driverEnds();
+    }
+  }
+
+  async #driverEnds(): Promise<void> {
+    for (let waited = 0; this.area.processes().length > 0; waited += 20) {
+      if (waited > 5_000) {
+        throw new Error(`after umount the driver goes on: ${JSON.stringify(this.area.processes())}`);
+      }
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+
+  /** Everything that was in memory only must come back from the disk. */
+  async remount(): Promise<void> {
+    await this.unmount();
+    if (this.kind !== "native") {
+      await this.mount();
+    }
+  }
+
+  async endWorkers(): Promise<void> {
+    await Promise.all([...this.#workers.values()].map((worker) => worker.end()));
+    this.#workers.clear();
+  }
+
+  /** A process by its name in the steps; `a` is the one that steps without a name use. */
+  worker(name = "a"): Worker {
+    let worker = this.#workers.get(name);
+    if (worker === undefined) {
+      worker = new Worker(this.root);
+      this.#workers.set(name, worker);
+    }
+    return worker;
+  }
+
+  /** One operation that must succeed; its result. */
+  async do(op: string, ...args: readonly (string | number)[]): Promise<string> {
+    return (await this.worker().call(op, args.map(String), 120_000)).text;
+  }
+
+  /** Runs steps (see steps.ts); all of them, even if one is not met. */
+  async steps(text: string, variables: Map<string, string> = new Map()): Promise<void> {
+    for (const step of parseSteps(text)) {
+      const insert = (word: string): string =>
+        word.replace(/\$(\w+)/g, (whole, name: string) => variables.get(name) ?? whole);
+      if (step.op === "remount") {
+        await this.remount();
+        continue;
+      }
+      if (step.op === "drop_caches") {
+        await dropCaches();
+        continue;
+      }
+      let answer: Answer;
+      let ok = true;
+      try {
+        answer = await this.worker(step.process).call(step.op, step.args.map(insert), 120_000);
+      } catch (error) {
+        if (!(error instanceof CallError)) {
+          throw new Error(`at step: ${step.line}\n${this.report()}`, { cause: error });
+        }
+        ok = false;
+        answer = { text: error.code, volatile: false };
+      }
+      if (step.variable !== undefined) {
+        variables.set(step.variable, answer.text);
+      }
+      const expected = step.expected === undefined ? undefined : insert(step.expected);
+      const shown =
+        answer.volatile && !(expected !== undefined && expected !== "*") ? "~" : JSON.stringify(answer.text);
+      const met = meets(answer.text, ok, expected);
+      this.transcript.push(
+        step.expected === "*"
+          ? step.line
+          : `${step.line.replace(/ ->.*/, "")} => ${met && answer.volatile ? "~" : shown}`,
+      );
+      if (!met) {
+        this.failures.push(
+          `${step.line}\n    answered ${JSON.stringify(answer.text)}${expected === step.expected ? "" : `, wanted ${expected}`}`,
+        );
+      }
+    }
+  }
+
+  report(): string {
+    return this.transcript.map((line) => `    ${line}`).join("\n");
+  }
+
+  /** The tree as users see it; times that the test itself set in motion read `now`. */
+  async view(words = "dirtimes"): Promise<Record<string, string>> {
+    return JSON.parse((await helper().call("snapshot", [this.root, words], 120_000)).text) as Record<string, string>;
+  }
+
+  /** The process that serves the mount. */
+  driver(): number {
+    const [driver] = this.area.processes().filter(({ commandLine }) => commandLine.includes("node"));
+    if (driver === undefined) {
+      throw new Error("no driver is running");
+    }
+    return driver.pid;
+  }
+
+  /** The last lines of the driver's log, for the report of a failure. */
+  driverLog(): string {
+    try {
+      const lines = readFileSync(this.area.at("driver.log"), "latin1").trimEnd().split("\n").slice(-8);
+      return lines.join("\n") === "" ? "" : `\nlog of the driver:\n${lines.join("\n")}`;
+    } catch {
+      return "";
+    }
+  }
+
+  /** Whatever the test did, the lower layers are as they were; differences are failures. */
+  async checkLowers(): Promise<void> {
+    for (const [index, lower] of this.lowers.entries()) {
+      const difference = compareTrees(this.#before[index] ?? {}, await this.area.exact(lower));
+      if (difference !== "") {
+        this.failures.push(`lower layer ${index} was changed:\n${difference}`);
+      }
+    }
+  }
+
+  /** What the work directory should not hold after an orderly unmount. */
+  async checkLitter(): Promise<void> {
+    if (this.kind === "native" || this.layers.upper === false) {
+      return;
+    }
+    const left = (await helper().call("litter", [this.work])).text;
+    if (left !== "") {
+      this.failures.push(`the work directory was left with: ${left}`);
+    }
+  }
+
+  /** Ends everything, by force where that is needed. */
+  async finish(): Promise<void> {
+    try {
+      await this.unmount();
+    } catch (error) {
+      this.failures.push(String(error));
+    }
+    const complaints = await this.area.remove(this.#places);
+    this.failures.push(...complaints);
+  }
+}
+
+/** `path: first | second` for each path whose lines differ; empty if none does. */
+export function compareTrees(first: Record<string, string>, second: Record<string, string>): string {
+  return [...new Set([...Object.keys(first), ...Object.keys(second)])]
+    .filter((path) => first[path] !== second[path])
+    .slice(0, 20)
+    .map(
+      (path) => `    ${path.slice(-120)}\n      - ${first[path] ?? "(absent)"}\n      + ${second[path] ?? "(absent)"}`,
+    )
+    .join("\n");
+}
+
+/** Times of the test's own making (after September 2020; what the builder makes is older) read `now`. */
+export function withoutNow(tree: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(tree).map(([path, line]) => [path, line.replace(/ ([mca])1[6-9]\d{8}\.\d{9}/g, " $1now")]),
+  );
+}

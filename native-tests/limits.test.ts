@@ -1,0 +1,195 @@
+import { cases } from "./harness/cases.js";
+import { command } from "./harness/command.js";
+
+/** Every byte that may be in a name, twice over two names. */
+const allBytes = Array.from({ length: 255 }, (_, index) => String.fromCharCode(index + 1))
+  .filter((c) => c !== "/")
+  .join("");
+const escaped = (text: string): string =>
+  `"${[...text].map((c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}`).join("")}"`;
+const long = "n".repeat(255);
+
+/** A path of exactly so many bytes, all but the last part of it directories of 200 bytes. */
+function longPath(length: number): string {
+  const part = `${"p".repeat(199)}/`;
+  const whole = part.repeat(Math.floor((length - 1) / 200));
+  return whole + "q".repeat(length - whole.length);
+}
+
+cases("names and paths", [
+  {
+    name: "names of 255 bytes work, of 256 are ENAMETOOLONG",
+    lowers: [{ [long]: "lower", [`d${long.slice(1)}/x`]: "x" }],
+    steps: `
+      cat ${long} -> lower
+      append ${long} more
+      rename ${long} ${"m".repeat(255)}
+      cat ${"m".repeat(255)} -> lowermore
+      put ${"k".repeat(255)} new
+      rename d${long.slice(1)} e${long.slice(1)}
+      cat e${long.slice(1)}/x -> x
+      mkdir ${"o".repeat(255)}
+      symlink x ${"s".repeat(255)}
+      link ${"k".repeat(255)} ${"h".repeat(255)}
+      put ${"k".repeat(256)} x -> ENAMETOOLONG
+      stat ${"k".repeat(256)} -> ENAMETOOLONG
+      mkdir ${"k".repeat(256)} -> ENAMETOOLONG
+      rename ${"k".repeat(255)} ${"k".repeat(256)} -> ENAMETOOLONG
+      unlink ${"k".repeat(256)} -> ENAMETOOLONG
+      unlink ${"m".repeat(255)}
+      stat ${"m".repeat(255)} -> ENOENT
+    `,
+  },
+  {
+    name: "names of any bytes but / and NUL",
+    lowers: [{ [allBytes.slice(0, 127)]: "first", [`d/${allBytes.slice(127)}`]: "second" }],
+    steps: `
+      cat ${escaped(allBytes.slice(0, 127))} -> first
+      cat ${escaped(`d/${allBytes.slice(127)}`)} -> second
+      append ${escaped(allBytes.slice(0, 127))} more
+      rename ${escaped(`d/${allBytes.slice(127)}`)} ${escaped(`d/X${allBytes.slice(127)}`)}
+      put "\\xff\\xfe\\x80" latin
+      put "\\xc3\\xa9" utf8
+      mkdir "\\n"
+      put "\\n/ " space
+      symlink "\\xff\\n" "\\x01"
+      readlink "\\x01" -> "\\xff\\n"
+      ls
+      unlink ${escaped(allBytes.slice(0, 127))}
+      stat ${escaped(allBytes.slice(0, 127))} -> ENOENT
+      setx "\\xc3\\xa9" "user.\\xff\\x01" "\\xfe"
+      getx "\\xc3\\xa9" "user.\\xff\\x01" -> "\\xfe"
+    `,
+  },
+  {
+    name: "paths of 4,095 bytes work, of 4,096 are ENAMETOOLONG",
+    lowers: [{ [longPath(3_000)]: "lower" }],
+    run: async (merged) => {
+      // The limit counts what is given to the system call, so the paths start at the working directory.
+      const room = 4_095 - "./".length;
+      const longest = longPath(room);
+      await merged.steps(`
+        chdir .
+        sh "mkdir -p '${longest.slice(0, longest.lastIndexOf("/"))}'"
+        put ./${longest} deep
+        cat ./${longest} -> deep
+        stat ./${longest} type -> file
+        stat ./${longest}q -> ENAMETOOLONG
+        cat ./${longPath(3_000)} -> lower
+        append ./${longPath(3_000)} more
+        rename ./${longest} ./short
+        cat ./short -> deep
+      `);
+    },
+  },
+  {
+    name: "symbolic links of 4,095 bytes; no longer ones",
+    lowers: [{ l: { type: "link", target: "t".repeat(4_095) } }],
+    steps: `
+      readlink l -> ${"t".repeat(4_095)}
+      symlink ${"u".repeat(4_095)} m
+      readlink m -> ${"u".repeat(4_095)}
+      symlink ${"u".repeat(4_096)} n -> ENAMETOOLONG
+      statfollow l -> ENAMETOOLONG
+      chown l 1 1
+      readlink l -> ${"t".repeat(4_095)}
+    `,
+  },
+  {
+    name: "200 levels deep, made in the union and in a layer",
+    lowers: [{ [`${"l/".repeat(200)}f`]: "bottom", "made/": {} }],
+    steps: `
+      cat ${"l/".repeat(200)}f -> bottom
+      append ${"l/".repeat(200)}f more
+      cat ${"l/".repeat(200)}f -> bottommore
+      fd = deep_make made m 200
+      openat $fd f O_RDWR|O_CREAT
+      deep_walk made m -> "200 ENOENT"
+      stat made/${"m/".repeat(200)}f type -> file
+      rename l made/l
+      cat made/${"l/".repeat(200)}f -> bottommore
+      remount
+      cat made/${"l/".repeat(200)}f -> bottommore
+      sh "rm -r made/m" -> "0 "
+    `,
+  },
+  {
+    name: "deeper than a path can say",
+    lowers: [{ "d/": {} }],
+    steps: `
+      fd = deep_make d ${"x".repeat(250)} 40
+      deep_walk d ${"x".repeat(250)} -> "40 ENOENT"
+      openat $fd f O_RDWR|O_CREAT
+      fstatat $fd f type -> file
+      drop_caches
+      deep_walk d ${"x".repeat(250)} -> "40 ENOENT"
+      fstatat $fd f type -> file
+    `,
+  },
+  {
+    name: "statfs says how long a name may be",
+    lowers: [{ f: "f" }],
+    steps: "statfs . -> namemax=255 sane=True\nstatfs f -> namemax=255 sane=True",
+  },
+]);
+
+cases("extended attributes at their limits", [
+  {
+    name: "long names, large values, many of them",
+    lowers: [{ f: "f" }],
+    steps: `
+      setx f user.${"n".repeat(250)} v
+      getx f user.${"n".repeat(250)} -> v
+      setx f user.${"n".repeat(251)} v -> ERANGE
+      setx f user. v -> EINVAL
+      setx f nonsense.x v -> EOPNOTSUPP
+      setx f user.big ${"b".repeat(3_000)}
+      getx f user.big -> ${"b".repeat(3_000)}
+      setx f user.big x XATTR_CREATE -> EEXIST
+      setx f user.none x XATTR_REPLACE -> ENODATA
+      setx f user.big x XATTR_REPLACE
+      getx f user.big -> x
+      rmx f user.none -> ENODATA
+      rmx f user.big
+      getx f user.big -> ENODATA
+      setx f user.huge ${"h".repeat(70_000)} -> E2BIG
+    `,
+  },
+  {
+    name: "overlayfs's own marks are neither seen nor set by users of the mount",
+    lowers: [{ "d/x": "x", f: "f" }],
+    tree: "none",
+    steps: `
+      rename d e
+      append f more
+      listx e -> ""
+      listx f -> ""
+      getx e trusted.overlay.redirect -> *
+      setx f user.mine 1
+      listx f -> user.mine
+    `,
+  },
+]);
+
+cases("many open files", [
+  {
+    name: "20,000 files open at once",
+    timeout: 240_000,
+    lowers: [Object.fromEntries(Array.from({ length: 20_000 }, (_, index) => [`d/f${index}`, `f${index}`]))],
+    tree: "none",
+    skip: { native: "copying the tree takes longer than the test", overlay: "needs no descriptors" },
+    run: async (merged) => {
+      await command("prlimit", ["--pid", String(merged.driver()), "--nofile=20000:20000"]);
+      await merged.steps(`
+        many_open d f% 20000 -> 20000
+        many_read -> 20000
+        drop_caches
+        many_read -> 20000
+        many_unlink d f% 12000
+        many_read -> 20000
+        many_close
+        count_entries d -> 8000 8000
+      `);
+    },
+  },
+]);
