@@ -4,7 +4,7 @@
  * its layer; a non-directory below a directory ends it without being merged; a redirect says under which name or path the
  * layers below know the directory.
  */
-import { EINVAL, EIO, ENOENT, ENOTDIR, ignore, isAbsent } from "../errno.js";
+import { EINVAL, EIO, ENOENT, ignore, isAbsent } from "../errno.js";
 import {
   classifyMarkedName,
   NAME_PLAIN,
@@ -172,6 +172,10 @@ function malformed(u: Union, node: number, name: string, result: number): number
   return -EIO;
 }
 
+function redirectTarget(): string | null {
+  return redirect.path;
+}
+
 /** Adds the directory (fd, name) to `found`; returns how opaque it is, with its redirect in `redirect`. Or -errno. */
 function addPart(u: Union, layer: number, fd: number, name: string, path: string | null): number {
   const part = newPart(layer, path);
@@ -188,67 +192,53 @@ function addPart(u: Union, layer: number, fd: number, name: string, path: string
 /**
  * Goes on searching for a directory under an absolute path in the layers below `layer`, as overlayfs does: each layer is
  * walked from its root; a whiteout or a non-directory on the way ends the search, an opaque directory on the way ends it
- * after this layer, a redirect on the way changes the path for the layers below.
+ * after this layer, a redirect on the way changes the path for the layers below. 0 or -errno.
  */
 function findBelow(u: Union, path: string, layer: number): number {
-  let pathBelow = path;
+  walk.components = path.split("/");
   for (let index = layer + 1; index <= u.lastLayer; index++) {
-    const root = u.layers[index]?.root as number;
-    const components = pathBelow.split("/");
-    let fd = root;
-    let stop = false;
-    let reached = true;
-    let result = 0;
-    let next = pathBelow;
-    for (let i = 0; i < components.length; i++) {
-      const component = components[i] as string;
-      result = native.statx(fd, component, STATX_ALL, below.bytes);
-      const hidden = isAbsent(result) || result === 0 ? hasMarkFor(fd, component) : 0;
-      if (isAbsent(result)) {
-        result = Math.min(hidden, 0);
-        reached = false;
-        stop = hidden === 1;
-        break;
-      }
-      if (result < 0) break;
-      const seen = judge(fd, component, below, false);
-      if (seen < 0 || hidden < 0) {
-        result = Math.min(seen, hidden);
-        break;
-      }
-      if (seen !== PRESENT || !below.isDirectory) {
-        reached = false;
-        stop = seen !== ABSENT;
-        break;
-      }
-      const isLast = i === components.length - 1;
-      const opaque = isLast ? addPart(u, index, fd, component, pathBelow) : readOpaque(fd, component);
-      result = Math.min(opaque, 0);
-      if (!isLast && result === 0) result = readRedirect(fd, component, redirect);
-      if (result < 0) break;
-      if (opaque === OPAQUE_YES || hidden === 1) stop = true;
-      if (redirect.path !== null) {
-        const rest = components.slice(i + 1);
-        const before = redirect.path.startsWith("/")
-          ? [redirect.path.slice(1)]
-          : [...components.slice(0, i), redirect.path];
-        next = [...before, ...rest].join("/");
-      }
-      if (isLast) break;
-      const opened = native.open(fd, component, O_PATH | O_DIRECTORY, 0);
-      if (fd !== root) ignore(native.close(fd), "an O_PATH descriptor");
-      fd = opened;
-      if (opened < 0) {
-        result = opened;
-        break;
-      }
-    }
-    if (fd !== root && fd >= 0) ignore(native.close(fd), "an O_PATH descriptor");
-    if (result < 0 && result !== -ENOTDIR) return result;
-    if (stop || result === -ENOTDIR) break;
-    if (reached) pathBelow = next;
+    walk.below = [];
+    const seen = walkLayer(u, index, u.layers[index]?.root as number, 0);
+    if (seen < 0 || seen === WHITEOUT) return Math.min(seen, 0);
+    walk.components = [...walk.below, ...walk.components.slice(walk.depth)];
   }
   return 0;
+}
+
+/** The path of `findBelow`: what is left of it, and what the part already walked is called in the layers below. */
+const walk = { components: [] as string[], below: [] as string[], depth: 0 };
+
+/**
+ * Walks component number `depth` and those after it, in the directory `fd` of a layer. Returns WHITEOUT if the search ends
+ * with this layer, PRESENT or ABSENT if it goes on below, or -errno.
+ */
+function walkLayer(u: Union, index: number, fd: number, depth: number): number {
+  const name = walk.components[depth] as string;
+  walk.depth = depth;
+  const r = native.statx(fd, name, STATX_ALL, below.bytes);
+  if (r < 0 && !isAbsent(r)) return r;
+  const hidden = hasMarkFor(fd, name);
+  if (hidden < 0 || r < 0) return hidden === 1 ? WHITEOUT : hidden;
+  const seen = judge(fd, name, below, false);
+  if (seen !== PRESENT) return seen;
+  if (!below.isDirectory) return WHITEOUT;
+  const isLast = depth === walk.components.length - 1;
+  redirect.path = null;
+  const opaque = isLast ? addPart(u, index, fd, name, walk.components.join("/")) : readOpaque(fd, name);
+  if (opaque < 0) return opaque;
+  const marks = isLast ? 0 : readRedirect(fd, name, redirect);
+  if (marks < 0) return marks;
+  const target = redirectTarget();
+  if (target?.startsWith("/")) walk.below = target.slice(1).split("/");
+  else walk.below.push(target ?? name);
+  walk.depth = depth + 1;
+  const ends = opaque === OPAQUE_YES || hidden === 1;
+  if (isLast) return ends ? WHITEOUT : PRESENT;
+  const inner = native.open(fd, name, O_PATH | O_DIRECTORY, 0);
+  if (inner < 0) return inner;
+  const result = walkLayer(u, index, inner, depth + 1);
+  ignore(native.close(inner), "an O_PATH descriptor");
+  return ends && result >= 0 ? WHITEOUT : result;
 }
 
 /**

@@ -14,7 +14,7 @@ import type { Union } from "./union.js";
 
 /**
  * One layer: path → content. A path ending in `/` is a directory; content `whiteout` makes a device 0:0, `-> target` a
- * symbolic link, `opaque` (for a directory) sets overlayfs's attribute, anything else is a file's text.
+ * symbolic link, `opaque` and `redirect PATH` (for a directory) set overlayfs's attributes, anything else is a file's text.
  */
 export type LayerTree = Record<string, string>;
 
@@ -41,6 +41,8 @@ export class Bench {
       mkdirSync(path.endsWith("/") ? full : dirname(full), { recursive: true });
       if (content === "whiteout") execFileSync("mknod", [full, "c", "0", "0"]);
       else if (content === "opaque") execFileSync("setfattr", ["-n", "trusted.overlay.opaque", "-v", "y", full]);
+      else if (content.startsWith("redirect "))
+        execFileSync("setfattr", ["-n", "trusted.overlay.redirect", "-v", content.slice(9), full]);
       else if (content.startsWith("-> ")) symlinkSync(content.slice(3), full);
       else if (!path.endsWith("/")) writeFileSync(full, content);
     }

@@ -175,3 +175,16 @@ test("a user's own .wh. names are files", () => {
   expect(unlink(b.u, ROOT, ".wh.f")).toBe(0);
   expect(b.list("/")).toEqual(["f"]);
 });
+
+test("a redirect through a directory that a lower layer has redirected itself", () => {
+  const lowers: LayerTree[] = [
+    { "a/d": "whiteout", "a/e/d/": "redirect /a/d" },
+    { "a/d/pop/b": "b", "a/e/": "" },
+  ];
+  const b = make(lowers);
+  expect(b.list("a/e/d/pop")).toEqual(["b"]);
+  expect(rename(b.u, b.node("a/e/d"), "pop", b.node("a/e"), "pop", 0)).toBe(0);
+  expect(b.list("a/e/pop")).toEqual(["b"]);
+  b.reopen();
+  expect(b.list("a/e/pop")).toEqual(["b"]);
+});
