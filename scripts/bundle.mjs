@@ -1,3 +1,4 @@
+// @ts-check
 /**
  * Bundles src/main.ts into dist/: one entry and a chunk for each lazily imported command, so that a command loads only
  * what it needs. The addon and fuse-native stay outside of the bundle.

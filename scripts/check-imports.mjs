@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+// @ts-check
 /**
  * Checks what neither tsc nor Biome can say about the sources, with file:line for each finding; exit code 1 if there is any.
  *

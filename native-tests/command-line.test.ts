@@ -1,0 +1,339 @@
+import { spawn } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, symlinkSync, writeFileSync } from "node:fs";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { Area } from "./harness/area.js";
+import { attempt, command, type Ended, shell } from "./harness/command.js";
+import { cowfs, cowfsProgram, processEnd } from "./harness/mounts.js";
+import { mountAt } from "./harness/namespace.js";
+
+interface ListedMount {
+  readonly mountpoint: string;
+  readonly pid: number | null;
+  readonly upper: string | null;
+  readonly lowers: readonly string[] | null;
+  readonly readOnly: boolean;
+  readonly source: string;
+}
+
+let area: Area;
+
+beforeEach(() => {
+  area = new Area();
+  for (const name of ["l1", "l2", "m"]) mkdirSync(area.at(name));
+  writeFileSync(area.at("l1", "one"), "1");
+  writeFileSync(area.at("l2", "two"), "2");
+});
+
+afterEach(async () => {
+  expect(await area.remove()).toEqual([]);
+});
+
+const silent: Ended = { status: 0, stdout: "", stderr: "" };
+
+/** Runs cowfs standing in the area. */
+function here(...args: string[]): Promise<Ended> {
+  return cowfs(args, { cwd: area.path });
+}
+
+async function listed(): Promise<ListedMount[]> {
+  const { status, stdout } = await here("mounts", "--json");
+  expect(status).toBe(0);
+  return (JSON.parse(stdout) as ListedMount[]).filter((mount) => mount.mountpoint.startsWith(area.path));
+}
+
+async function driverOf(mountpoint: string): Promise<number> {
+  const pid = (await listed()).find((mount) => mount.mountpoint === mountpoint)?.pid;
+  if (typeof pid !== "number") throw new Error(`no driver is listed for ${mountpoint}`);
+  return pid;
+}
+
+/** Unmounts with a program that does not wait for the driver, and waits. */
+async function unmountWith(program: string, ...args: string[]): Promise<void> {
+  const pid = await driverOf(area.at("m"));
+  await command(program, [...args, area.at("m")]);
+  expect(await processEnd(pid, 5_000)).toBe(true);
+}
+
+describe("mount", () => {
+  test("relative paths, repeated and escaped lowers, symlinks to layers", async () => {
+    mkdirSync(area.at("odd:name"));
+    writeFileSync(area.at("odd:name", "three"), "3");
+    symlinkSync("l2", area.at("link"));
+    expect(await here("mount", "--lower", "l1:link", "--lower", "odd\\:name", "--upper", "up", "m")).toEqual(silent);
+    expect(readdirSync(area.at("m")).sort()).toEqual(["one", "three", "two"]);
+    writeFileSync(area.at("m", "new"), "x");
+    expect(readFileSync(area.at("up", "new"), "utf8")).toBe("x");
+    expect(await listed()).toMatchObject([
+      { lowers: [area.at("l1"), area.at("link"), area.at("odd:name")], upper: area.at("up"), readOnly: false },
+    ]);
+    expect(await here("umount", "m")).toEqual(silent);
+  });
+
+  test("the daemon is a session of its own, stands in /, and holds nothing of its caller", async () => {
+    const child = spawn(process.execPath, [cowfsProgram, "mount", "--lower", "l1", "m"], {
+      cwd: area.path,
+      stdio: ["pipe", "pipe", "pipe", "pipe", ...new Array<"ignore">(16).fill("ignore"), "pipe"],
+    });
+    // If the daemon kept one of these pipes it would not close.
+    const pipes = [1, 2, 3, 20].map((fd) => child.stdio[fd] as NodeJS.ReadableStream);
+    await Promise.all(pipes.map((pipe) => new Promise((resolve) => pipe.resume().once("close", resolve))));
+    const pid = await driverOf(area.at("m"));
+    expect(readlinkSync(`/proc/${pid}/cwd`)).toBe("/");
+    for (const fd of [0, 1, 2]) expect(readlinkSync(`/proc/${pid}/fd/${fd}`)).toBe("/dev/null");
+    const fields = readFileSync(`/proc/${pid}/stat`, "latin1").split(") ")[1]?.split(" ") ?? [];
+    expect(Number(fields[3])).toBe(pid);
+    const descriptors = readdirSync(`/proc/${pid}/fd`).map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`));
+    expect(descriptors.filter((target) => target.startsWith("socket:"))).toEqual([]);
+    expect(await here("umount", "m")).toEqual(silent);
+  });
+
+  test("without a mountpoint it is beside the upper, and printed", async () => {
+    expect(await here("mount", "--lower", "l1", "--upper", "up/")).toEqual({
+      ...silent,
+      stdout: `${area.at("up.merged")}\n`,
+    });
+    expect(existsSync(area.at("up.merged", "one"))).toBe(true);
+    expect(await here("umount", "up.merged")).toEqual(silent);
+  });
+
+  test("names that are not UTF-8", async () => {
+    await shell(`mkdir $'l\\xff' $'m\\xe9'; echo x > $'l\\xff/f'`, { cwd: area.path });
+    await shell(
+      `"$NODE" "$COWFS" mount --lower $'l\\xff' --upper $'u\\xfe' $'m\\xe9'; cat $'m\\xe9/f'; echo y > $'m\\xe9/g'`,
+      {
+        cwd: area.path,
+        env: { ...process.env, NODE: process.execPath, COWFS: cowfsProgram },
+      },
+    );
+    expect(await shell(`cat $'u\\xfe/g'`, { cwd: area.path })).toBe("y\n");
+    expect((await here("mounts", "--json")).stdout).toContain("m\xe9");
+    await shell(`"$NODE" "$COWFS" umount $'m\\xe9'`, {
+      cwd: area.path,
+      env: { ...process.env, NODE: process.execPath, COWFS: cowfsProgram },
+    });
+  });
+
+  test("--log is appended to, with debug lines only under --debug", async () => {
+    writeFileSync(area.at("log"), "before\n");
+    expect(await here("mount", "--lower", "l1", "--log", "log", "-o", "nonsense", "m")).toEqual(silent);
+    readdirSync(area.at("m"));
+    expect(await here("umount", "m")).toEqual(silent);
+    expect(readFileSync(area.at("log"), "utf8")).toMatch(/^before\n/);
+    expect(readFileSync(area.at("log"), "utf8")).not.toContain("nonsense");
+    expect(await here("mount", "--lower", "l1", "--log", "log", "-d", "-o", "nonsense", "m")).toEqual(silent);
+    readdirSync(area.at("m"));
+    expect(await here("umount", "m")).toEqual(silent);
+    expect(readFileSync(area.at("log"), "utf8")).toContain("the mount option nonsense is unknown");
+    expect(readFileSync(area.at("log"), "utf8")).toContain("OPENDIR");
+  });
+
+  test("--foreground stays, logs JSON lines to stderr, and ends with 0 when it is unmounted", async () => {
+    const running = cowfs(["mount", "--foreground", "--debug", "--lower", area.at("l1"), area.at("m")]);
+    while (mountAt(area.at("m")) === undefined) await new Promise((resolve) => setTimeout(resolve, 10));
+    expect(readdirSync(area.at("m"))).toEqual(["one"]);
+    await command("umount", [area.at("m")]);
+    const { status, stdout, stderr } = await running;
+    expect({ status, stdout }).toEqual({ status: 0, stdout: "" });
+    for (const line of stderr.trim().split("\n")) expect(JSON.parse(line)).toHaveProperty("msg");
+  });
+
+  test("a driver that dies before it is ready is reported", async () => {
+    const { status, stderr } = await attempt(process.execPath, [cowfsProgram, "mount", "--lower", "l1", "m"], {
+      cwd: area.path,
+      env: { ...process.env, NODE_OPTIONS: `--import=${killer()}` },
+    });
+    expect(stderr).toBe("cowfs: the driver ended before the mount was ready (killed by SIGKILL)\n");
+    expect(status).toBe(1);
+  });
+});
+
+/** A module that kills the process it is loaded into if that is a driver. */
+function killer(): string {
+  const path = area.at("killer.mjs");
+  writeFileSync(path, 'if (process.argv.includes("--driver")) process.kill(process.pid, "SIGKILL");\n');
+  return path;
+}
+
+describe("as a helper of other programs", () => {
+  /** A directory with the program under a name, for PATH. */
+  function named(name: string): string {
+    mkdirSync(area.at("bin"), { recursive: true });
+    symlinkSync(cowfsProgram, area.at("bin", name));
+    return area.at("bin");
+  }
+
+  test("mount -t fuse.cowfs", async () => {
+    const path = named("cowfs");
+    const options = `lowerdir=${area.at("l1")}:${area.at("l2")},upperdir=${area.at("up")},workdir=${area.at("work")},nosuid,nodev`;
+    const ended = await attempt("mount", ["-t", "fuse.cowfs", "some-source", area.at("m"), "-o", options], {
+      env: { ...process.env, PATH: `${path}:${process.env["PATH"]}` },
+    });
+    expect(ended).toEqual(silent);
+    const mount = mountAt(area.at("m"));
+    expect(mount).toMatchObject({ type: "fuse.cowfs", source: "some-source" });
+    expect(mount?.options).toContain("nosuid");
+    expect(mount?.options).toContain("nodev");
+    expect(readdirSync(area.at("m")).sort()).toEqual(["one", "two"]);
+    await unmountWith("umount");
+  });
+
+  test("the helper of mount(8), which takes -f for a rehearsal", async () => {
+    const helper = `${named("mount.fuse.cowfs")}/mount.fuse.cowfs`;
+    expect(await attempt(helper, ["src", area.at("m"), "-f", "-o", `lowerdir=${area.at("l1")}`])).toEqual(silent);
+    expect(mountAt(area.at("m"))).toBeUndefined();
+    const ended = await attempt(helper, ["src", area.at("m"), "-s", "-n", "-o", `rw,lowerdir=${area.at("l1")}`]);
+    expect(ended).toEqual(silent);
+    expect(mountAt(area.at("m"))?.source).toBe("src");
+    await unmountWith("umount");
+  });
+
+  test("the line podman writes", async () => {
+    const options = "lowerdir=l1:l2,upperdir=up,workdir=work,,volatile";
+    mkdirSync(area.at("up"));
+    mkdirSync(area.at("work"));
+    expect(await here("-o", options, area.at("m"))).toEqual(silent);
+    expect(readdirSync(area.at("m")).sort()).toEqual(["one", "two"]);
+    await unmountWith("fusermount3", "-u");
+    expect(await here("-o", "lowerdir=l1:l2,upperdir=up,workdir=work,", area.at("m"))).toEqual(silent);
+    await unmountWith("umount");
+  });
+});
+
+describe("the end of a mount", () => {
+  const ways: [string, (at: string, pid: number) => Promise<unknown> | unknown][] = [
+    ["umount", (at) => command("umount", [at])],
+    ["umount -l", (at) => command("umount", ["-l", at])],
+    ["fusermount3 -u", (at) => command("fusermount3", ["-u", at])],
+    ["cowfs umount", (at) => cowfs(["umount", at])],
+    ["cowfs umount --lazy", (at) => cowfs(["umount", "--lazy", at])],
+    ["SIGTERM", (_, pid) => process.kill(pid, "SIGTERM")],
+    ["SIGINT", (_, pid) => process.kill(pid, "SIGINT")],
+  ];
+
+  test.each(ways)("%s ends the driver, unmounts, and a new mount works at once", async (_, end) => {
+    for (let round = 0; round < 3; round++) {
+      expect(await here("mount", "--lower", "l1", "--upper", "up", "m")).toEqual(silent);
+      writeFileSync(area.at("m", "f"), `${round}`);
+      const pid = await driverOf(area.at("m"));
+      await end(area.at("m"), pid);
+      // Not waited for: the lock of the upper may still be held by the driver that ends.
+      if (mountAt(area.at("m")) === undefined) {
+        expect(await here("mount", "--lower", "l1", "--upper", "up", "m")).toEqual(silent);
+        expect(readFileSync(area.at("m", "f"), "utf8")).toBe(`${round}`);
+        expect(await here("umount", "m")).toEqual(silent);
+      }
+      expect(await processEnd(pid, 5_000)).toBe(true);
+      expect(mountAt(area.at("m"))).toBeUndefined();
+    }
+  });
+
+  test("a busy mount is not ended; who uses it is named; --lazy detaches it", async () => {
+    expect(await here("mount", "--lower", "l1", "--upper", "up", "m")).toEqual(silent);
+    const pid = await driverOf(area.at("m"));
+    const user = spawn("sleep", ["60"], { cwd: area.at("m"), stdio: "ignore" });
+    const { status, stdout, stderr } = await here("umount", "m");
+    expect({ status, stdout }).toEqual({ status: 1, stdout: "" });
+    expect(stderr).toBe(
+      `cowfs: ${area.at("m")} is in use: process ${user.pid} (sleep) works in ${area.at("m")}. ` +
+        "End them, or detach it with cowfs umount --lazy\n",
+    );
+    expect(await here("umount", "--lazy", "m")).toEqual(silent);
+    expect(mountAt(area.at("m"))).toBeUndefined();
+    user.kill("SIGKILL");
+    expect(await processEnd(pid, 5_000)).toBe(true);
+  });
+
+  test("what is not a mount of cowfs is left alone", async () => {
+    await command("mount", ["-t", "tmpfs", "none", area.at("m")]);
+    for (const path of ["m", "l1", "missing"]) {
+      const { status, stderr } = await here("umount", path);
+      expect(status).toBe(1);
+      expect(stderr).toMatch(/^cowfs: .* is not a mount of cowfs: see cowfs mounts\n$/);
+    }
+    await command("umount", [area.at("m")]);
+  });
+
+  test("mounts lists what there is, and drops what has gone", async () => {
+    expect(await listed()).toEqual([]);
+    expect(await here("mount", "--lower", "l1:l2", "-o", "fsname=name", "m")).toEqual(silent);
+    expect(await listed()).toMatchObject([
+      { mountpoint: area.at("m"), readOnly: true, upper: null, source: "name", lowers: [area.at("l1"), area.at("l2")] },
+    ]);
+    const { stdout } = await here("mounts");
+    expect(stdout).toMatch(/^MOUNTPOINT +MODE +PID +UPPER +LOWERS\n/);
+    expect(stdout).toContain(`${area.at("l1")}:${area.at("l2")}\n`);
+    expect(await here("umount", "m")).toEqual(silent);
+    expect(await listed()).toEqual([]);
+  });
+});
+
+describe("bad input is one line with the path, exit code 1 or 2, and changes nothing", () => {
+  const wrong: [string, number, string[], RegExp][] = [
+    ["a missing layer", 1, ["--lower", "l1:missing", "--upper", "up", "m"], /missing/],
+    ["a file as a layer", 1, ["--lower", "l1/one", "--upper", "up", "m"], /l1\/one/],
+    ["a file as the upper", 1, ["--lower", "l1", "--upper", "l1/one", "m"], /l1\/one/],
+    ["a missing mountpoint", 1, ["--lower", "l1", "--upper", "up", "missing"], /missing/],
+    ["a file as the mountpoint", 1, ["--lower", "l1", "--upper", "up", "l2/two"], /l2\/two/],
+    ["the upper in a lower", 1, ["--lower", "l1", "--upper", "l1/up", "m"], /l1\/up/],
+    ["a lower in the upper", 1, ["--lower", "u/l", "--upper", "u", "m"], /u\/l/],
+    ["the work directory in the upper", 1, ["--lower", "l1", "--upper", "u", "--work", "u/w", "m"], /u\/w/],
+    ["the mountpoint in a layer", 1, ["--lower", "u", "u/l"], /u\/l/],
+    ["a layer in the mountpoint", 1, ["--lower", "u/l", "u"], /u\/l/],
+    ["work on another file system", 1, ["--lower", "l1", "--upper", "up", "--work", "other/w", "m"], /other\/w/],
+    ["an upper without extended attributes", 1, ["--lower", "l1", "--upper", "/proc/sys/x", "m"], /\/proc\/sys/],
+    ["too many layers", 1, ["--lower", new Array(501).fill("l1").join(":"), "m"], /501 .*500/],
+    ["a log file that cannot be", 1, ["--lower", "l1", "--log", "missing/log", "m"], /missing\/log/],
+    ["no lower", 2, ["--upper", "up", "m"], /--lower/],
+    ["no mountpoint", 2, ["--lower", "l1"], /mountpoint/],
+    ["an empty layer", 2, ["--lower", "l1::l2", "m"], /empty/],
+    ["an unknown flag", 2, ["--lower", "l1", "--frobnicate", "m"], /--frobnicate/],
+    ["a flag without its value", 2, ["m", "--lower"], /--lower/],
+    ["an unknown transport", 2, ["--lower", "l1", "--transport", "pigeon", "m"], /pigeon/],
+    ["a wrong value", 2, ["--lower", "l1", "-o", "xino=7", "m"], /xino=7/],
+  ];
+
+  test.each(wrong)("%s", async (_, code, args, message) => {
+    mkdirSync(area.at("u", "l"), { recursive: true });
+    await area.directory("other", "tmpfs:1M");
+    const before = (await shell("find . -printf '%p %C@\\n' | sort", { cwd: area.path })).trim();
+    const { status, stdout, stderr } = await here("mount", ...args);
+    expect(stderr).toMatch(/^cowfs: [^\n]+\n$/);
+    expect(stderr).toMatch(message);
+    expect({ status, stdout }).toEqual({ status: code, stdout: "" });
+    expect((await shell("find . -printf '%p %C@\\n' | sort", { cwd: area.path })).trim()).toBe(before);
+    expect(area.mounts()).toEqual([area.at("other")]);
+    await command("umount", [area.at("other")]);
+  });
+
+  test("an upper or a work directory in use", async () => {
+    mkdirSync(area.at("m2"));
+    expect(await here("mount", "--lower", "l1", "--upper", "up", "--work", "w", "m")).toEqual(silent);
+    for (const args of [
+      ["--upper", "up", "--work", "w2"],
+      ["--upper", "up2", "--work", "w"],
+    ]) {
+      const { status, stderr } = await here("mount", "--lower", "l1", ...args, "m2");
+      expect(status).toBe(1);
+      expect(stderr).toMatch(/^cowfs: .*(up|w) is in use by another mount: .+\n$/);
+    }
+    expect(readdirSync(area.path).sort()).toEqual(["l1", "l2", "m", "m2", "up", "w"]);
+    expect(await here("umount", "m")).toEqual(silent);
+  });
+
+  test("an implied mountpoint does not stay after a failure", async () => {
+    const { status } = await here("mount", "--lower", "missing", "--upper", "up");
+    expect(status).toBe(1);
+    expect(readdirSync(area.path).sort()).toEqual(["l1", "l2", "m"]);
+  });
+
+  test("wrong commands", async () => {
+    for (const args of [[], ["frobnicate"], ["umount"], ["umount", ""], ["mounts", "--xml"]]) {
+      const { status, stdout, stderr } = await here(...args);
+      expect({ status, stdout }).toEqual({ status: 2, stdout: "" });
+      expect(stderr).not.toBe("");
+    }
+    expect((await here("--version")).stdout).toMatch(/^cowfs \d+\.\d+\.\d+\n$/);
+    expect((await here("--help")).status).toBe(0);
+    expect((await here("mount", "-h")).status).toBe(0);
+  });
+});
