@@ -4,6 +4,7 @@ import { createRequire } from "node:module";
 import { EACCES, EBUSY, EINVAL, ENODEV, ENOENT, ENOTDIR, ENXIO, EPERM, errnoName, ignore } from "../errno.js";
 import { O_NONBLOCK, O_RDWR } from "../native/constants.js";
 import { native } from "../native/index.js";
+import { shown } from "../text.js";
 import { MountError } from "../union/mount-error.js";
 import type { Log, MountConfig } from "./config.js";
 import { fileSystemType, topMountOn } from "./mountinfo.js";
@@ -20,11 +21,6 @@ const MS_NODIRATIME = 2048;
 const device = "/dev/fuse";
 /** Kilobytes the kernel reads ahead; it takes at most 128 from INIT, and this much suits the largest READ. */
 const readAhead = 1024;
-
-/** Paths are bytes; messages are text. */
-function shown(path: string): string {
-  return Buffer.from(path, "latin1").toString("utf8");
-}
 
 function openFailure(error: number): string {
   switch (-error) {

@@ -3,6 +3,7 @@ import { EAGAIN, errnoName, ignore } from "../errno.js";
 import { native } from "../native/index.js";
 import { Reply, validity } from "../protocol/reply.js";
 import { Request } from "../protocol/request.js";
+import { shown } from "../text.js";
 import { finishCopy } from "../union/copy-up.js";
 import { MountError } from "../union/mount-error.js";
 import { openUnion } from "../union/open.js";
@@ -110,15 +111,15 @@ class Session {
   private handshake(request: Request, reply: Reply): Agreement {
     const { mountpoint } = this.config;
     const { channel } = this.mounted;
+    const refuse = (why: string) => new MountError(`${shown(mountpoint)}: ${why}`, mountpoint);
     for (;;) {
       const received = native.receive(channel, request.bytes, initPatience);
       if (received === -EAGAIN) continue;
-      if (received < 0)
-        throw new MountError(`${mountpoint}: the kernel sends no INIT: ${errnoName(received)}`, mountpoint);
+      if (received < 0) throw refuse(`the kernel sends no INIT: ${errnoName(received)}`);
       const answer = answerInit(request, reply, received, this.config.defaultPermissions);
-      if (typeof answer === "string") throw new MountError(`${mountpoint}: ${answer}`, mountpoint);
+      if (typeof answer === "string") throw refuse(answer);
       const sent = native.reply(channel, reply.bytes, answer.length);
-      if (sent < 0) throw new MountError(`${mountpoint}: INIT cannot be answered: ${errnoName(sent)}`, mountpoint);
+      if (sent < 0) throw refuse(`INIT cannot be answered: ${errnoName(sent)}`);
       if (answer.out === null) continue;
       const { minor, flags } = answer.out;
       this.log("debug", `FUSE 7.${minor} agreed`, { flags: `0x${(flags >>> 0).toString(16)}` });
