@@ -73,9 +73,10 @@ export function createAt(u: Union, parent: number, name: string, c: Creation): n
   const lookalike = name.startsWith(WHITEOUT_PREFIX) || isWhiteoutDevice(c);
   if (marked === 0 && !lookalike) {
     r = make(u, c, parentFd, name, acl === ACL_SOME);
-    if (r === -EEXIST && isWhiteoutThere(upper, parentFd, name)) r = createOver(u, directory, parentFd, name, c);
+    if (r === -EEXIST && isWhiteoutThere(upper, parentFd, name))
+      r = createOver(u, parent, directory, parentFd, name, c);
   } else {
-    r = createOver(u, directory, parentFd, name, c);
+    r = createOver(u, parent, directory, parentFd, name, c);
   }
   if (r < 0) return r;
   r = native.statx(parentFd, name, STATX_ALL, u.stat.bytes);
@@ -127,7 +128,14 @@ function isWhiteoutThere(upper: Part, parentFd: number, name: string): boolean {
 }
 
 /** Creates in the work directory and renames into place, over a whiteout if there is one. */
-function createOver(u: Union, directory: Directory, parentFd: number, name: string, c: Creation): number {
+function createOver(
+  u: Union,
+  parent: number,
+  directory: Directory,
+  parentFd: number,
+  name: string,
+  c: Creation,
+): number {
   const temporary = u.work.temporary();
   let r = c.hardLink !== 0 ? make(u, c, u.work.fd, temporary, false) : makeStaged(u, directory, parentFd, temporary, c);
   if (r < 0) return r;
@@ -139,7 +147,7 @@ function createOver(u: Union, directory: Directory, parentFd: number, name: stri
     u.work.discard(temporary);
     return r;
   }
-  removeMark(parentFd, name);
+  removeMark(u, parent, directory.upper, name);
   return 0;
 }
 
@@ -153,13 +161,14 @@ export function putInPlace(u: Union, temporary: string, isDirectory: boolean, pa
   return r;
 }
 
-/** Removes a `.wh.` file that hid the name; the new object (opaque, if a directory) hides what is below by itself. */
-export function removeMark(parentFd: number, name: string): void {
-  if (name.length + WHITEOUT_PREFIX.length > NAME_MAX) return;
-  ignore(
-    native.unlink(parentFd, WHITEOUT_PREFIX + name, 0),
-    "beside a real entry the mark hides nothing that is not hidden",
-  );
+/**
+ * Removes the `.wh.` file that hid a name of an upper directory, if there is one (a user's own file of that name is none).
+ * The new object, opaque if a directory, hides what is below by itself.
+ */
+export function removeMark(u: Union, parent: number, upper: Part | null, name: string): void {
+  if (upper === null || isMarked(u, parent, upper, name) !== 1) return;
+  const fd = u.partFd(parent, upper);
+  ignore(native.unlink(fd, WHITEOUT_PREFIX + name, 0), "beside a real entry the mark hides nothing that is not hidden");
 }
 
 /**

@@ -188,3 +188,16 @@ test("a redirect through a directory that a lower layer has redirected itself", 
   b.reopen();
   expect(b.list("a/e/pop")).toEqual(["b"]);
 });
+
+test("creating a name never removes a user's own .wh. file of that name, nor its whiteout", () => {
+  const b = make([{ ".wh.a": "mine", "d/.wh.b": "mine too" }]);
+  expect(mknod(b.u, ROOT, "a", S_IFREG | 0o644, 0, 0, 0, cred)).toBeGreaterThan(0);
+  expect(content(b, b.node(".wh.a"))).toBe("mine");
+  const d = b.node("d");
+  expect(unlink(b.u, d, ".wh.b")).toBe(0);
+  expect(mknod(b.u, d, "b", S_IFREG | 0o644, 0, 0, 0, cred)).toBeGreaterThan(0);
+  expect(rename(b.u, ROOT, "a", d, "b", 0)).toBe(0);
+  b.reopen();
+  expect(b.list("/")).toEqual([".wh.a", "d"]);
+  expect(b.list("d")).toEqual(["b"]);
+});

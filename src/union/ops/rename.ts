@@ -4,7 +4,7 @@ import { DT_DIR, RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT } from "../.
 import { native } from "../../native/index.js";
 import { copyUp, copyUpDirectory } from "../copy-up.js";
 import { removeMark } from "../create-at.js";
-import { type Directory, WH_NONE } from "../directory.js";
+import type { Directory } from "../directory.js";
 import { isEmpty } from "../listing.js";
 import { judge, showsBelow, WHITEOUT } from "../merge.js";
 import { clearDirectory, movedDirectory, prepareMove } from "../move.js";
@@ -128,7 +128,7 @@ function move(u: Union, from: End, to: End, leaveDevice: boolean): number {
   // From here on the new name is on disk: whatever fails is reported, but the node table must follow.
   const late = Math.min(r === HIDE_LATER ? hideAbsent(u, from.directory, fromFd, from.name) : 0, 0);
   const device = leaveDevice ? putWhiteoutDevice(u, fromFd, from.name) : 0;
-  if (to.directory.upper?.marked !== WH_NONE) removeMark(toFd, to.name);
+  removeMark(u, to.parent, to.directory.upper, to.name);
   movedDirectory(u, from.node);
   const moving = isDirectory(u, from.node);
   const replaced = to.node === 0 ? 0 : isDirectory(u, to.node);
