@@ -1,5 +1,5 @@
-import { ignore } from "../errno.js";
-import { O_DIRECTORY, O_RDONLY } from "../native/constants.js";
+import { EPERM, ignore } from "../errno.js";
+import { O_DIRECTORY, O_NOATIME, O_RDONLY } from "../native/constants.js";
 import { native } from "../native/index.js";
 
 /** One getdents64 buffer, shared: a listing is read to its end before anything else runs. */
@@ -16,7 +16,9 @@ export interface EntrySink {
  * Returns the number of entries, or -errno (open(2), getdents(2)); the sink may have seen some entries then.
  */
 export function readListing(fd: number, sink: EntrySink): number {
-  const directory = native.open(fd, ".", O_RDONLY | O_DIRECTORY, 0);
+  let directory = native.open(fd, ".", O_RDONLY | O_DIRECTORY | O_NOATIME, 0);
+  // O_NOATIME is for the owner: a driver without CAP_FOWNER may not use it on others' directories.
+  if (directory === -EPERM) directory = native.open(fd, ".", O_RDONLY | O_DIRECTORY, 0);
   if (directory < 0) return directory;
   let count = 0;
   let used = native.getdents(directory, buffer);

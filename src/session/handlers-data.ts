@@ -1,7 +1,7 @@
 /** The handlers of data: what may be slow is left to a native thread, which answers the kernel by itself. */
 import { EAGAIN, EFBIG, EINVAL, EIO, EOPNOTSUPP, ignore } from "../errno.js";
 import { native } from "../native/index.js";
-import { FSYNC_FDATASYNC, WRITE_KILL_SUIDGID } from "../protocol/constants.js";
+import { FSYNC_FDATASYNC, WRITE_CACHE, WRITE_KILL_SUIDGID } from "../protocol/constants.js";
 import * as op from "../protocol/opcodes.js";
 import { dropSetIdBits, fsyncFd, readFd, syncfsFd, write as writeData, writeFd } from "../union/ops/data.js";
 import { lseek as seek } from "../union/ops/lseek.js";
@@ -54,8 +54,11 @@ function write(s: Service): number {
   if (request.bodyLength - 40 !== size) return -EIO;
   const offset = request.u64(8);
   if (Number.isNaN(offset)) return -EFBIG;
-  const killPrivileges = (request.u32(20) & WRITE_KILL_SUIDGID) !== 0;
-  const written = writeData(s.union, request.nodeid, request.bytes, 80, size, offset, killPrivileges, 0);
+  const writeFlags = request.u32(20);
+  const killPrivileges = (writeFlags & WRITE_KILL_SUIDGID) !== 0;
+  // Pages that were changed through a mapping: not a write(2), so capabilities stay, as on any file system.
+  const mapped = (writeFlags & WRITE_CACHE) !== 0;
+  const written = writeData(s.union, request.nodeid, request.bytes, 80, size, offset, killPrivileges, mapped);
   if (written >= 0) s.reply.written(written);
   return written;
 }

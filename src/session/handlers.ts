@@ -2,7 +2,7 @@
  * One handler for each opcode that names, attributes and directories need; those of data are in handlers-data.ts.
  * A handler decodes, calls one operation of the union, and encodes.
  */
-import { EINVAL, EIO, ENOENT, ENOSYS, ENOTTY, ERANGE } from "../errno.js";
+import { EFBIG, EINVAL, EIO, ENOENT, ENOSYS, ENOTTY, ERANGE } from "../errno.js";
 import { FOPEN_KEEP_CACHE, SETXATTR_ACL_KILL_SGID } from "../protocol/constants.js";
 import * as op from "../protocol/opcodes.js";
 import { deviceMajor, deviceMinor } from "../protocol/reply.js";
@@ -88,7 +88,8 @@ function setattr(s: Service): number {
   setAttr.uid = request.u32(76);
   setAttr.gid = request.u32(80);
   // NaN: beyond 2^53, which no file system reaches; the fields that are not valid are zero.
-  if (Number.isNaN(setAttr.size + setAttr.atime + setAttr.mtime)) return -EINVAL;
+  if (Number.isNaN(setAttr.size)) return -EFBIG;
+  if (Number.isNaN(setAttr.atime + setAttr.mtime)) return -EINVAL;
   const result = setAttributes(s.union, request.nodeid, setAttr);
   if (result >= 0) s.reply.attrOut(s.union.stat.words);
   return result;

@@ -8,7 +8,9 @@ import { S_IFLNK, Stat } from "../layer/stat.js";
 import { DT_DIR, DT_REG, O_CREAT, O_EXCL, O_PATH, O_RDONLY, O_RDWR, RENAME_NOREPLACE } from "../native/constants.js";
 import { native } from "../native/index.js";
 import type { Copy } from "./copies.js";
+import { FILE } from "./descriptors.js";
 import { newPart, WH_NONE } from "./directory.js";
+import { bringName } from "./links.js";
 import { ACCESS_PATH, ACCESS_WRITE } from "./node-table.js";
 import { PARK } from "./park.js";
 import type { Union } from "./union.js";
@@ -129,6 +131,18 @@ function finishFile(u: Union, node: number, temporary: string, fd: number): numb
   let r = u.locate(node);
   if (r === 0) r = copyAttributes(u, u.atFd, u.atName, source, u.work.fd, temporary);
   if (r < 0) return failed(u, temporary, fd, r);
+  if (source.nlink > 1) {
+    r = publishLinked(u, node, temporary);
+    if (r < 0) return failed(u, temporary, fd, r);
+    if (r === PUBLISHED) {
+      const nameless = u.table.isNameless(node);
+      u.dropDescriptor(node);
+      u.table.setLayer(node, 0);
+      u.table.setDescriptor(node, fd, ACCESS_WRITE);
+      if (!nameless) u.descriptors.keep(fd, node, FILE);
+      return bringNames(u, node);
+    }
+  }
   if (u.table.isNameless(node)) {
     r = native.unlink(u.work.fd, temporary, 0);
     if (r < 0) return failed(u, temporary, fd, r);
@@ -140,7 +154,7 @@ function finishFile(u: Union, node: number, temporary: string, fd: number): numb
   u.dropDescriptor(node);
   u.table.setLayer(node, 0);
   u.table.setDescriptor(node, fd, ACCESS_WRITE);
-  u.descriptors.keep(fd, node, -1);
+  u.descriptors.keep(fd, node, FILE);
   return 0;
 }
 
@@ -173,6 +187,14 @@ function copyUpSpecial(u: Union, node: number): number {
   }
   if (r < 0) return r;
   r = copyAttributes(u, u.atFd, u.atName, source, u.work.fd, temporary);
+  if (r === 0 && source.nlink > 1 && !u.table.isNameless(node)) {
+    r = publishLinked(u, node, temporary);
+    if (r === PUBLISHED) {
+      u.dropDescriptor(node);
+      u.table.setLayer(node, 0);
+      return bringNames(u, node);
+    }
+  }
   if (r === 0 && u.table.isNameless(node)) {
     const fd = native.open(u.work.fd, temporary, O_PATH, 0);
     if (fd >= 0) adoptNameless(u, node, fd, ACCESS_PATH);
@@ -186,6 +208,40 @@ function copyUpSpecial(u: Union, node: number): number {
   }
   u.dropDescriptor(node);
   u.table.setLayer(node, 0);
+  return 0;
+}
+
+/** The copy is in the index, and so under every name of the file. */
+const PUBLISHED = 1;
+
+/**
+ * Publishes the copy of a lower file with several links: PUBLISHED, 0 if the file has no handle or no link is left (it is
+ * then published like any other), or -errno. `source` describes the lower file.
+ */
+function publishLinked(u: Union, node: number, temporary: string): number {
+  const links = u.shownLinks(node, source.nlink);
+  const { index } = u;
+  if (index === null || links === 0) return 0;
+  let r = u.locate(node);
+  if (r < 0) return r;
+  const origin = index.origin(u.atFd, u.atName, source);
+  if (origin === null) return 0;
+  r = native.statx(u.work.fd, temporary, 0x7ff, source.bytes);
+  if (r === 0) r = index.publish(node, u.work.fd, temporary, origin, links);
+  if (r < 0) return r;
+  u.inodes.keep(source, u.table.inoLow(node), u.table.inoHigh(node));
+  u.identities.add(source, node);
+  return PUBLISHED;
+}
+
+/** Links the copy to the names by which its file is known, so that the upper has them too: 0 or -errno. */
+function bringNames(u: Union, node: number): number {
+  if (u.table.isNameless(node)) return 0;
+  for (const { parent, name } of u.table.namesOf(node)) {
+    let r = copyUpDirectory(u, parent);
+    if (r === 0) r = bringName(u, node, parent, name);
+    if (r < 0) return r;
+  }
   return 0;
 }
 

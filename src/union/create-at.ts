@@ -200,6 +200,7 @@ function makeStaged(u: Union, directory: Directory, parentFd: number, temporary:
 /** The node of what `createAt` made: a new row, one lookup counted, `u.stat` as users see it. */
 export function enterCreated(u: Union, parent: number, name: string): number {
   const node = u.enter(parent, name);
+  if (node < 0) return node;
   u.table.addLookup(node);
   const r = u.present(node);
   if (r === 0) return node;

@@ -77,7 +77,7 @@ function tree(b: Bench, path = "/"): string {
 }
 
 const lowers: LayerTree[] = [
-  { "d/a": "top", "d/s/x": "x", "e/": "", link: "-> d/a", "over/": "" },
+  { "d/a": "top", "d/s/x": "x", "e/": "", link: "-> d/a", "over/": "", "d/h1": "linked", "e/h2": "= d/h1" },
   { "d/b": "below", "d/s/y": "y", "e/hidden": "h" },
 ];
 const upper: LayerTree = { "e/hidden": "whiteout", mine: "upper file", "over/": "", "plain/": "" };
@@ -106,11 +106,25 @@ const chmodTo600: SetAttr = {
 const operations: Record<string, (b: Bench) => () => number> = {
   "write to a lower file": (b) => {
     const node = b.node("d/a");
-    return () => write(b.u, node, Buffer.from("NEW CONTENT"), 0, 11, 0, false, 0);
+    return () => write(b.u, node, Buffer.from("NEW CONTENT"), 0, 11, 0, false, false);
   },
   "chmod of a lower file in a lower directory": (b) => {
     const node = b.node("d/s/y");
     return () => setattr(b.u, node, chmodTo600);
+  },
+  "write to a lower file with two names": (b) => {
+    const node = b.node("d/h1");
+    return () => write(b.u, node, Buffer.from("NEW CONTENT"), 0, 11, 0, false, false);
+  },
+  "unlink of one of two names of a lower file": (b) => {
+    const e = b.node("e");
+    b.node("e/h2");
+    return () => unlink(b.u, e, "h2");
+  },
+  "rename of one of two names of a lower file": (b) => {
+    const e = b.node("e");
+    b.node("e/h2");
+    return () => rename(b.u, e, "h2", ROOT, "mine", 0);
   },
   "chmod of a lower directory": (b) => {
     const node = b.node("d/s");

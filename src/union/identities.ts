@@ -1,4 +1,7 @@
-/** Upper objects with several names: another name of a known one must lead to the same node, and so to the same pages. */
+/**
+ * Objects with several names: another name of a known one must lead to the same node, and so to the same pages. A lower
+ * object that was copied up is known by both its numbers.
+ */
 import { ENOENT } from "../errno.js";
 import type { Stat } from "../layer/stat.js";
 
@@ -8,23 +11,26 @@ function key(stat: Stat): string {
 
 export class Identities {
   private readonly nodes = new Map<string, number>();
-  private readonly keys = new Map<number, string>();
+  private readonly keys = new Map<number, string[]>();
 
   /** The node of the object that `stat`, as its layer has it, describes; or -ENOENT. */
   find(stat: Stat): number {
-    return this.nodes.get(key(stat)) ?? -ENOENT;
+    return this.nodes.size === 0 ? -ENOENT : (this.nodes.get(key(stat)) ?? -ENOENT);
   }
 
   add(stat: Stat, node: number): void {
     const of = key(stat);
+    if (this.nodes.get(of) === node) return;
     this.nodes.set(of, node);
-    this.keys.set(node, of);
+    const keys = this.keys.get(node);
+    if (keys === undefined) this.keys.set(node, [of]);
+    else keys.push(of);
   }
 
   drop(node: number): void {
-    const of = this.keys.get(node);
-    if (of === undefined) return;
+    const keys = this.keys.get(node);
+    if (keys === undefined) return;
     this.keys.delete(node);
-    this.nodes.delete(of);
+    for (const of of keys) if (this.nodes.get(of) === node) this.nodes.delete(of);
   }
 }

@@ -263,6 +263,16 @@ export class NodeTable {
     return this.aliasKeys.has(node);
   }
 
+  /** All names of a node. */
+  namesOf(node: number): { parent: number; name: string }[] {
+    const all = [{ parent: this.parent(node), name: this.name(node) }];
+    for (const key of this.aliasKeys.get(node) ?? []) {
+      const slash = key.indexOf("/");
+      all.push({ parent: Number(key.slice(0, slash)), name: key.slice(slash + 1) });
+    }
+    return all;
+  }
+
   private dropAlias(node: number, key: string): void {
     this.aliases.delete(key);
     const keys = this.aliasKeys.get(node);

@@ -20,6 +20,7 @@ import { isNoAttribute, OVERLAY_PREFIX } from "../layer/marks.js";
 import { STATX_ALL, Stat } from "../layer/stat.js";
 import { AT_FDCWD, AT_REMOVEDIR, LOCK_EX, LOCK_NB, O_DIRECTORY, O_PATH, O_RDONLY } from "../native/constants.js";
 import { native } from "../native/index.js";
+import { HardlinkIndex } from "./hardlink-index.js";
 import { MountError } from "./mount-error.js";
 import { basename, dirname, isInside, realPath, shown } from "./paths.js";
 import { type Log, Union } from "./union.js";
@@ -47,6 +48,7 @@ export interface UnionOptions {
 interface Writable {
   readonly upper: Layer;
   readonly work: WorkDirectory;
+  readonly index: HardlinkIndex;
   /** The descriptor whose lock says that upper and work are in use. */
   readonly locks: readonly number[];
   readonly workPath: string;
@@ -83,6 +85,7 @@ export function openUnion(options: UnionOptions): Union {
   return new Union({
     layers,
     work: writable?.work ?? null,
+    index: writable?.index ?? null,
     volatile: options.volatile,
     log: options.log,
     // Jobs, directory listings and temporaries need some beside the cache and the layers.
@@ -211,6 +214,7 @@ function openWritable(options: UnionOptions, upperPath: string, limit: number): 
     return {
       upper: { index: 0, path: upperPath, root: upperFd, sealed: false },
       work: new WorkDirectory(inner, devices === 1),
+      index: new HardlinkIndex(workFd),
       locks,
       workPath,
       workRoot: workFd,
@@ -311,6 +315,7 @@ function closeUnion(layers: readonly (Layer | null)[], writable: Writable | null
     if (synced < 0) options.log("error", "the upper could not be synced", { error: errnoName(synced) });
     const cleared = emptyDirectory(writable.workRoot, "work");
     if (cleared < 0) options.log("warn", "the work directory could not be cleared", { error: errnoName(cleared) });
+    writable.index.close();
     ignore(native.close(writable.work.fd), "an O_PATH descriptor");
     ignore(native.close(writable.workRoot), "an O_PATH descriptor");
     for (const fd of writable.locks) ignore(native.close(fd), "a directory, only locked");

@@ -1,6 +1,6 @@
 /** For unit tests: a union of directories made from a compact description, without a mount. */
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { linkSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { ROOT } from "./node-table.js";
@@ -14,7 +14,7 @@ import type { Union } from "./union.js";
 
 /**
  * One layer: path → content. A path ending in `/` is a directory; content `whiteout` makes a device 0:0, `-> target` a
- * symbolic link, `opaque` and `redirect PATH` (for a directory) set overlayfs's attributes, anything else is a file's text.
+ * symbolic link, `= path` a hard link, `opaque` and `redirect PATH` (for a directory) set overlayfs's attributes, anything else is a file's text.
  */
 export type LayerTree = Record<string, string>;
 
@@ -43,6 +43,7 @@ export class Bench {
       else if (content === "opaque") execFileSync("setfattr", ["-n", "trusted.overlay.opaque", "-v", "y", full]);
       else if (content.startsWith("redirect "))
         execFileSync("setfattr", ["-n", "trusted.overlay.redirect", "-v", content.slice(9), full]);
+      else if (content.startsWith("= ")) linkSync(join(top, content.slice(2)), full);
       else if (content.startsWith("-> ")) symlinkSync(content.slice(3), full);
       else if (!path.endsWith("/")) writeFileSync(full, content);
     }

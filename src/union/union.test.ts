@@ -1,4 +1,4 @@
-import { existsSync, lstatSync, readFileSync } from "node:fs";
+import { existsSync, lstatSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
 import { ENOENT, ENOTEMPTY } from "../errno.js";
@@ -37,7 +37,7 @@ function content(b: Bench, node: number): string {
 }
 
 function put(b: Bench, node: number, text: string, offset = 0): number {
-  return write(b.u, node, Buffer.from(text), 0, text.length, offset, false, 0);
+  return write(b.u, node, Buffer.from(text), 0, text.length, offset, false, false);
 }
 
 test("layers merge top-down", () => {
@@ -200,4 +200,51 @@ test("creating a name never removes a user's own .wh. file of that name, nor its
   b.reopen();
   expect(b.list("/")).toEqual([".wh.a", "d"]);
   expect(b.list("d")).toEqual(["b"]);
+});
+
+test("hard links of a lower file stay one file over copy-up, unlink and a reopen", () => {
+  const b = make([{ "d/a": "lower", "d/b": "= d/a", "e/c": "= d/a" }]);
+  const node = b.node("d/a");
+  const ino = b.ino("d/a");
+  expect(b.node("d/b")).toBe(node);
+  expect(put(b, b.node("e/c"), "W")).toBe(1);
+  for (const name of ["d/a", "d/b", "e/c"]) expect(content(b, b.node(name))).toBe("Wower");
+  expect(getattr(b.u, node)).toBe(0);
+  expect(b.u.stat.nlink).toBe(3);
+  expect(b.ino("e/c")).toBe(ino);
+  b.reopen();
+  for (const name of ["d/b", "e/c", "d/a"]) expect(content(b, b.node(name))).toBe("Wower");
+  expect(unlink(b.u, b.node("d"), "a")).toBe(0);
+  expect(getattr(b.u, b.node("d/b"))).toBe(0);
+  expect(b.u.stat.nlink).toBe(2);
+  expect(link(b.u, b.node("d/b"), ROOT, "x")).toBe(b.node("e/c"));
+  expect(rename(b.u, b.node("d"), "b", ROOT, "x", 0)).toBe(0);
+  expect(b.list("d")).toEqual(["b"]);
+  b.reopen();
+  expect(getattr(b.u, b.node("x"))).toBe(0);
+  expect(b.u.stat.nlink).toBe(3);
+  for (const [dir, name] of [
+    ["d", "b"],
+    ["e", "c"],
+    ["", "x"],
+  ] as const) {
+    expect(content(b, b.node(`${dir}/${name}`))).toBe("Wower");
+    expect(unlink(b.u, b.node(dir), name)).toBe(0);
+  }
+  b.reopen();
+  expect(b.list("/")).toEqual(["d", "e"]);
+  expect(readdirSync(join(b.work, "index"))).toEqual([]);
+});
+
+test("an unlinked name of a lower file leaves its other names, and writes through the open file reach them", () => {
+  const b = make([{ a: "lower", b: "= a" }]);
+  const node = b.node("a");
+  expect(unlink(b.u, ROOT, "a")).toBe(0);
+  expect(getattr(b.u, node)).toBe(0);
+  expect(b.u.stat.nlink).toBe(1);
+  expect(put(b, node, "W")).toBe(1);
+  expect(b.node("b")).toBe(node);
+  expect(content(b, b.node("b"))).toBe("Wower");
+  b.reopen();
+  expect(content(b, b.node("b"))).toBe("Wower");
 });

@@ -12,6 +12,7 @@ import { finishCopy } from "./copy-up.js";
 import { Descriptors, FILE } from "./descriptors.js";
 import { Directory, newPart, type Part } from "./directory.js";
 import { DirectoryHandles } from "./handles.js";
+import type { HardlinkIndex } from "./hardlink-index.js";
 import { Identities } from "./identities.js";
 import { InodeNumbers } from "./inode-numbers.js";
 import { countSubdirectories } from "./listing.js";
@@ -26,6 +27,8 @@ export interface UnionParts {
   /** Index 0 is the upper, null for a read-only union. */
   readonly layers: readonly (Layer | null)[];
   readonly work: WorkDirectory | null;
+  /** Keeps hard links of lower files together over copy-up; null for a read-only union. */
+  readonly index: HardlinkIndex | null;
   /** No fsync reaches the disk: the caller wants speed and throws the upper away after a crash. */
   readonly volatile: boolean;
   readonly log: Log;
@@ -64,6 +67,9 @@ export class Union {
   readonly inlineCopyLimit: number;
   /** Names held in the listings of lower parts. */
   listedNames = 0;
+  readonly index: HardlinkIndex | null;
+  /** Lower files with several names: how many of those this mount has hidden. */
+  readonly lostLowerNames = new Map<number, number>();
   private readonly workOrNull: WorkDirectory | null;
   private readonly closed: () => void;
 
@@ -75,6 +81,7 @@ export class Union {
     this.layers = parts.layers;
     this.lastLayer = parts.layers.length - 1;
     this.workOrNull = parts.work;
+    this.index = parts.index;
     this.readOnly = parts.work === null;
     this.volatile = parts.volatile;
     this.log = parts.log;
@@ -190,6 +197,12 @@ export class Union {
       this.atFd = this.partFd(node, directory.top);
       return this.atFd < 0 ? this.atFd : 0;
     }
+    const entry = this.index?.of(node);
+    if (entry !== undefined) {
+      this.atFd = this.index?.directory ?? -1;
+      this.atName = entry.name;
+      return 0;
+    }
     const parent = table.parent(node);
     const part = table.directory(parent)?.partIn(table.layer(node));
     if (part === undefined || part === null) return -ESTALE;
@@ -216,8 +229,7 @@ export class Union {
     this.stat.setIno(table.inoLow(node), table.inoHigh(node));
     const directory = table.directory(node);
     if (directory === undefined) {
-      // A lower object never changes; one whose name is gone has no link left that users could see.
-      if (table.isNameless(node) && table.layer(node) !== 0) this.stat.nlink = 0;
+      this.stat.nlink = this.shownLinks(node, this.stat.nlink);
       return 0;
     }
     if (table.isNameless(node) && node !== ROOT) {
@@ -231,33 +243,91 @@ export class Union {
     return 0;
   }
 
+  /** How many links of a non-directory users see, from the number its layer says. */
+  shownLinks(node: number, links: number): number {
+    const { table } = this;
+    if (table.layer(node) !== 0) {
+      const left = links - (this.lostLowerNames.get(node) ?? 0);
+      // Without the index each lower name stands for itself.
+      return table.isNameless(node) && (links <= 1 || this.index === null) ? 0 : Math.max(left, 0);
+    }
+    const entry = this.index?.of(node);
+    return entry === undefined ? links : Math.max(links + entry.difference, 0);
+  }
+
   // ---- rows ---------------------------------------------------------------------------------------------------------
 
   /**
    * The node for what `found` (a successful search for `name`) describes, `stat` holding its backing's attributes: the
-   * known one if it is another link of a known file, otherwise a new row. No lookup is counted.
+   * known one if it is another link of a known file, otherwise a new row. No lookup is counted. Or -errno.
    */
   enter(parent: number, name: string): number {
     const { table, found, stat } = this;
     const type = (stat.mode & S_IFMT) >> 12;
-    const linked = type !== DT_DIR && found.layer === 0 && stat.nlink > 1;
-    if (linked) {
-      const known = this.identities.find(stat);
-      if (known > 0) {
-        this.regainName(known, parent, name);
-        return known;
-      }
-    }
-    const node = table.add(type, found.layer);
-    table.addName(node, parent, name);
-    this.inodes.show(stat);
-    table.setIno(node, this.inodes.low, this.inodes.high);
-    if (linked) this.identities.add(stat, node);
+    if (type !== DT_DIR && stat.nlink > 1) return this.enterLinked(parent, name, type);
+    const node = this.addRow(parent, name, type, found.layer);
     if (type === DT_DIR) {
       const directory = new Directory(found.takeParts());
       directory.redirect = found.redirect;
       table.setDirectory(node, directory);
     }
+    return node;
+  }
+
+  private addRow(parent: number, name: string, type: number, layer: number): number {
+    const { table } = this;
+    const node = table.add(type, layer);
+    table.addName(node, parent, name);
+    this.inodes.show(this.stat);
+    table.setIno(node, this.inodes.low, this.inodes.high);
+    return node;
+  }
+
+  /** `enter` for a non-directory with several links, in the upper, in a lower layer, or copied up under another name. */
+  private enterLinked(parent: number, name: string, type: number): number {
+    const { found, stat, index, identities } = this;
+    const known = identities.find(stat);
+    if (known > 0) {
+      this.regainName(known, parent, name);
+      // A lower name of a file that has been copied up meanwhile.
+      const r = this.table.layer(known) === found.layer ? 0 : this.statBacking(known, stat);
+      return r < 0 ? r : known;
+    }
+    const part = this.table.directory(parent)?.partIn(found.layer);
+    const fd = part ? this.partFd(parent, part) : -ENOENT;
+    if (fd < 0) return fd;
+    if (found.layer === 0) {
+      const entry = index === null ? null : index.findUpper(fd, name, stat);
+      if (typeof entry === "number") return entry;
+      const node = this.addRow(parent, name, type, 0);
+      identities.add(stat, node);
+      if (entry !== null) index?.adopt(node, entry);
+      return node;
+    }
+    const origin = index?.origin(fd, name, stat) ?? null;
+    // Without a handle each name is a file of its own, which is what it becomes at copy-up.
+    if (index === null || origin === null) return this.addRow(parent, name, type, found.layer);
+    this.aside.copyFrom(stat);
+    const entry = index.find(origin, stat);
+    if (typeof entry === "number") return entry;
+    if (entry === null) {
+      const node = this.addRow(parent, name, type, found.layer);
+      identities.add(stat, node);
+      return node;
+    }
+    // `stat` is the entry's now; it goes on showing the number of the lower file.
+    const copied = identities.find(stat);
+    if (copied > 0) {
+      identities.add(this.aside, copied);
+      this.regainName(copied, parent, name);
+      return copied;
+    }
+    this.inodes.show(this.aside);
+    this.inodes.keep(stat, this.inodes.low, this.inodes.high);
+    const node = this.addRow(parent, name, type, 0);
+    identities.add(stat, node);
+    identities.add(this.aside, node);
+    index.adopt(node, entry);
     return node;
   }
 
@@ -337,6 +407,8 @@ export class Union {
       this.dropDescriptor(one);
       this.identities.drop(one);
       this.copies.abandon(one);
+      this.index?.forget(one);
+      this.lostLowerNames.delete(one);
       table.dropNames(one, (parent) => void pending.push(parent));
       table.remove(one);
     }

@@ -52,9 +52,13 @@ function openAt(u: Union, flags: number): number {
   return u.atName === "" ? native.reopen(u.atFd, flags) : native.open(u.atFd, u.atName, flags, 0);
 }
 
+const CAPABILITY = "security.capability";
+const capability = Buffer.alloc(64);
+
 /**
- * Writes to a file. `killPrivileges`: the writer may not keep set-id bits (security.capability goes by itself with any
- * write). `sync`: 0 none, 1 data (O_DSYNC), 2 all (O_SYNC). Returns the bytes written, PARK, or -errno.
+ * Writes to a file. `killPrivileges`: the writer may not keep set-id bits. `mapped`: what was written to memory; it takes
+ * no privileges away, whereas the kernel drops security.capability with every write(2), ours included. Returns the bytes
+ * written, PARK, or -errno.
  */
 export function write(
   u: Union,
@@ -64,7 +68,7 @@ export function write(
   length: number,
   offset: number,
   killPrivileges: boolean,
-  sync: number,
+  mapped: boolean,
 ): number {
   const fd = writeFd(u, node);
   if (fd < 0) return fd;
@@ -72,9 +76,10 @@ export function write(
     const r = dropSetIdBits(u, fd);
     if (r < 0) return r;
   }
+  const kept = mapped ? native.getxattr(fd, "", CAPABILITY, capability) : -1;
   const written = native.pwrite(fd, data, start, length, offset);
-  if (written < 0 || sync === 0 || u.volatile) return written;
-  const r = sync === 1 ? native.fdatasync(fd) : native.fsync(fd);
+  if (kept < 0 || written < 0) return written;
+  const r = native.setxattr(fd, "", CAPABILITY, capability.subarray(0, kept), 0);
   return r < 0 ? r : written;
 }
 

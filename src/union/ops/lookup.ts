@@ -32,6 +32,7 @@ export function lookupFrom(u: Union, parent: number, name: string, from: number)
   let r = find(u, parent, directory, name, from);
   if (r < 0) return r;
   const node = u.enter(parent, name);
+  if (node < 0) return node;
   u.table.addLookup(node);
   r = u.present(node);
   if (r === 0) return node;

@@ -5,6 +5,7 @@ import { native } from "../../native/index.js";
 import { copyUp, copyUpDirectory } from "../copy-up.js";
 import { removeMark } from "../create-at.js";
 import type { Directory } from "../directory.js";
+import { bringName, isInUpper, nameGone } from "../links.js";
 import { isEmpty } from "../listing.js";
 import { judge, showsBelow, WHITEOUT } from "../merge.js";
 import { clearDirectory, movedDirectory, prepareMove } from "../move.js";
@@ -49,6 +50,8 @@ export function rename(
   if (r === 0 && exchange) r = copyUp(u, to.node);
   if (r === 0) r = copyUpDirectory(u, oldParent);
   if (r === 0) r = copyUpDirectory(u, newParent);
+  if (r === 0) r = bringName(u, from.node, oldParent, oldName);
+  if (r === 0 && exchange) r = bringName(u, to.node, newParent, newName);
   if (r < 0) return r;
   return exchange ? swap(u, from, to) : move(u, from, to, (flags & RENAME_WHITEOUT) !== 0);
 }
@@ -115,6 +118,8 @@ function move(u: Union, from: End, to: End, leaveDevice: boolean): number {
   const toShows = showsBelow(u, to.parent, to.directory, to.name);
   let r = Math.min(fromShows, toShows, 0);
   if (r === 0) r = prepareMove(u, from.node, toShows === 1, to.name);
+  const replacesUpper = to.node === 0 ? 0 : isInUpper(u, to.node, to.parent, to.name);
+  if (r === 0) r = Math.min(replacesUpper, 0);
   if (r === 0 && to.node !== 0) r = prepareTarget(u, to);
   if (r < 0) return r;
   const fromFd = u.upperFd(from.parent);
@@ -132,14 +137,18 @@ function move(u: Union, from: End, to: End, leaveDevice: boolean): number {
   movedDirectory(u, from.node);
   const moving = isDirectory(u, from.node);
   const replaced = to.node === 0 ? 0 : isDirectory(u, to.node);
-  if (to.node !== 0) forgetName(u, to.node, to.parent, to.name);
+  let counted = 0;
+  if (to.node !== 0) {
+    counted = nameGone(u, to.node, replacesUpper === 1);
+    forgetName(u, to.node, to.parent, to.name);
+  }
   u.table.removeName(from.node, from.parent, from.name);
   u.table.addName(from.node, to.parent, to.name);
   from.directory.changed(-moving);
   to.directory.changed(moving - replaced);
   u.release(from.node);
   u.release(from.parent);
-  return Math.min(late, device);
+  return Math.min(late, device, counted);
 }
 
 /** Makes the object that will be replaced ready to lose its name; a directory must be empty on disk too. */

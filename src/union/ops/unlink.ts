@@ -2,6 +2,7 @@ import { EISDIR } from "../../errno.js";
 import { DT_DIR } from "../../native/constants.js";
 import { native } from "../../native/index.js";
 import { copyUpDirectory } from "../copy-up.js";
+import { isInUpper, nameGone } from "../links.js";
 import { showsBelow } from "../merge.js";
 import { forgetName, nodeAt, prepareLoss } from "../remove.js";
 import type { Union } from "../union.js";
@@ -20,17 +21,19 @@ export function unlink(u: Union, parent: number, name: string): number {
   if (r < 0) return r;
   const shows = showsBelow(u, parent, directory, name);
   if (shows < 0) return shows;
-  r = prepareLoss(u, node);
+  const inUpper = isInUpper(u, node, parent, name);
+  r = inUpper < 0 ? inUpper : prepareLoss(u, node);
   if (r < 0) return r;
   const fd = u.upperFd(parent);
   if (fd < 0) r = fd;
-  else if (u.table.layer(node) !== 0) r = hideAbsent(u, directory, fd, name);
+  else if (inUpper === 0) r = hideAbsent(u, directory, fd, name);
   else r = shows === 1 ? hideFile(u, directory, fd, name) : native.unlink(fd, name, 0);
   if (r < 0) {
     u.unpin(node);
     return r;
   }
   directory.changed(0);
+  r = nameGone(u, node, inUpper === 1);
   forgetName(u, node, parent, name);
-  return 0;
+  return r;
 }

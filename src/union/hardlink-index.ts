@@ -1,0 +1,182 @@
+/**
+ * Hard links of lower files stay links when one of them is copied up. The copy goes into WORK/index under a name made of the
+ * lower file's handle (overlayfs's `index=on`), and a lower name whose file has an entry there shows that entry. The entry is
+ * itself a link, and lower names that have not been copied up count as well, so the number of links users see is stored
+ * in `overlay.nlink`, relative to the real one: `U-1`.
+ */
+import { EEXIST, ENOENT, EOPNOTSUPP, EOVERFLOW, EPERM, ignore } from "../errno.js";
+import { isNoAttribute } from "../layer/marks.js";
+import { STATX_ALL, Stat } from "../layer/stat.js";
+import { O_DIRECTORY, O_PATH, RENAME_NOREPLACE } from "../native/constants.js";
+import { native } from "../native/index.js";
+
+export const XATTR_ORIGIN = "trusted.overlay.origin";
+const XATTR_NLINK = "trusted.overlay.nlink";
+const INDEX = "index";
+
+/** FS_IOC_GETFSUUID: struct fsuuid2 {u8 length, u8 uuid[16]}. */
+const FS_IOC_GETFSUUID = 0x80111500;
+/** struct ovl_fb: u8 version, magic, length, flags, type, uuid[16], fid[]. */
+const ORIGIN_HEADER = 21;
+const ORIGIN_MAGIC = 0xfb;
+
+/** A node whose backing is an entry of the index. */
+export interface Entry {
+  /** Name in the index directory. */
+  readonly name: string;
+  /** Links that users see, minus those the upper's file system counts. */
+  difference: number;
+}
+
+const raw = Buffer.alloc(8 + 128);
+const value = Buffer.alloc(256);
+const entryStat = new Stat();
+
+export class HardlinkIndex {
+  private readonly entries = new Map<number, Entry>();
+  private readonly uuids = new Map<string, Buffer>();
+  private fd = -1;
+
+  /** `work`: O_PATH descriptor of the work directory; the index is made there when it is first needed. */
+  constructor(private readonly work: number) {
+    this.fd = native.open(work, INDEX, O_PATH | O_DIRECTORY, 0);
+  }
+
+  /** The entry a node lies in, if it does. */
+  of(node: number): Entry | undefined {
+    return this.entries.get(node);
+  }
+
+  get directory(): number {
+    return this.fd;
+  }
+
+  adopt(node: number, entry: Entry): void {
+    this.entries.set(node, entry);
+  }
+
+  forget(node: number): void {
+    this.entries.delete(node);
+  }
+
+  /**
+   * The handle of the lower object (fd, name), which `stat` describes, in the form overlayfs stores; null where its file
+   * system has none (its links then part at copy-up).
+   */
+  origin(fd: number, name: string, stat: Stat): Buffer | null {
+    const length = native.nameToHandle(fd, name, raw);
+    if (length < 8) {
+      ignore(length === -EOPNOTSUPP || length === -EOVERFLOW ? 0 : length, "no handle, no index: the links part");
+      return null;
+    }
+    const origin = Buffer.alloc(ORIGIN_HEADER + length - 8);
+    origin[1] = ORIGIN_MAGIC;
+    origin[2] = origin.length;
+    origin[4] = raw.readInt32LE(4);
+    this.uuid(fd, stat).copy(origin, 5);
+    raw.copy(origin, ORIGIN_HEADER, 8, length);
+    return origin;
+  }
+
+  /** The UUID of the file system that holds the object, zeros where it has none. */
+  private uuid(fd: number, stat: Stat): Buffer {
+    const device = `${stat.devMajor}:${stat.devMinor}`;
+    const known = this.uuids.get(device);
+    if (known !== undefined) return known;
+    const answer = Buffer.alloc(17);
+    const directory = native.reopen(fd, O_DIRECTORY);
+    const r = directory < 0 ? directory : native.ioctl(directory, FS_IOC_GETFSUUID, answer);
+    if (directory >= 0) ignore(native.close(directory), "only an ioctl was made through it");
+    const uuid = r === 0 && answer[0] === 16 ? answer.subarray(1) : Buffer.alloc(16);
+    this.uuids.set(device, uuid);
+    return uuid;
+  }
+
+  /** The entry for an origin, with `stat` filled from it; null if there is none, -errno on failure. */
+  find(origin: Buffer, stat: Stat): Entry | null | number {
+    if (this.fd < 0) return null;
+    const name = origin.toString("hex");
+    const r = native.statx(this.fd, name, STATX_ALL, entryStat.bytes);
+    if (r === -ENOENT) return null;
+    if (r < 0) return r;
+    // A kernel leaves a whiteout here for a file all of whose links are gone.
+    if (entryStat.isWhiteoutDevice) return null;
+    const lowerLinks = stat.nlink;
+    stat.copyFrom(entryStat);
+    return { name, difference: this.readDifference(name, entryStat.nlink, lowerLinks) };
+  }
+
+  /** The entry that the upper object (fd, name) is a link of; null if it is none. `stat` describes the object. */
+  findUpper(fd: number, name: string, stat: Stat): Entry | null | number {
+    if (this.fd < 0) return null;
+    const length = native.getxattr(fd, name, XATTR_ORIGIN, value);
+    if (isNoAttribute(length) || length <= ORIGIN_HEADER) return length < 0 && !isNoAttribute(length) ? length : null;
+    const inIndex = value.subarray(0, length).toString("hex");
+    const r = native.statx(this.fd, inIndex, STATX_ALL, entryStat.bytes);
+    if (r === -ENOENT) return null;
+    if (r < 0) return r;
+    const same = entryStat.inoLow === stat.inoLow && entryStat.inoHigh === stat.inoHigh;
+    return same ? { name: inIndex, difference: this.readDifference(inIndex, stat.nlink, stat.nlink - 1) } : null;
+  }
+
+  /** `U+n` counts from the upper's links, `L+n` (which a kernel writes) from the lower's. Without either: only the entry. */
+  private readDifference(name: string, upperLinks: number, lowerLinks: number): number {
+    const length = native.getxattr(this.fd, name, XATTR_NLINK, value);
+    const match = length > 0 ? /^([UL])([+-]\d+)$/.exec(value.latin1Slice(0, length)) : null;
+    if (match === null) return -1;
+    return match[1] === "U" ? Number(match[2]) : lowerLinks + Number(match[2]) - upperLinks;
+  }
+
+  /** Stores how many more links users see than the upper's file system counts: 0 or -errno. */
+  writeDifference(entry: Entry, difference: number): number {
+    const text = `U${difference < 0 ? "-" : "+"}${Math.abs(difference)}`;
+    const r = native.setxattr(this.fd, entry.name, XATTR_NLINK, Buffer.from(text, "latin1"), 0);
+    if (r === 0) entry.difference = difference;
+    return r;
+  }
+
+  /**
+   * Moves a finished copy from the directory `workFd` into the index. `links`: how many links users see. The copy then has
+   * one real link, the entry. 0 with the entry in `node`'s name, or -errno.
+   */
+  publish(node: number, workFd: number, temporary: string, origin: Buffer, links: number): number {
+    let r = this.makeDirectory();
+    if (r < 0) return r;
+    r = native.setxattr(workFd, temporary, XATTR_ORIGIN, origin, 0);
+    if (r < 0) return r;
+    const name = origin.toString("hex");
+    r = native.rename(workFd, temporary, this.fd, name, RENAME_NOREPLACE);
+    if (r < 0) return r;
+    const entry: Entry = { name, difference: 0 };
+    this.entries.set(node, entry);
+    return this.writeDifference(entry, links - 1);
+  }
+
+  private makeDirectory(): number {
+    if (this.fd >= 0) return 0;
+    const made = native.mkdirAs(this.work, INDEX, 0o700, 0, 0);
+    if (made < 0 && made !== -EEXIST) return made;
+    this.fd = native.open(this.work, INDEX, O_PATH | O_DIRECTORY, 0);
+    return Math.min(this.fd, 0);
+  }
+
+  /** Makes the entry a link at (fd, name) in the upper, which lower names lead to anyway: 0 or -errno. */
+  linkUp(entry: Entry, fd: number, name: string): number {
+    const linked = native.link(this.fd, entry.name, fd, name);
+    if (linked < 0) return linked === -EPERM ? -EOPNOTSUPP : linked;
+    return this.writeDifference(entry, entry.difference - 1);
+  }
+
+  /** The last name that users saw is gone: so is the entry. */
+  remove(node: number): void {
+    const entry = this.entries.get(node);
+    if (entry === undefined) return;
+    this.entries.delete(node);
+    ignore(native.unlink(this.fd, entry.name, 0), "an entry that is left is taken for the copy, which it is");
+  }
+
+  close(): void {
+    if (this.fd >= 0) ignore(native.close(this.fd), "an O_PATH descriptor");
+    this.fd = -1;
+  }
+}
