@@ -226,6 +226,7 @@ function publishLinked(u: Union, node: number, temporary: string): number {
   if (r < 0) return r;
   const origin = index.origin(u.atFd, u.atName, source);
   if (origin === null) return 0;
+  if (typeof origin === "number") return origin;
   r = native.statx(u.work.fd, temporary, 0x7ff, source.bytes);
   if (r === 0) r = index.publish(node, u.work.fd, temporary, origin, links);
   if (r < 0) return r;

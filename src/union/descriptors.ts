@@ -71,6 +71,11 @@ export class Descriptors {
     return true;
   }
 
+  /** Closes all of them: the union ends. */
+  clear(): void {
+    while (this.held > 0) this.evictOldest();
+  }
+
   private evictOldest(): void {
     const fd = this.oldest - 1;
     this.evicted(this.nodes[fd] as number, this.layers[fd] as number, fd);

@@ -77,7 +77,7 @@ function tree(b: Bench, path = "/"): string {
 }
 
 const lowers: LayerTree[] = [
-  { "d/a": "top", "d/s/x": "x", "e/": "", link: "-> d/a", "over/": "", "d/h1": "linked", "e/h2": "= d/h1" },
+  { "d/a": "top", "d/s/x": "x", "e/": "", link: "-> d/a", "over/": "", "d/h1": "linked", "h/h2": "= d/h1" },
   { "d/b": "below", "d/s/y": "y", "e/hidden": "h" },
 ];
 const upper: LayerTree = { "e/hidden": "whiteout", mine: "upper file", "over/": "", "plain/": "" };
@@ -117,14 +117,14 @@ const operations: Record<string, (b: Bench) => () => number> = {
     return () => write(b.u, node, Buffer.from("NEW CONTENT"), 0, 11, 0, false, false);
   },
   "unlink of one of two names of a lower file": (b) => {
-    const e = b.node("e");
-    b.node("e/h2");
-    return () => unlink(b.u, e, "h2");
+    const h = b.node("h");
+    b.node("h/h2");
+    return () => unlink(b.u, h, "h2");
   },
   "rename of one of two names of a lower file": (b) => {
-    const e = b.node("e");
-    b.node("e/h2");
-    return () => rename(b.u, e, "h2", ROOT, "mine", 0);
+    const h = b.node("h");
+    b.node("h/h2");
+    return () => rename(b.u, h, "h2", ROOT, "mine", 0);
   },
   "chmod of a lower directory": (b) => {
     const node = b.node("d/s");

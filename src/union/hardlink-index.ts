@@ -61,14 +61,12 @@ export class HardlinkIndex {
 
   /**
    * The handle of the lower object (fd, name), which `stat` describes, in the form overlayfs stores; null where its file
-   * system has none (its links then part at copy-up).
+   * system has none (its links then part at copy-up); or -errno.
    */
-  origin(fd: number, name: string, stat: Stat): Buffer | null {
+  origin(fd: number, name: string, stat: Stat): Buffer | null | number {
     const length = native.nameToHandle(fd, name, raw);
-    if (length < 8) {
-      ignore(length === -EOPNOTSUPP || length === -EOVERFLOW ? 0 : length, "no handle, no index: the links part");
-      return null;
-    }
+    if (length === -EOPNOTSUPP || length === -EOVERFLOW) return null;
+    if (length < 0) return length;
     const origin = Buffer.alloc(ORIGIN_HEADER + length - 8);
     origin[1] = ORIGIN_MAGIC;
     origin[2] = origin.length;

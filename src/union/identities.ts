@@ -27,6 +27,11 @@ export class Identities {
     else keys.push(of);
   }
 
+  /** Whether a node has, or had, several names. */
+  isLinked(node: number): boolean {
+    return this.keys.has(node);
+  }
+
   drop(node: number): void {
     const keys = this.keys.get(node);
     if (keys === undefined) return;

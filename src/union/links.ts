@@ -2,7 +2,7 @@
 import { isAbsent } from "../errno.js";
 import { STATX_ALL, Stat } from "../layer/stat.js";
 import { native } from "../native/index.js";
-import { restoreTimes } from "./copy-up.js";
+import { copyUp, restoreTimes } from "./copy-up.js";
 import type { Union } from "./union.js";
 
 const stat = new Stat();
@@ -37,15 +37,20 @@ export function bringName(u: Union, node: number, parent: number, name: string):
 }
 
 /**
+ * Before one of several names of a lower file goes: the file is copied up, since only the index can say how many links are
+ * left. 0, PARK, or -errno.
+ */
+export function keepCount(u: Union, node: number): number {
+  return u.table.layer(node) !== 0 && u.index !== null && u.identities.isLinked(node) ? copyUp(u, node) : 0;
+}
+
+/**
  * A name of `node` is gone. `wasInUpper`: the upper's file system has counted it already; otherwise users see one link
  * less than it says. 0 or -errno, the name being gone all the same.
  */
 export function nameGone(u: Union, node: number, wasInUpper: boolean): number {
   const entry = u.index?.of(node);
-  if (entry === undefined) {
-    if (u.table.layer(node) !== 0) u.lostLowerNames.set(node, (u.lostLowerNames.get(node) ?? 0) + 1);
-    return 0;
-  }
+  if (entry === undefined) return 0;
   const counted = wasInUpper ? 0 : (u.index?.writeDifference(entry, entry.difference - 1) ?? 0);
   const r = native.statx(u.index?.directory ?? -1, entry.name, STATX_ALL, stat.bytes);
   if (r === 0 && stat.nlink + entry.difference <= 0) {

@@ -68,8 +68,6 @@ export class Union {
   /** Names held in the listings of lower parts. */
   listedNames = 0;
   readonly index: HardlinkIndex | null;
-  /** Lower files with several names: how many of those this mount has hidden. */
-  readonly lostLowerNames = new Map<number, number>();
   private readonly workOrNull: WorkDirectory | null;
   private readonly closed: () => void;
 
@@ -106,6 +104,7 @@ export class Union {
 
   /** Ends the union: everything on disk, the work directory empty, the locks released. */
   close(): void {
+    this.descriptors.clear();
     this.closed();
   }
 
@@ -246,11 +245,8 @@ export class Union {
   /** How many links of a non-directory users see, from the number its layer says. */
   shownLinks(node: number, links: number): number {
     const { table } = this;
-    if (table.layer(node) !== 0) {
-      const left = links - (this.lostLowerNames.get(node) ?? 0);
-      // Without the index each lower name stands for itself.
-      return table.isNameless(node) && (links <= 1 || this.index === null) ? 0 : Math.max(left, 0);
-    }
+    // A lower object never changes; one whose name is gone has no link left that users could see.
+    if (table.layer(node) !== 0) return table.isNameless(node) ? 0 : links;
     const entry = this.index?.of(node);
     return entry === undefined ? links : Math.max(links + entry.difference, 0);
   }
@@ -305,6 +301,7 @@ export class Union {
       return node;
     }
     const origin = index?.origin(fd, name, stat) ?? null;
+    if (typeof origin === "number") return origin;
     // Without a handle each name is a file of its own, which is what it becomes at copy-up.
     if (index === null || origin === null) return this.addRow(parent, name, type, found.layer);
     this.aside.copyFrom(stat);
@@ -408,7 +405,6 @@ export class Union {
       this.identities.drop(one);
       this.copies.abandon(one);
       this.index?.forget(one);
-      this.lostLowerNames.delete(one);
       table.dropNames(one, (parent) => void pending.push(parent));
       table.remove(one);
     }

@@ -5,7 +5,7 @@ import { native } from "../../native/index.js";
 import { copyUp, copyUpDirectory } from "../copy-up.js";
 import { removeMark } from "../create-at.js";
 import type { Directory } from "../directory.js";
-import { bringName, isInUpper, nameGone } from "../links.js";
+import { bringName, isInUpper, keepCount, nameGone } from "../links.js";
 import { isEmpty } from "../listing.js";
 import { judge, showsBelow, WHITEOUT } from "../merge.js";
 import { clearDirectory, movedDirectory, prepareMove } from "../move.js";
@@ -47,7 +47,7 @@ export function rename(
   if (r < 0) return r;
   if (from.node === to.node) return 0;
   r = copyUp(u, from.node);
-  if (r === 0 && exchange) r = copyUp(u, to.node);
+  if (r === 0 && to.node !== 0) r = exchange ? copyUp(u, to.node) : keepCount(u, to.node);
   if (r === 0) r = copyUpDirectory(u, oldParent);
   if (r === 0) r = copyUpDirectory(u, newParent);
   if (r === 0) r = bringName(u, from.node, oldParent, oldName);

@@ -2,7 +2,7 @@ import { EISDIR } from "../../errno.js";
 import { DT_DIR } from "../../native/constants.js";
 import { native } from "../../native/index.js";
 import { copyUpDirectory } from "../copy-up.js";
-import { isInUpper, nameGone } from "../links.js";
+import { isInUpper, keepCount, nameGone } from "../links.js";
 import { showsBelow } from "../merge.js";
 import { forgetName, nodeAt, prepareLoss } from "../remove.js";
 import type { Union } from "../union.js";
@@ -18,6 +18,7 @@ export function unlink(u: Union, parent: number, name: string): number {
   if (node < 0) return node;
   if (u.table.type(node) === DT_DIR) return -EISDIR;
   r = copyUpDirectory(u, parent);
+  if (r === 0) r = keepCount(u, node);
   if (r < 0) return r;
   const shows = showsBelow(u, parent, directory, name);
   if (shows < 0) return shows;
