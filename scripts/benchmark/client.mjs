@@ -1,0 +1,75 @@
+/**
+ * A process that works on a mount and prints the milliseconds it took: for calls too quick to start a program for each.
+ * node client.mjs WORK ARGUMENT…
+ */
+import { closeSync, lstatSync, openSync, readFileSync, readSync, writeSync } from "node:fs";
+import { join } from "node:path";
+
+/** A fixed sequence of numbers from 0 to 1, so that every driver gets the same "random" offsets. */
+function sequence() {
+  let state = 12345;
+  return () => {
+    state = (Math.imul(state, 1103515245) + 12345) >>> 0;
+    return state / 4294967296;
+  };
+}
+
+function pathsOf(root, list, count) {
+  const names = readFileSync(list, "latin1").split("\n").filter(Boolean);
+  if (names.length < Number(count)) throw new Error(`${list} has only ${names.length} names`);
+  return names.slice(0, Number(count)).map((name) => Buffer.from(join(root, name), "latin1"));
+}
+
+const works = {
+  /** lstat of the first `count` files of a list. */
+  stat(root, list, count) {
+    const paths = pathsOf(root, list, count);
+    return () => {
+      for (const path of paths) lstatSync(path);
+    };
+  },
+  /** Names that do not exist, as programs look for libraries and modules: each name in each of the files' directories. */
+  missing(root, list, count) {
+    const paths = pathsOf(root, list, count).map((path) => Buffer.concat([path, Buffer.from(".missing")]));
+    return () => {
+      for (const path of paths) lstatSync(path, { throwIfNoEntry: false });
+    };
+  },
+  /** open, read 4 KiB, close. */
+  smallRead(root, list, count) {
+    const paths = pathsOf(root, list, count);
+    const buffer = Buffer.alloc(4096);
+    return () => {
+      for (const path of paths) {
+        const fd = openSync(path, "r");
+        readSync(fd, buffer, 0, buffer.length, 0);
+        closeSync(fd);
+      }
+    };
+  },
+  /** `count` writes of 4 KiB at random pages of a file of 64 MiB, one after the other. */
+  randomWrite(path, count) {
+    const next = sequence();
+    const buffer = Buffer.alloc(4096, "w");
+    const fd = openSync(path, "r+");
+    return () => {
+      for (let i = 0; i < Number(count); i++) writeSync(fd, buffer, 0, 4096, Math.floor(next() * 16384) * 4096);
+      closeSync(fd);
+    };
+  },
+  /** Opens files and keeps them open until its input ends; says so with the time. */
+  hold(root, list, count) {
+    const paths = pathsOf(root, list, count);
+    const buffer = Buffer.alloc(1);
+    process.stdin.resume();
+    return () => {
+      for (const path of paths) readSync(openSync(path, "r"), buffer, 0, 1, 0);
+    };
+  },
+};
+
+const [work, ...args] = process.argv.slice(2);
+const act = works[work](...args);
+const start = process.hrtime.bigint();
+act();
+console.log(Number(process.hrtime.bigint() - start) / 1e6);
