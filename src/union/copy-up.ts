@@ -4,6 +4,7 @@
  * lower object is only ever read. Regular data is copied by a job; the request that needs it is parked (park.ts).
  */
 import { EEXIST, EIO, ENOENT, EOPNOTSUPP, ESTALE, errnoName, ignore } from "../errno.js";
+import { WHITEOUT_PREFIX } from "../layer/marks.js";
 import { S_IFLNK, Stat } from "../layer/stat.js";
 import { DT_DIR, DT_REG, O_CREAT, O_EXCL, O_PATH, O_RDONLY, O_RDWR, RENAME_NOREPLACE } from "../native/constants.js";
 import { native } from "../native/index.js";
@@ -128,7 +129,8 @@ export function finishCopy(u: Union, job: number, result: number): number {
 
 /** Gives the temporary its attributes and publishes it; takes over `fd`. `source` describes the lower file. */
 function finishFile(u: Union, node: number, temporary: string, fd: number): number {
-  let r = u.locate(node);
+  let r = keepPlain(u, node, fd);
+  if (r === 0) r = u.locate(node);
   if (r === 0) r = copyAttributes(u, u.atFd, u.atName, source, u.work.fd, temporary);
   if (r < 0) return failed(u, temporary, fd, r);
   if (source.nlink > 1) {
@@ -156,6 +158,16 @@ function finishFile(u: Union, node: number, temporary: string, fd: number): numb
   u.table.setDescriptor(node, fd, ACCESS_WRITE);
   u.descriptors.keep(fd, node, FILE);
   return 0;
+}
+
+/**
+ * A file whose name looks like a whiteout's shows because it has content or says so: before it loses the content, it must
+ * say so. `fd` is its backing in the upper. 0 or -errno.
+ */
+export function keepPlain(u: Union, node: number, fd: number): number {
+  if (u.table.isNameless(node)) return 0;
+  const looks = u.table.namesOf(node).some(({ name }) => name.startsWith(WHITEOUT_PREFIX));
+  return looks ? u.work.setPlain(fd, "") : 0;
 }
 
 /** A nameless lower node continues as a nameless upper one behind `fd`. */

@@ -1,5 +1,6 @@
 /** Names of files that have several: which of them lie in the upper, and how many users see. */
 import { isAbsent } from "../errno.js";
+import { WHITEOUT_PREFIX } from "../layer/marks.js";
 import { STATX_ALL, Stat } from "../layer/stat.js";
 import { native } from "../native/index.js";
 import { copyUp, restoreTimes } from "./copy-up.js";
@@ -31,7 +32,8 @@ export function bringName(u: Union, node: number, parent: number, name: string):
   if (fd < 0) return fd;
   let r = native.statx(fd, "", STATX_ALL, times.bytes);
   if (r < 0) return r;
-  r = u.index?.linkUp(entry, fd, name) ?? 0;
+  if (name.startsWith(WHITEOUT_PREFIX)) r = u.work.setPlain(u.index?.directory ?? -1, entry.name);
+  if (r === 0) r = u.index?.linkUp(entry, fd, name) ?? 0;
   if (r === 0) restoreTimes(u, parent, fd, times);
   return r;
 }

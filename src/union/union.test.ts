@@ -14,9 +14,11 @@ import { mkdir } from "./ops/mkdir.js";
 import { mknod } from "./ops/mknod.js";
 import { rename } from "./ops/rename.js";
 import { rmdir } from "./ops/rmdir.js";
+import { type SetAttr, setattr } from "./ops/setattr.js";
 import { unlink } from "./ops/unlink.js";
 import { Bench, type LayerTree } from "./testing.js";
 
+const nothing: SetAttr = { valid: 0, size: 0, mode: 0, uid: 0, gid: 0, atime: 0, atimeNsec: 0, mtime: 0, mtimeNsec: 0 };
 const cred = { uid: 0, gid: 0 };
 let bench: Bench | undefined;
 afterEach(() => {
@@ -247,4 +249,12 @@ test("an unlinked name of a lower file leaves its other names, and writes throug
   expect(content(b, b.node("b"))).toBe("Wower");
   b.reopen();
   expect(content(b, b.node("b"))).toBe("Wower");
+});
+
+test("a user's .wh. file from a lower layer survives losing its content", () => {
+  const b = make([{ ".wh.a": "mine", a: "shown" }]);
+  expect(setattr(b.u, b.node(".wh.a"), { ...nothing, valid: 8 })).toBe(0);
+  b.reopen();
+  expect(b.list("/")).toEqual([".wh.a", "a"]);
+  expect(content(b, b.node(".wh.a"))).toBe("");
 });

@@ -1,7 +1,7 @@
 import { EINVAL, EISDIR } from "../../errno.js";
 import { DT_DIR, DT_REG, UTIME_NOW, UTIME_OMIT } from "../../native/constants.js";
 import { native } from "../../native/index.js";
-import { copyUp } from "../copy-up.js";
+import { copyUp, keepPlain } from "../copy-up.js";
 import type { Union } from "../union.js";
 import { dropSetIdBits, writeFd } from "./data.js";
 
@@ -76,6 +76,8 @@ function truncate(u: Union, node: number, size: number, killPrivileges: boolean)
   if (type !== DT_REG) return type === DT_DIR ? -EISDIR : -EINVAL;
   const fd = writeFd(u, node);
   if (fd < 0) return fd;
+  const plain = size === 0 ? keepPlain(u, node, fd) : 0;
+  if (plain < 0) return plain;
   const r = native.truncate(fd, size);
   return r < 0 || !killPrivileges ? r : dropSetIdBits(u, fd);
 }
