@@ -236,6 +236,7 @@ cases("copy-up of data", [
   },
   {
     name: "hard links of a lower file see each other's changes",
+    foreign: "what hard links have in common is in overlayfs's index, which is bound to its own mount",
     lowers: [{ a: "data", b: hard("a") }],
     steps: `
       append a more

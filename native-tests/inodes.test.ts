@@ -135,6 +135,7 @@ cases("inode numbers", [
 cases("link counts", [
   {
     name: "of files that are linked and unlinked, in both layers",
+    foreign: "what hard links have in common is in overlayfs's index, which is bound to its own mount",
     lowers: [{ a: "a", b: hard("a"), c: "c" }],
     upper: { u: "u", v: hard("u") },
     steps: `

@@ -181,12 +181,16 @@ cases("many open files", [
     run: async (merged) => {
       await command("prlimit", ["--pid", String(merged.driver()), "--nofile=20000:20000"]);
       await merged.steps(`
-        many_open d f% 20000 -> 20000
-        many_read -> 20000
+        many_open d f% 10000 -> 10000
+        @b many_open d f% 10000 O_RDONLY 10000 -> 10000
+        many_read -> 10000
+        @b many_read -> 10000
         drop_caches
-        many_read -> 20000
-        many_unlink d f% 12000
-        many_read -> 20000
+        many_read -> 10000
+        @b many_unlink d f% 12000
+        many_read -> 10000
+        @b many_read -> 10000
+        many_nlink -> 0
         many_close
         count_entries d -> 8000 8000
       `);

@@ -80,6 +80,7 @@ async function afterwards(one: Case, merged: Merged): Promise<Record<string, str
       note(merged, `seen through ${other}`, compareTrees(final, await merged.view(words)));
     } finally {
       await unmount(merged.root);
+      await merged.driverEnds();
     }
   }
   return withoutNow(final);

@@ -25,6 +25,9 @@ export function attempt(program: string, args: readonly string[], options: Comma
       detached: true,
     });
     const output = { stdout: "", stderr: "" };
+    // Children that are killed may leave their pipes broken; how they ended is told by `close`.
+    child.stdout.on("error", () => undefined);
+    child.stderr.on("error", () => undefined);
     child.stdout.on("data", (data: Buffer) => {
       output.stdout += data.toString("latin1");
     });

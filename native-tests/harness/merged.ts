@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { Area, type Place } from "./area.js";
 import type { Tree } from "./layers.js";
-import { dropCaches, type Kind, mountStack, type Stack, unmount } from "./mounts.js";
+import { dropCaches, forceUnmount, type Kind, mountStack, type Stack, unmount } from "./mounts.js";
 import { meets, parseSteps } from "./steps.js";
 import { type Answer, CallError, helper, Worker } from "./worker.js";
 
@@ -21,6 +21,8 @@ export interface Layers {
   readonly upperPlace?: Place;
   /** What the union should show, for layers in formats that kernel overlayfs does not read. */
   readonly merged?: Tree;
+  /** Fills the lower layers by other means, before they are mounted. */
+  readonly prepare?: (merged: Merged) => Promise<void>;
   /** More options for mounting, by kind. */
   readonly options?: Partial<Record<Kind, readonly string[]>>;
 }
@@ -69,6 +71,7 @@ export class Merged {
     await area.directory("up/work");
     await area.directory("mnt");
     await area.build(this.upper, layers.upper === false ? {} : (layers.upper ?? {}));
+    await layers.prepare?.(this);
     this.#places = area.mounts();
     for (const lower of this.lowers) {
       this.#before.push(await area.exact(lower));
@@ -125,17 +128,25 @@ export class Merged {
     this.#mounted = false;
     await unmount(this.root);
     if (this.kind === "cowfs") {
-      await this.#driverEnds();
+      await this.driverEnds();
     }
   }
 
-  async #driverEnds(): Promise<void> {
+  /** Waits for the driver's process, which outlives umount(8) by the time it takes to tidy up. */
+  async driverEnds(): Promise<void> {
     for (let waited = 0; this.area.processes().length > 0; waited += 20) {
       if (waited > 5_000) {
         throw new Error(`after umount the driver goes on: ${JSON.stringify(this.area.processes())}`);
       }
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
+  }
+
+  /** After the driver died: takes away what is left of the mount. */
+  async crashed(): Promise<void> {
+    await this.endWorkers();
+    await forceUnmount(this.root);
+    this.#mounted = false;
   }
 
   /** Everything that was in memory only must come back from the disk. */

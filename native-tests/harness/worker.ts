@@ -42,6 +42,7 @@ function startNursery(): Promise<Nursery> {
   const socket = `${directory}/socket`;
   const child = spawn("python3", ["-I", "-S", program, socket], { stdio: ["pipe", "pipe", "inherit"], cwd: "/" });
   return new Promise((resolve, reject) => {
+    child.stdout.on("error", () => undefined);
     child.stdout.once("data", () => resolve({ child, socket }));
     child.once("exit", (code) => reject(new Error(`tools/ops.py ended with status ${code}`)));
     child.once("error", reject);
@@ -68,9 +69,9 @@ export class Worker {
     nursery ??= startNursery();
     const socket = connect((await nursery).socket);
     socket.on("error", () => undefined); // told by the end
-    createInterface({ input: socket, crlfDelay: 0 }).on("line", (line) => {
-      this.#waiting.shift()?.(JSON.parse(line) as Reply);
-    });
+    const lines = createInterface({ input: socket, crlfDelay: 0 });
+    lines.on("error", () => undefined); // a killed worker resets the connection; told by the end
+    lines.on("line", (line) => this.#waiting.shift()?.(JSON.parse(line) as Reply));
     socket.on("close", () => {
       this.#ended = true;
       for (const settle of this.#waiting.splice(0)) {

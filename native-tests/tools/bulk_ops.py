@@ -75,16 +75,13 @@ OPEN = []
 
 
 @op
-def many_open(directory, pattern, count, how="O_RDONLY"):
+def many_open(directory, pattern, count, how="O_RDONLY", start="0"):
     """Opens them all and keeps them open; needs a limit of descriptors that allows it."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = int(count) + 200
-    if hard < wanted:
-        hard = wanted
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     at = os.open(path(directory), os.O_PATH)
     try:
-        for name in names(pattern, count):
+        for name in names(pattern, count, start):
             OPEN.append((name, os.open(name, flags(how), 0o644, dir_fd=at)))
     finally:
         os.close(at)

@@ -39,7 +39,7 @@ def pwrite(fd, offset, data):
 @op
 def lseek(fd, offset, whence="SEEK_SET"):
     values = {"SEEK_SET": 0, "SEEK_CUR": 1, "SEEK_END": 2, "SEEK_DATA": 3, "SEEK_HOLE": 4}
-    return os.lseek(int(fd), number(offset), values[whence])
+    return os.lseek(int(fd), number(offset), values[whence] if whence in values else number(whence))
 
 
 @op
@@ -241,3 +241,16 @@ def fadvise(fd, advice):
 @op
 def fionread(fd):
     return struct.unpack("i", fcntl.ioctl(int(fd), 0x541B, b"\0" * 4))[0]
+
+
+@op
+def ioctl(fd, request):
+    """Any ioctl, with room for an answer."""
+    fcntl.ioctl(int(fd), number(request), b"\0" * 64)
+
+
+@op
+def getdents(fd):
+    """One getdents64 from wherever the descriptor is."""
+    buffer = ctypes.create_string_buffer(4096)
+    syscall(217, long(int(fd)), buffer, long(4096))

@@ -39,7 +39,9 @@ def answer(request):
         value = base.OPS[request["op"]](*request["args"])
     except OSError as error:
         return {"e": base.errname(error.errno)}
-    shown = render(value).replace(base.text(base.state["base"]), "MNT") if base.state["base"] else render(value)
+    shown = render(value)
+    if len(base.state["base"]) > 1:
+        shown = shown.replace(base.text(base.state["base"]), "MNT")
     return {"r": shown, "v": True} if isinstance(value, base.Volatile) else {"r": shown}
 
 

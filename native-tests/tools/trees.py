@@ -125,7 +125,7 @@ class Snapshot:
                 first = self.links.setdefault((status.st_dev, status.st_ino), shown)
                 if first != shown:
                     words.append("=" + first)
-        if kind != "dir" or "dirtimes" in self.wanted:
+        if "notimes" not in self.wanted and (kind != "dir" or "dirtimes" in self.wanted):
             words.append("m" + self.when(status.st_mtime_ns))
         if "ctime" in self.wanted and shown != ".":
             words.append("c" + self.when(status.st_ctime_ns))
@@ -157,7 +157,7 @@ class Snapshot:
 
 @op
 def snapshot(root, wanted, now="0"):
-    """JSON of path -> line. `wanted`: comma-separated words of exact, marks, holes, dirtimes, ctime."""
+    """JSON of path -> line. `wanted`: comma-separated words of exact, marks, holes, dirtimes, notimes, ctime."""
     taken = Snapshot(set(wanted.split(",")), int(now))
     fd = os.open(path(root), os.O_RDONLY | os.O_DIRECTORY | NOATIME)
     try:
