@@ -258,3 +258,14 @@ test("a user's .wh. file from a lower layer survives losing its content", () => 
   expect(b.list("/")).toEqual([".wh.a", "a"]);
   expect(content(b, b.node(".wh.a"))).toBe("");
 });
+
+test("forgetting a file with two names in one directory frees the directory once", () => {
+  const b = make([{ "d/a": "x", "d/b": "= d/a", "e/": "", "f/": "" }]);
+  const node = b.node("d/a");
+  expect(b.node("d/b")).toBe(node);
+  const d = b.node("d");
+  forget(b.u, d, 3);
+  forget(b.u, node, 2);
+  expect(b.u.table.isAlive(d)).toBe(false);
+  expect(b.node("e")).not.toBe(b.node("f"));
+});

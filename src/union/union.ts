@@ -398,7 +398,8 @@ export class Union {
     const { table } = this;
     const pending = [node];
     for (let one = pending.pop(); one !== undefined; one = pending.pop()) {
-      if (one === ROOT || table.hasLookups(one) || table.hasChildren(one)) continue;
+      // A parent of two names of one node stands in the list twice.
+      if (one === ROOT || !table.isAlive(one) || table.hasLookups(one) || table.hasChildren(one)) continue;
       const directory = table.directory(one);
       if (directory !== undefined) this.dropParts(directory);
       this.dropDescriptor(one);
