@@ -19,10 +19,21 @@ export async function aptSource(name: string, into: string): Promise<string | un
     sources,
     `deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian ${codename()} main\n`,
   );
-  const options = ["-q", "-o", `Dir::Etc::sourcelist=${sources}`, "-o", "Dir::Etc::sourceparts=-", "-o", `Dir::State::lists=${lists}`];
+  const options = [
+    "-q",
+    "-o",
+    `Dir::Etc::sourcelist=${sources}`,
+    "-o",
+    "Dir::Etc::sourceparts=-",
+    "-o",
+    `Dir::State::lists=${lists}`,
+  ];
   options.push("-o", "APT::Sandbox::User=root", "-o", "Acquire::Languages=none");
   const update = await attempt("apt-get", [...options, "update"], { timeout: 90_000 });
-  const download = await attempt("apt-get", [...options, "source", "--download-only", name], { cwd: into, timeout: 60_000 });
+  const download = await attempt("apt-get", [...options, "source", "--download-only", name], {
+    cwd: into,
+    timeout: 60_000,
+  });
   const archive = readdirSync(into).find((entry) => entry.includes(".orig.tar"));
   if (update.status !== 0 || download.status !== 0 || archive === undefined) {
     return undefined;

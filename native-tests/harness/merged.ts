@@ -43,6 +43,7 @@ export class Merged {
   #workers = new Map<string, Worker>();
   #before: Record<string, string>[] = [];
   #mounted = false;
+  #atEnd: (() => Promise<unknown>)[] = [];
   /** Mounts that hold layers, and go away with the area. */
   #places: string[] = [];
 
@@ -270,8 +271,16 @@ export class Merged {
     }
   }
 
+  /** Something to do when the case ends, whether it went well or not. */
+  atEnd(action: () => Promise<unknown>): void {
+    this.#atEnd.push(action);
+  }
+
   /** Ends everything, by force where that is needed. */
   async finish(): Promise<void> {
+    for (const action of this.#atEnd.reverse()) {
+      await action().catch(() => undefined); // it may have ended already
+    }
     try {
       await this.unmount();
     } catch (error) {

@@ -14,7 +14,8 @@ export const kinds: readonly Kind[] = (process.env["NATIVE_KINDS"]?.split(",") ?
 );
 
 /** The built program; COWFS_TEST_PROGRAM names another build, to test that one. */
-export const cowfsProgram = process.env["COWFS_TEST_PROGRAM"] ?? fileURLToPath(new URL("../../dist/main.js", import.meta.url));
+export const cowfsProgram =
+  process.env["COWFS_TEST_PROGRAM"] ?? fileURLToPath(new URL("../../dist/main.js", import.meta.url));
 
 /** Options that every cowfs mount of a run gets, to run all cases under another policy: COWFS_TEST_OPTIONS="-o xino=on". */
 const extraOptions = process.env["COWFS_TEST_OPTIONS"]?.split(" ").filter((word) => word !== "") ?? [];

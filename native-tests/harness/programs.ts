@@ -1,7 +1,7 @@
 import { type Case, cases } from "./cases.js";
 import { type CommandOptions, shell } from "./command.js";
-import type { Kind } from "./mounts.js";
 import type { Merged } from "./merged.js";
+import type { Kind } from "./mounts.js";
 
 /** A shell script in a directory of the merged tree, stopping at its first failing command; what it printed. */
 export function script(merged: Merged, text: string, directory = ".", options: CommandOptions = {}): Promise<string> {
@@ -51,6 +51,8 @@ export function program(theme: string, list: readonly Case[]): void {
 /** Fails a case with a message, where a comparison says so. */
 export function expectEqual(merged: Merged, what: string, found: string, wanted: string): void {
   if (found !== wanted) {
-    merged.failures.push(`${what}: found ${JSON.stringify(found.slice(0, 2_000))}, wanted ${JSON.stringify(wanted.slice(0, 2_000))}`);
+    merged.failures.push(
+      `${what}: found ${JSON.stringify(found.slice(0, 2_000))}, wanted ${JSON.stringify(wanted.slice(0, 2_000))}`,
+    );
   }
 }

@@ -1,7 +1,7 @@
-import { compareTrees } from "../harness/merged.js";
-import { file, hard, link, fifo, device, type Tree } from "../harness/layers.js";
-import { program, script } from "../harness/programs.js";
 import { command } from "../harness/command.js";
+import { device, fifo, file, hard, link, type Tree } from "../harness/layers.js";
+import { compareTrees } from "../harness/merged.js";
+import { program, script } from "../harness/programs.js";
 import { helper } from "../harness/worker.js";
 
 const acl =
@@ -10,7 +10,12 @@ const acl =
 /** One of everything an archive can hold. */
 const rich: Tree = {
   "a/": { mode: 0o2750, uid: 5, gid: 6, xattrs: { "user.d": "d", "system.posix_acl_default": acl } },
-  "a/f": file("content", { mode: 0o4755, uid: 1, gid: 2, xattrs: { "user.x": "x", "security.capability": "\x01\0\0\x02\0\x20\0\0\0\0\0\0\0\0\0\0\0\0\0\0" } }),
+  "a/f": file("content", {
+    mode: 0o4755,
+    uid: 1,
+    gid: 2,
+    xattrs: { "user.x": "x", "security.capability": "\x01\0\0\x02\0\x20\0\0\0\0\0\0\0\0\0\0\0\0\0\0" },
+  }),
   "a/acl": file("acl", { mode: 0o640, xattrs: { "system.posix_acl_access": acl } }),
   "a/h1": "linked",
   "b/h2": hard("a/h1"),
@@ -49,11 +54,17 @@ program("archives", [
       const tar = "--xattrs --xattrs-include='*' --acls --numeric-owner --sparse";
       await script(merged, `rsync -aHAX --numeric-ids ./ ${area.at("out/rsync")}/`);
       await same("rsync out of the union", area.at("out/rsync"));
-      await script(merged, `mkdir ${area.at("out/tar")} && tar ${tar} -cf - . | tar ${tar} -xpf - -C ${area.at("out/tar")}`);
+      await script(
+        merged,
+        `mkdir ${area.at("out/tar")} && tar ${tar} -cf - . | tar ${tar} -xpf - -C ${area.at("out/tar")}`,
+      );
       await same("tar out of the union", area.at("out/tar"));
       await script(merged, `mkdir in && rsync -aHAX --numeric-ids ${area.at("original")}/ in/rsync/`);
       await same("rsync into the union", `${merged.root}/in/rsync`);
-      await script(merged, `mkdir in/tar && tar ${tar} -cf - -C ${area.at("original")} . | tar ${tar} -xpf - -C in/tar`);
+      await script(
+        merged,
+        `mkdir in/tar && tar ${tar} -cf - -C ${area.at("original")} . | tar ${tar} -xpf - -C in/tar`,
+      );
       await same("tar into the union", `${merged.root}/in/tar`);
       // Nothing may look changed to rsync, by time and by content; and nothing moves while it is read.
       const again = await script(merged, `rsync -aHAXni --checksum --numeric-ids ${area.at("original")}/ in/rsync/`);

@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync } from "node:fs";
-import { aptSource } from "../harness/debian.js";
 import { command, shell } from "../harness/command.js";
+import { aptSource } from "../harness/debian.js";
 import { expectEqual, program, script } from "../harness/programs.js";
 
 /** A C project for where Debian's sources cannot be had: many files, a library, a generated header. */
@@ -11,7 +11,10 @@ function makeProject(into: string): void {
     writeFileSync(`${into}/src/${name}.c`, `#include "all.h"\nint ${name}(int x) { return x * ${index} + VERSION; }\n`);
   }
   const calls = names.map((name) => `${name}(1)`).join(" + ");
-  writeFileSync(`${into}/src/lua.c`, `#include <stdio.h>\n#include "all.h"\nint main(void) { printf("%d\\n", ${calls}); return 0; }\n`);
+  writeFileSync(
+    `${into}/src/lua.c`,
+    `#include <stdio.h>\n#include "all.h"\nint main(void) { printf("%d\\n", ${calls}); return 0; }\n`,
+  );
   writeFileSync(
     `${into}/Makefile`,
     `OBJECTS = ${names.map((name) => `src/${name}.o`).join(" ")}
@@ -46,15 +49,28 @@ program("building a C project", [
     run: async (merged) => {
       // On the disk and in the union at once: two compilers for two processors, and something to compare with.
       const make = "make -s -j2 linux MYCFLAGS=-O1 >make.log 2>&1 || { tail -20 make.log; exit 1; }";
-      await Promise.all([script(merged, make, "lua"), shell(make, { cwd: merged.area.at("native-lua"), timeout: 240_000 })]);
+      await Promise.all([
+        script(merged, make, "lua"),
+        shell(make, { cwd: merged.area.at("native-lua"), timeout: 240_000 }),
+      ]);
       const sum = "find . -name '*.[oa]' -o -name lua -type f | sort | xargs sha256sum";
       const wanted = await shell(sum, { cwd: merged.area.at("native-lua") });
       expectEqual(merged, "what was built", await script(merged, sum, "lua"), wanted);
       // Prefixed names of times tell make what is new: nothing may seem to be.
-      expectEqual(merged, "the second make", await script(merged, "make linux MYCFLAGS=-O1 | grep -cE '(gcc|cc) ' || true", "lua"), "0\n");
+      expectEqual(
+        merged,
+        "the second make",
+        await script(merged, "make linux MYCFLAGS=-O1 | grep -cE '(gcc|cc) ' || true", "lua"),
+        "0\n",
+      );
       await merged.remount();
       expectEqual(merged, "after a remount", await script(merged, sum, "lua"), wanted);
-      expectEqual(merged, "make after a remount", await script(merged, "make linux MYCFLAGS=-O1 | grep -cE '(gcc|cc) ' || true", "lua"), "0\n");
+      expectEqual(
+        merged,
+        "make after a remount",
+        await script(merged, "make linux MYCFLAGS=-O1 | grep -cE '(gcc|cc) ' || true", "lua"),
+        "0\n",
+      );
       await script(merged, "mv lua elsewhere && cd elsewhere && make -s clean");
       expectEqual(merged, "after make clean", await script(merged, "find . -name '*.[oa]'", "elsewhere"), "");
       await script(merged, make, "elsewhere");

@@ -28,14 +28,25 @@ program("sqlite", [
     },
     run: async (merged) => {
       const check = async (name: string): Promise<void> =>
-        expectEqual(merged, `integrity of ${name}`, await script(merged, `sqlite3 ${name} 'pragma integrity_check'`), "ok\n");
+        expectEqual(
+          merged,
+          `integrity of ${name}`,
+          await script(merged, `sqlite3 ${name} 'pragma integrity_check'`),
+          "ok\n",
+        );
       const writer = (from: number): string => `
         for i in $(seq ${from} ${from + 39}); do
           sqlite3 -cmd '.timeout 30000' wal.db "begin immediate; insert into items (name, number) values ('w$i', $i); update items set number = number + 1 where id % 97 = $i % 97; commit"
         done`;
-      const reader = "for i in $(seq 30); do sqlite3 -cmd '.timeout 30000' wal.db 'select count(*), sum(length(value)) from items' >/dev/null; done";
+      const reader =
+        "for i in $(seq 30); do sqlite3 -cmd '.timeout 30000' wal.db 'select count(*), sum(length(value)) from items' >/dev/null; done";
       await Promise.all([script(merged, writer(1)), script(merged, writer(1_001)), script(merged, reader)]);
-      expectEqual(merged, "rows written", await script(merged, "sqlite3 wal.db \"select count(*) from items where name like 'w%'\""), "80\n");
+      expectEqual(
+        merged,
+        "rows written",
+        await script(merged, "sqlite3 wal.db \"select count(*) from items where name like 'w%'\""),
+        "80\n",
+      );
       await check("wal.db");
       await script(merged, "sqlite3 wal.db 'pragma wal_checkpoint(truncate)'");
       await script(merged, "sqlite3 wal.db", ".", { input: change });
@@ -52,7 +63,10 @@ program("sqlite", [
       await check("wal.db");
       await check("rollback.db");
       expectEqual(merged, "the content after a remount", await script(merged, "sqlite3 rollback.db .dump"), dump);
-      await script(merged, "sqlite3 wal.db 'insert into items (name) values (1)' && rm rollback.db && sqlite3 rollback.db 'create table t (x)'");
+      await script(
+        merged,
+        "sqlite3 wal.db 'insert into items (name) values (1)' && rm rollback.db && sqlite3 rollback.db 'create table t (x)'",
+      );
     },
   },
   {
@@ -66,7 +80,12 @@ program("sqlite", [
         merged,
         `(echo "begin immediate; update items set name = 'lost';"; sleep 0.5; echo "select 1;"; sleep 3) | timeout -s KILL 1 sqlite3 a.db || true`,
       );
-      expectEqual(merged, "rows of the lost transaction", await script(merged, "sqlite3 a.db \"select count(*) from items where name = 'lost'\""), "0\n");
+      expectEqual(
+        merged,
+        "rows of the lost transaction",
+        await script(merged, "sqlite3 a.db \"select count(*) from items where name = 'lost'\""),
+        "0\n",
+      );
       expectEqual(merged, "integrity", await script(merged, "sqlite3 a.db 'pragma integrity_check'"), "ok\n");
     },
   },
