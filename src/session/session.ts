@@ -12,6 +12,7 @@ import type { Log, MountConfig } from "./config.js";
 import { ReplySink } from "./dir-sink.js";
 import { Dispatcher, setxattrExtended } from "./dispatch.js";
 import { answerInit, maxWrite } from "./init.js";
+import { endSignals, unionOptions } from "./lifecycle.js";
 import { Listings } from "./listings.js";
 import { Loop } from "./loop.js";
 import { abandon, type Mounted, mount, raiseReadAhead, unmount } from "./mount.js";
@@ -28,8 +29,6 @@ const initPatience = 1_000_000;
 /** Bytes of a file that is copied up at once; a larger one becomes a job, so that it delays nobody else. */
 const inlineCopyLimit = 1 << 20;
 
-const endSignals = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
-
 /**
  * Mounts a union and serves it until it is unmounted, by whomever, or the process is told to end (SIGTERM, SIGINT, SIGHUP;
  * a second one does not wait for open files). `onReady` is called once the mount answers. Resolves to the exit code: 0
@@ -44,15 +43,7 @@ export async function runSession(config: MountConfig, log: Log, onReady: () => v
   if (limit < 0) log("warn", `the limit of open files stays as it is: ${errnoName(limit)}`);
   // Modes come from the callers, with their umasks.
   ignore(native.umask(0), "the old mask is not wanted back");
-  const union = openUnion({
-    lowers: config.lowers,
-    ...(config.upper === undefined ? {} : { upper: config.upper }),
-    ...(config.work === undefined ? {} : { work: config.work }),
-    volatile: config.volatile,
-    mountpoint: config.mountpoint,
-    log,
-    inlineCopyLimit,
-  });
+  const union = openUnion({ ...unionOptions(config, log), inlineCopyLimit });
   let mounted: Mounted;
   try {
     mounted = mount(config);

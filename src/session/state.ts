@@ -36,12 +36,13 @@ function stateDirectories(): string[] {
   return directories;
 }
 
-/** Field 22 of /proc/PID/stat; undefined if there is no such process. */
+/** Field 22 of /proc/PID/stat; undefined if there is no such process, or only its entry for a parent that has not looked. */
 export function processStart(pid: number): string | undefined {
   try {
     // The second field, the name in parentheses, may itself hold spaces and parentheses.
     const text = readFileSync(`/proc/${pid}/stat`, "latin1");
-    return text.slice(text.lastIndexOf(")") + 2).split(" ")[19];
+    const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+    return fields[0] === "Z" || fields[0] === "X" ? undefined : fields[19];
   } catch {
     return undefined;
   }
@@ -100,6 +101,12 @@ function readState(path: string): MountState | undefined {
   }
 }
 
+/** Whether the driver that wrote a state file lives. */
+function isAlive(state: MountState): boolean {
+  const start = processStart(state.pid);
+  return start !== undefined && start === state.processStart;
+}
+
 function isState(value: unknown): value is MountState {
   if (typeof value !== "object" || value === null) return false;
   const state = value as Partial<MountState>;
@@ -120,7 +127,7 @@ function liveStates(): Map<number, MountState> {
       const minor = /^(\d+)\.json$/.exec(name)?.[1];
       if (minor === undefined) continue;
       const state = readState(join(directory, name));
-      if (state !== undefined && processStart(state.pid) === state.processStart) states.set(Number(minor), state);
+      if (state !== undefined && isAlive(state)) states.set(Number(minor), state);
     }
   }
   return states;

@@ -1,0 +1,17 @@
+import type { UnionOptions } from "../union/open.js";
+import type { Log, MountConfig } from "./config.js";
+
+/** The signals that ask a driver to unmount and end. */
+export const endSignals = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
+
+/** What a mount's configuration says about its union. */
+export function unionOptions(config: MountConfig, log: Log): UnionOptions {
+  return {
+    lowers: config.lowers,
+    upper: config.upper,
+    work: config.work,
+    volatile: config.volatile,
+    mountpoint: config.mountpoint,
+    log,
+  };
+}
