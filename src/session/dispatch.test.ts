@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { EINVAL, EIO, ENAMETOOLONG, ENOSYS, ENOTTY, ERANGE } from "../errno.js";
+import { EFBIG, EINVAL, EIO, ENAMETOOLONG, ENOSYS, ENOTTY, ERANGE } from "../errno.js";
 import * as op from "../protocol/opcodes.js";
 import { Reply, validity } from "../protocol/reply.js";
 import { Request } from "../protocol/request.js";
@@ -112,7 +112,7 @@ describe("requests and answers", () => {
     const rest = [u32(16), u32(0), u64(0), u32(0), u32(0)] as const;
     expect(x.ask({ opcode: op.READ, nodeid }, u64(0), u64(2n ** 53n), ...rest)?.error).toBe(-EINVAL);
     const setattr = x.ask({ opcode: op.SETATTR, nodeid }, u32(8), u32(0), u64(0), u64(2n ** 60n), "\0".repeat(64));
-    expect(setattr?.error).toBe(-EINVAL);
+    expect(setattr?.error).toBe(-EFBIG);
   });
 
   it("READLINK, GETXATTR, LISTXATTR", () => {
