@@ -9,7 +9,6 @@ import { S_IFLNK, Stat } from "../layer/stat.js";
 import { DT_DIR, DT_REG, O_CREAT, O_EXCL, O_PATH, O_RDONLY, O_RDWR, RENAME_NOREPLACE } from "../native/constants.js";
 import { native } from "../native/index.js";
 import type { Copy } from "./copies.js";
-import { FILE } from "./descriptors.js";
 import { newPart, WH_NONE } from "./directory.js";
 import { bringName } from "./links.js";
 import { ACCESS_PATH, ACCESS_WRITE } from "./node-table.js";
@@ -137,26 +136,20 @@ function finishFile(u: Union, node: number, temporary: string, fd: number): numb
     r = publishLinked(u, node, temporary);
     if (r < 0) return failed(u, temporary, fd, r);
     if (r === PUBLISHED) {
-      const nameless = u.table.isNameless(node);
-      u.dropDescriptor(node);
       u.table.setLayer(node, 0);
-      u.table.setDescriptor(node, fd, ACCESS_WRITE);
-      if (!nameless) u.descriptors.keep(fd, node, FILE);
+      u.hold(node, fd, ACCESS_WRITE);
       return bringNames(u, node);
     }
   }
   if (u.table.isNameless(node)) {
     r = native.unlink(u.work.fd, temporary, 0);
     if (r < 0) return failed(u, temporary, fd, r);
-    adoptNameless(u, node, fd, ACCESS_WRITE);
-    return 0;
+  } else {
+    r = publish(u, node, temporary);
+    if (r < 0) return failed(u, temporary, fd, r);
   }
-  r = publish(u, node, temporary);
-  if (r < 0) return failed(u, temporary, fd, r);
-  u.dropDescriptor(node);
   u.table.setLayer(node, 0);
-  u.table.setDescriptor(node, fd, ACCESS_WRITE);
-  u.descriptors.keep(fd, node, FILE);
+  u.hold(node, fd, ACCESS_WRITE);
   return 0;
 }
 
@@ -168,13 +161,6 @@ export function keepPlain(u: Union, node: number, fd: number): number {
   if (u.table.isNameless(node)) return 0;
   const looks = u.table.namesOf(node).some(({ name }) => name.startsWith(WHITEOUT_PREFIX));
   return looks ? u.work.setPlain(fd, "") : 0;
-}
-
-/** A nameless lower node continues as a nameless upper one behind `fd`. */
-function adoptNameless(u: Union, node: number, fd: number, access: number): void {
-  u.dropDescriptor(node);
-  u.table.setLayer(node, 0);
-  u.table.setDescriptor(node, fd, access);
 }
 
 /** Symbolic links, fifos, sockets, devices. `source` describes the lower object. */
@@ -209,7 +195,10 @@ function copyUpSpecial(u: Union, node: number): number {
   }
   if (r === 0 && u.table.isNameless(node)) {
     const fd = native.open(u.work.fd, temporary, O_PATH, 0);
-    if (fd >= 0) adoptNameless(u, node, fd, ACCESS_PATH);
+    if (fd >= 0) {
+      u.table.setLayer(node, 0);
+      u.hold(node, fd, ACCESS_PATH);
+    }
     u.work.discard(temporary);
     return Math.min(fd, 0);
   }

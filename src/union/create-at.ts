@@ -20,8 +20,7 @@ import {
   WH_UNKNOWN,
 } from "./directory.js";
 import { learnNames } from "./listing.js";
-import { isMarked, judge, WHITEOUT } from "./merge.js";
-import { NAME_MAX } from "./ops/lookup.js";
+import { isMarked, judge, NAME_MAX, WHITEOUT } from "./merge.js";
 import type { Union } from "./union.js";
 
 const DEFAULT_ACL = "system.posix_acl_default";
@@ -204,7 +203,6 @@ export function enterCreated(u: Union, parent: number, name: string): number {
   u.table.addLookup(node);
   const r = u.present(node);
   if (r === 0) return node;
-  u.table.dropLookups(node, 1);
-  u.release(node);
+  u.dropLookup(node);
   return r;
 }

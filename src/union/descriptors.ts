@@ -11,6 +11,7 @@ export type Evicted = (node: number, layer: number, fd: number) => void;
 export const FILE = -1;
 
 const END = 0;
+const KEPT_AT_LEAST = 32;
 
 export class Descriptors {
   private nodes = new Uint32Array(1024);
@@ -21,6 +22,7 @@ export class Descriptors {
   private newest = END;
   private oldest = END;
   private held = 0;
+  private pinned = 0;
 
   /** `limit`: how many may be open; at least 64 more must be free for work and jobs. */
   constructor(
@@ -29,7 +31,7 @@ export class Descriptors {
   ) {}
 
   get count(): number {
-    return this.held;
+    return this.held + this.pinned;
   }
 
   /** Takes over an open descriptor; the least recently used one is closed if there are too many. */
@@ -38,7 +40,24 @@ export class Descriptors {
     this.nodes[fd] = node;
     this.layers[fd] = layer;
     this.pushNewest(fd);
-    if (++this.held > this.limit) this.evictOldest();
+    this.held++;
+    this.trim();
+  }
+
+  /** One more descriptor is open outside of the list: the list must be shorter by it. */
+  pin(): void {
+    this.pinned++;
+    this.trim();
+  }
+
+  /** One of those is closed, or comes into the list. */
+  unpin(): void {
+    this.pinned--;
+  }
+
+  /** An operation uses several descriptors at once: that many always stay. */
+  private trim(): void {
+    while (this.held > KEPT_AT_LEAST && this.held + this.pinned > this.limit) this.evictOldest();
   }
 
   /** Marks a kept descriptor as just used. */
@@ -65,7 +84,7 @@ export class Descriptors {
    * ENFILE, and while there is something to free.
    */
   makeRoom(result: number): boolean {
-    if ((result !== -EMFILE && result !== -ENFILE) || this.held <= 32) return false;
+    if ((result !== -EMFILE && result !== -ENFILE) || this.held <= KEPT_AT_LEAST) return false;
     const target = this.held >> 1;
     while (this.held > target) this.evictOldest();
     return true;

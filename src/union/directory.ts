@@ -25,6 +25,8 @@ export interface Part {
   marked: number;
   /** `overlay.opaque` = `x`: zero-size files may be whiteouts by attribute. */
   xattrWhiteouts: boolean;
+  /** The listing was read; `names` keeps it if it is not too long. */
+  listed: boolean;
   /** Names that were looked up here and were not there: after a few, the listing is worth reading. */
   misses: number;
   /** The listing of a lower part (name → DT_*), once read and while it is kept. */
@@ -32,7 +34,7 @@ export interface Part {
 }
 
 export function newPart(layer: number, path: string | null): Part {
-  return { layer, path, fd: -1, marked: WH_UNKNOWN, xattrWhiteouts: false, misses: 0, names: null };
+  return { layer, path, fd: -1, marked: WH_UNKNOWN, xattrWhiteouts: false, listed: false, misses: 0, names: null };
 }
 
 export class Directory {

@@ -66,8 +66,7 @@ class RawEntries implements EntrySink {
 /** Reads the listing of a part and keeps what it says about later lookups: 0 or -errno. */
 export function learnNames(u: Union, node: number, part: Part): number {
   const raw = new RawEntries();
-  const r = readPart(u, node, part, raw);
-  return r < 0 ? r : 0;
+  return Math.min(readPart(u, node, part, raw), 0);
 }
 
 function readPart(u: Union, node: number, part: Part, raw: RawEntries): number {
@@ -77,6 +76,7 @@ function readPart(u: Union, node: number, part: Part, raw: RawEntries): number {
   if (count < 0) return count;
   const marks = raw.names.some((name) => name.startsWith(WHITEOUT_PREFIX));
   part.marked = marks ? WH_SOME : WH_NONE;
+  part.listed = true;
   if (part.layer !== 0 && part.names === null && u.listedNames + count <= LISTED_NAMES_LIMIT) {
     const names = new Map<string, number>();
     for (let i = 0; i < count; i++) names.set(raw.names[i] as string, raw.types[i] as number);

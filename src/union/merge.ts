@@ -20,7 +20,7 @@ import {
 import { STATX_ALL, Stat } from "../layer/stat.js";
 import { O_DIRECTORY, O_PATH } from "../native/constants.js";
 import { native } from "../native/index.js";
-import { type Directory, newPart, type Part, WH_NONE, WH_SOME, WH_UNKNOWN } from "./directory.js";
+import { type Directory, newPart, type Part, WH_NONE, WH_SOME } from "./directory.js";
 import { learnNames } from "./listing.js";
 import type { Union } from "./union.js";
 
@@ -28,6 +28,9 @@ export const ABSENT = 0;
 export const PRESENT = 1;
 /** The name is not there, nor in any layer below. */
 export const WHITEOUT = 2;
+
+/** NAME_MAX of every layer's file system. */
+export const NAME_MAX = 255;
 
 /** Misses after which the listing of a part is read, so that further ones cost nothing. */
 const LEARN_AFTER = 4;
@@ -107,7 +110,7 @@ export function probe(u: Union, node: number, part: Part, name: string, stat: St
   const r = native.statx(fd, name, STATX_ALL, stat.bytes);
   if (r === 0) return judge(fd, name, stat, part.xattrWhiteouts);
   if (!isAbsent(r)) return r;
-  if (++part.misses > LEARN_AFTER && part.names === null && (part.layer !== 0 || part.marked === WH_UNKNOWN)) {
+  if (++part.misses > LEARN_AFTER && !part.listed) {
     const learnt = learnNames(u, node, part);
     if (learnt < 0) return learnt;
   }

@@ -13,6 +13,8 @@ export const ROOT = 1;
 const NAMELESS = 1;
 /** The row is in use. */
 const ALIVE = 8;
+/** The node's descriptor is the last way to it, and not in the LRU. */
+const PINNED = 16;
 /** How the node's descriptor is open: two bits of the flags. */
 const ACCESS_SHIFT = 1;
 const ACCESS_MASK = 3 << ACCESS_SHIFT;
@@ -162,6 +164,12 @@ export class NodeTable {
    */
   descriptor(node: number): number {
     return this.descriptors[node] as number;
+  }
+  isPinned(node: number): boolean {
+    return ((this.flags[node] as number) & PINNED) !== 0;
+  }
+  setPinned(node: number, pinned: boolean): void {
+    this.flags[node] = pinned ? (this.flags[node] as number) | PINNED : (this.flags[node] as number) & ~PINNED;
   }
   /** ACCESS_*: how `descriptor` is open. */
   access(node: number): number {

@@ -106,13 +106,17 @@ function openLayer(path: string, what: string): number {
     ignore(native.close(fd), "an O_PATH descriptor");
     fd = readable;
   }
+  return refuse(path, what, fd);
+}
+
+function refuse(path: string, what: string, result: number): never {
   const remedy: Record<number, string> = {
     [ENOENT]: "it does not exist: create it or correct the path",
     [ENOTDIR]: "it is not a directory",
     [EACCES]: "permission denied: make it readable for the user who mounts",
     [ELOOP]: "its symbolic links lead in a circle",
   };
-  throw new MountError(`cannot use ${what} ${shown(path)}: ${remedy[-fd] ?? errnoName(fd)}`, path);
+  throw new MountError(`cannot use ${what} ${shown(path)}: ${remedy[-result] ?? errnoName(result)}`, path);
 }
 
 /** Refuses directories that contain each other: changes would then come through two ways. */
@@ -163,7 +167,7 @@ function realOrFuture(path: string, what: string): string {
     ignore(native.close(fd), "an O_PATH descriptor");
     return real;
   }
-  if (!isAbsent(fd)) openLayer(path, what);
+  if (!isAbsent(fd)) refuse(path, what, fd);
   const parent = openRoot(dirname(path));
   if (parent < 0) {
     throw new MountError(

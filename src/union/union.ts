@@ -194,7 +194,7 @@ export class Union {
     }
     if (directory !== undefined) {
       this.atFd = this.partFd(node, directory.top);
-      return this.atFd < 0 ? this.atFd : 0;
+      return Math.min(this.atFd, 0);
     }
     const entry = this.index?.of(node);
     if (entry !== undefined) {
@@ -207,7 +207,7 @@ export class Union {
     if (part === undefined || part === null) return -ESTALE;
     this.atFd = this.partFd(parent, part);
     this.atName = table.name(node);
-    return this.atFd < 0 ? this.atFd : 0;
+    return Math.min(this.atFd, 0);
   }
 
   /** Reads the attributes of a node's backing object as its layer has them into `stat`: 0 or -errno. */
@@ -331,16 +331,8 @@ export class Union {
   /** Gives a known node one more name. A pinned descriptor goes back to the cache: there is a name to open it by again. */
   regainName(node: number, parent: number, name: string): void {
     const { table } = this;
-    const wasNameless = table.isNameless(node);
     table.addName(node, parent, name);
-    if (!wasNameless || table.descriptor(node) < 0) return;
-    const fd = table.descriptor(node);
-    if (table.access(node) === ACCESS_PATH) {
-      ignore(native.close(fd), "an O_PATH descriptor");
-      table.setDescriptor(node, -1, ACCESS_PATH);
-    } else {
-      this.descriptors.keep(fd, node, FILE);
-    }
+    this.unpin(node);
   }
 
   /**
@@ -349,9 +341,11 @@ export class Union {
    */
   pin(node: number): number {
     const { table } = this;
+    if (table.isPinned(node)) return 0;
     const held = table.descriptor(node);
     if (held >= 0) {
-      if (!table.isNameless(node)) this.descriptors.release(held);
+      this.descriptors.release(held);
+      this.markPinned(node);
       return 0;
     }
     const r = this.locate(node);
@@ -364,18 +358,34 @@ export class Union {
     }
     if (fd < 0) return fd;
     table.setDescriptor(node, fd, ACCESS_PATH);
+    this.markPinned(node);
     return 0;
+  }
+
+  private markPinned(node: number): void {
+    this.table.setPinned(node, true);
+    this.descriptors.pin();
+  }
+
+  /** Gives a node the descriptor of its data: into the cache, or pinned where no name is left to open it by again. */
+  hold(node: number, fd: number, access: number): void {
+    this.dropDescriptor(node);
+    this.table.setDescriptor(node, fd, access);
+    if (this.table.isNameless(node)) this.markPinned(node);
+    else this.descriptors.keep(fd, node, FILE);
   }
 
   private openPin(): number {
     return this.atName === "" ? native.dup(this.atFd) : native.open(this.atFd, this.atName, O_PATH, 0);
   }
 
-  /** Undoes `pin` for a node that kept its name after all. */
+  /** Undoes `pin` for a node that kept its name after all, or has one again: there is a name to open it by. */
   unpin(node: number): void {
     const { table } = this;
+    if (!table.isPinned(node)) return;
+    table.setPinned(node, false);
+    this.descriptors.unpin();
     const fd = table.descriptor(node);
-    if (fd < 0 || table.isNameless(node)) return;
     if (table.access(node) === ACCESS_PATH) {
       ignore(native.close(fd), "an O_PATH descriptor");
       table.setDescriptor(node, -1, ACCESS_PATH);
@@ -411,14 +421,24 @@ export class Union {
     }
   }
 
+  /** Takes back a lookup that was counted for an answer which is not given. */
+  dropLookup(node: number): void {
+    if (this.table.dropLookups(node, 1) === 0) this.release(node);
+  }
+
   /** Closes the node's own descriptor, kept or pinned. */
   dropDescriptor(node: number): void {
     const { table } = this;
     const fd = table.descriptor(node);
     if (fd < 0) return;
     table.setDescriptor(node, -1, ACCESS_PATH);
-    if (table.isNameless(node)) ignore(native.close(fd), "whatever was written through it was answered already");
-    else this.descriptors.drop(fd);
+    if (!table.isPinned(node)) {
+      this.descriptors.drop(fd);
+      return;
+    }
+    table.setPinned(node, false);
+    this.descriptors.unpin();
+    ignore(native.close(fd), "whatever was written through it was answered already");
   }
 
   /** Closes the descriptors of a directory's parts and forgets their listings. */
@@ -427,6 +447,7 @@ export class Union {
       if (part.names !== null) {
         this.listedNames -= part.names.size;
         part.names = null;
+        part.listed = false;
       }
       if (part.fd < 0) continue;
       const fd = part.fd;

@@ -96,7 +96,7 @@ export function emptyDirectory(dirfd: number, name: string, keep?: string): numb
     if (entry !== keep) result = removeTree(fd, entry);
   }
   ignore(native.close(fd), "an O_PATH descriptor");
-  return result < 0 ? result : 0;
+  return Math.min(result, 0);
 }
 
 /** Whether the file system lets this process make whiteout devices: tried out in the work directory. 1, 0 or -errno. */

@@ -4,7 +4,6 @@ import { S_ISGID, S_ISUID, S_IXGRP, STATX_ALL } from "../../layer/stat.js";
 import { DT_DIR, DT_REG, O_DIRECTORY, O_NOATIME, O_RDONLY, O_RDWR } from "../../native/constants.js";
 import { native } from "../../native/index.js";
 import { copyUp } from "../copy-up.js";
-import { FILE } from "../descriptors.js";
 import { ACCESS_READ, ACCESS_WRITE, ROOT } from "../node-table.js";
 import type { Union } from "../union.js";
 
@@ -23,9 +22,8 @@ function dataFd(u: Union, node: number, access: number): number {
   const { table } = u;
   if (!table.isAlive(node)) return -ESTALE;
   const held = table.descriptor(node);
-  const pinned = table.isNameless(node);
   if (held >= 0 && table.access(node) >= access) {
-    if (!pinned) u.descriptors.touch(held);
+    if (!table.isPinned(node)) u.descriptors.touch(held);
     return held;
   }
   const type = table.type(node);
@@ -33,9 +31,7 @@ function dataFd(u: Union, node: number, access: number): number {
   let fd = openData(u, node, access);
   if (fd < 0 && u.descriptors.makeRoom(fd)) fd = openData(u, node, access);
   if (fd < 0) return fd;
-  u.dropDescriptor(node);
-  table.setDescriptor(node, fd, access);
-  if (!pinned) u.descriptors.keep(fd, node, FILE);
+  u.hold(node, fd, access);
   return fd;
 }
 

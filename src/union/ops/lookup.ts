@@ -1,9 +1,6 @@
 import { ENAMETOOLONG, isAbsent } from "../../errno.js";
-import { find } from "../merge.js";
+import { find, NAME_MAX } from "../merge.js";
 import type { Union } from "../union.js";
-
-/** NAME_MAX of every layer's file system. */
-export const NAME_MAX = 255;
 
 /**
  * Finds `name` in the merged directory `parent`. Returns its nodeid, its lookup count one higher and its attributes in
@@ -36,7 +33,6 @@ export function lookupFrom(u: Union, parent: number, name: string, from: number)
   u.table.addLookup(node);
   r = u.present(node);
   if (r === 0) return node;
-  u.table.dropLookups(node, 1);
-  u.release(node);
+  u.dropLookup(node);
   return r;
 }

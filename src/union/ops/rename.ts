@@ -7,12 +7,11 @@ import { removeMark } from "../create-at.js";
 import type { Directory } from "../directory.js";
 import { bringName, isInUpper, keepCount, nameGone } from "../links.js";
 import { isEmpty } from "../listing.js";
-import { judge, showsBelow, WHITEOUT } from "../merge.js";
+import { judge, NAME_MAX, showsBelow, WHITEOUT } from "../merge.js";
 import { clearDirectory, movedDirectory, prepareMove } from "../move.js";
 import { forgetName, isBelow, nodeAt, prepareLoss } from "../remove.js";
 import type { Union } from "../union.js";
 import { hideAbsent } from "../whiteout.js";
-import { NAME_MAX } from "./lookup.js";
 
 /** One end of a rename. */
 interface End {

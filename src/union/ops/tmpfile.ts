@@ -31,7 +31,7 @@ export function tmpfile(u: Union, parent: number, mode: number, umask: number, c
     return r;
   }
   const node = u.table.add(DT_REG, 0);
-  u.table.setDescriptor(node, fd, ACCESS_WRITE);
+  u.hold(node, fd, ACCESS_WRITE);
   u.inodes.show(u.stat);
   u.table.setIno(node, u.inodes.low, u.inodes.high);
   u.table.addLookup(node);
