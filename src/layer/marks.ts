@@ -43,49 +43,46 @@ export function isNoAttribute(result: number): boolean {
   return result === -ENODATA || result === -EOPNOTSUPP;
 }
 
-/** Whether the object carries any extended attribute: one call that spares several. -errno on failure. */
-function hasAttributes(dirfd: number, name: string): number {
-  const length = native.listxattr(dirfd, name, nothing);
-  return isNoAttribute(length) ? 0 : length;
+/** What a directory's marks say; one object, reused. */
+export interface DirectoryMarks {
+  /** OPAQUE_*. */
+  opaque: number;
+  /** An absolute path from the overlay's root, the bare name of a sibling, or null. */
+  redirect: string | null;
 }
 
 /**
- * Reads how opaque the directory (dirfd, name) is: an OPAQUE_* value, or -errno.
- * The marker file of AUFS and fuse-overlayfs counts as well as every attribute.
+ * Reads the marks of the directory (dirfd, name) into `marks`: 0, -EINVAL for a malformed redirect (a path that leads
+ * nowhere sane is never followed), or another -errno. `isLowest`: nothing lies below, so only the kind of whiteouts counts.
+ * One listxattr(2) spares the reading of attributes where there are none.
  */
-export function readOpaque(dirfd: number, name: string): number {
-  const marker = name === "" ? OPAQUE_MARKER : `${name}/${OPAQUE_MARKER}`;
-  const r = native.statx(dirfd, marker, 1, probe.bytes);
-  if (r === 0) return OPAQUE_YES;
-  if (!isAbsent(r)) return r;
-  const any = hasAttributes(dirfd, name);
-  if (any <= 0) return any;
+export function readMarks(dirfd: number, name: string, isLowest: boolean, marks: DirectoryMarks): number {
+  marks.opaque = OPAQUE_NO;
+  marks.redirect = null;
+  if (!isLowest) {
+    const r = native.statx(dirfd, name === "" ? OPAQUE_MARKER : `${name}/${OPAQUE_MARKER}`, 1, probe.bytes);
+    if (r === 0) marks.opaque = OPAQUE_YES;
+    else if (!isAbsent(r)) return r;
+  }
+  const any = native.listxattr(dirfd, name, nothing);
+  if (any <= 0) return isNoAttribute(any) ? 0 : any;
   for (const attribute of opaqueNames) {
     const length = native.getxattr(dirfd, name, attribute, value);
-    if (length === 1 && value[0] === 0x79 /* y */) return OPAQUE_YES;
-    if (length === 1 && value[0] === 0x78 /* x */) return OPAQUE_XATTR_WHITEOUTS;
+    if (length === 1 && value[0] === 0x79 /* y */) marks.opaque = OPAQUE_YES;
+    if (length === 1 && value[0] === 0x78 /* x */ && marks.opaque === OPAQUE_NO) marks.opaque = OPAQUE_XATTR_WHITEOUTS;
     if (length < 0 && !isNoAttribute(length) && length !== -ERANGE) return length;
   }
-  return OPAQUE_NO;
+  return isLowest || marks.opaque === OPAQUE_YES ? 0 : readRedirect(dirfd, name, marks);
 }
 
-/**
- * Reads the redirect of a directory into `redirect.path`: null where there is none, otherwise an absolute path from the
- * overlay's root or the bare name of a sibling. Returns 0, -EINVAL for a malformed one (a path that leads nowhere sane is
- * never followed), or another -errno.
- */
-export function readRedirect(dirfd: number, name: string, redirect: { path: string | null }): number {
-  redirect.path = null;
-  const any = hasAttributes(dirfd, name);
-  if (any <= 0) return any;
+function readRedirect(dirfd: number, name: string, marks: DirectoryMarks): number {
   for (const attribute of redirectNames) {
     const length = native.getxattr(dirfd, name, attribute, value);
     if (isNoAttribute(length)) continue;
-    if (length === -ERANGE) return -EINVAL;
-    if (length < 0) return length;
+    if (length < 0) return length === -ERANGE ? -EINVAL : length;
     const path = value.latin1Slice(0, length);
     if (!isSaneRedirect(path)) return -EINVAL;
-    redirect.path = path;
+    marks.redirect = path;
     return 0;
   }
   return 0;

@@ -7,13 +7,13 @@
 import { EINVAL, EIO, ENOENT, ignore, isAbsent } from "../errno.js";
 import {
   classifyMarkedName,
+  type DirectoryMarks,
   NAME_PLAIN,
   NAME_WHITEOUT,
   OPAQUE_XATTR_WHITEOUTS,
   OPAQUE_YES,
-  readOpaque,
+  readMarks,
   readPlain,
-  readRedirect,
   readXattrWhiteout,
   WHITEOUT_PREFIX,
 } from "../layer/marks.js";
@@ -62,7 +62,7 @@ export class Found {
 
 const marked = new Stat();
 const below = new Stat();
-const redirect: { path: string | null } = { path: null };
+const marks: DirectoryMarks = { opaque: 0, redirect: null };
 
 /** Whether an existing entry is an object or a mark: PRESENT, ABSENT (a mark that is not shown), WHITEOUT, or -errno. */
 export function judge(fd: number, name: string, stat: Stat, xattrWhiteouts: boolean): number {
@@ -149,17 +149,18 @@ export function find(u: Union, node: number, directory: Directory, name: string,
     const more = i + 1 < directory.parts.length;
     const fd = u.partFd(node, part);
     if (fd < 0) return fd;
-    const opaque = addPart(u, part.layer, fd, nameBelow, path);
-    if (opaque < 0) return malformed(u, node, name, opaque);
-    if (opaque === OPAQUE_YES || hidden === 1) break;
-    if (redirect.path === null) continue;
-    if (redirect.path.startsWith("/")) {
-      if (part.layer === 0) found.redirect = redirect.path;
-      const r = findBelow(u, redirect.path.slice(1), last);
+    const marked = addPart(u, part.layer, fd, nameBelow, path);
+    if (marked < 0) return malformed(u, node, name, marked);
+    if (marks.opaque === OPAQUE_YES || hidden === 1) break;
+    const redirect = redirectTarget();
+    if (redirect === null) continue;
+    if (redirect.startsWith("/")) {
+      if (part.layer === 0) found.redirect = redirect;
+      const r = findBelow(u, redirect.slice(1), last);
       return r < 0 ? malformed(u, node, name, r) : 0;
     }
-    if (part.layer === 0) found.redirect = `${u.pathBelow(node)}/${redirect.path}`;
-    nameBelow = redirect.path;
+    if (part.layer === 0) found.redirect = `${u.pathBelow(node)}/${redirect}`;
+    nameBelow = redirect;
     if (!more) break;
   }
   return found.hasParts ? 0 : -ENOENT;
@@ -176,20 +177,16 @@ function malformed(u: Union, node: number, name: string, result: number): number
 }
 
 function redirectTarget(): string | null {
-  return redirect.path;
+  return marks.redirect;
 }
 
-/** Adds the directory (fd, name) to `found`; returns how opaque it is, with its redirect in `redirect`. Or -errno. */
+/** Adds the directory (fd, name) to `found`, with what it says about itself in `marks`: 0 or -errno. */
 function addPart(u: Union, layer: number, fd: number, name: string, path: string | null): number {
   const part = newPart(layer, path);
   u.found.add(part);
-  redirect.path = null;
-  const opaque = readOpaque(fd, name);
-  if (opaque < 0) return opaque;
-  part.xattrWhiteouts = opaque === OPAQUE_XATTR_WHITEOUTS;
-  if (opaque === OPAQUE_YES || layer === u.lastLayer) return opaque;
-  const r = readRedirect(fd, name, redirect);
-  return r < 0 ? r : opaque;
+  const r = readMarks(fd, name, layer === u.lastLayer, marks);
+  part.xattrWhiteouts = marks.opaque === OPAQUE_XATTR_WHITEOUTS;
+  return r;
 }
 
 /**
@@ -226,16 +223,15 @@ function walkLayer(u: Union, index: number, fd: number, depth: number): number {
   if (seen !== PRESENT) return seen;
   if (!below.isDirectory) return WHITEOUT;
   const isLast = depth === walk.components.length - 1;
-  redirect.path = null;
-  const opaque = isLast ? addPart(u, index, fd, name, walk.components.join("/")) : readOpaque(fd, name);
-  if (opaque < 0) return opaque;
-  const marks = isLast ? 0 : readRedirect(fd, name, redirect);
-  if (marks < 0) return marks;
+  const read = isLast
+    ? addPart(u, index, fd, name, walk.components.join("/"))
+    : readMarks(fd, name, index === u.lastLayer, marks);
+  if (read < 0) return read;
   const target = redirectTarget();
   if (target?.startsWith("/")) walk.below = target.slice(1).split("/");
   else walk.below.push(target ?? name);
   walk.depth = depth + 1;
-  const ends = opaque === OPAQUE_YES || hidden === 1;
+  const ends = marks.opaque === OPAQUE_YES || hidden === 1;
   if (isLast) return ends ? WHITEOUT : PRESENT;
   const inner = native.open(fd, name, O_PATH | O_DIRECTORY, 0);
   if (inner < 0) return inner;
