@@ -4,7 +4,9 @@ import { file } from "./harness/layers.js";
 cases("opening", [
   {
     name: "O_APPEND, O_TRUNC, O_EXCL, O_NOFOLLOW, O_DIRECTORY, O_PATH",
-    lowers: [{ f: "lower", d: { type: "dir" }, l: { type: "link", target: "f" }, dangling: { type: "link", target: "none" } }],
+    lowers: [
+      { f: "lower", d: { type: "dir" }, l: { type: "link", target: "f" }, dangling: { type: "link", target: "none" } },
+    ],
     upper: { u: "upper" },
     steps: `
       a = open f O_WRONLY|O_APPEND
@@ -150,6 +152,7 @@ cases("reading and writing", [
       fd = open f O_RDWR|O_CREAT
       fill $fd 0 20M 3
       verify $fd 0 20M 3 -> good
+      fsync $fd
       drop_caches
       verify $fd 0 20M 3 -> good
       fsync $fd
@@ -195,7 +198,18 @@ cases("reading and writing", [
   },
   {
     name: "SEEK_DATA and SEEK_HOLE of lower and upper files",
-    lowers: [{ f: file("", { parts: [[0, "a"], [65_536, "b"]], size: 200_000 }), empty: "" }],
+    lowers: [
+      {
+        f: file("", {
+          parts: [
+            [0, "a"],
+            [65_536, "b"],
+          ],
+          size: 200_000,
+        }),
+        empty: "",
+      },
+    ],
     steps: `
       fd = open f O_RDONLY
       lseek $fd 0 SEEK_DATA -> 0
@@ -337,6 +351,7 @@ cases("mappings", [
       m = mmap $fd 1M
       close $fd
       mwrite $m 500000 through-the-mapping
+      msync $m
       munmap $m
       drop_caches
       fd = open f O_RDONLY

@@ -188,7 +188,7 @@ export class Merged {
         continue;
       }
       if (step.op === "drop_caches") {
-        await dropCaches();
+        dropCaches();
         continue;
       }
       let answer: Answer;

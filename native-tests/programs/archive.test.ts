@@ -35,7 +35,7 @@ program("archives", [
     prepare: async ({ lowers, area }) => {
       // Some thousands of real files besides the odd ones.
       await command("cp", ["-a", "/usr/include/linux", `${lowers[0]}/include`]);
-      await command("cp", ["-a", `${lowers[0]}/.`, (await area.directory("original")) + "/."]);
+      await command("cp", ["-a", `${lowers[0]}/.`, `${await area.directory("original")}/.`]);
     },
     run: async (merged) => {
       const { area } = merged;
