@@ -16,7 +16,16 @@ export class UsageError extends CommandError {
 
 /** What to say about an exception: the message of an Error, on one line. */
 export function messageOf(error: unknown): string {
-  return (error instanceof Error ? error.message : String(error)).replace(/\s*\n\s*/g, " ");
+  return oneLine(error instanceof Error ? error.message : String(error));
+}
+
+export function oneLine(text: string): string {
+  return text.trim().replace(/\s*\n\s*/g, " ");
+}
+
+/** Why a system call failed, from Node's exception: without the call and the path, which the message around it names. */
+export function systemReason(error: unknown): string {
+  return messageOf(error).replace(/, \w+( '.*')?$/, "");
 }
 
 /** Says `cowfs: MESSAGE` on stderr. */

@@ -2,7 +2,7 @@ import { openSync } from "node:fs";
 import { type DestinationStream, destination, pino } from "pino";
 import type { Log, MountConfig } from "../session/config.js";
 import { shown } from "../text.js";
-import { CommandError, messageOf } from "./exit.js";
+import { CommandError, systemReason } from "./exit.js";
 
 export interface Logger {
   readonly log: Log;
@@ -42,7 +42,7 @@ export function fileLogger(path: string, config: MountConfig): Logger {
   try {
     fd = openSync(Buffer.from(path, "latin1"), "a", 0o600);
   } catch (cause) {
-    throw new CommandError(`the log file ${shown(path)} cannot be opened: ${messageOf(cause)}`, { cause });
+    throw new CommandError(`the log file ${shown(path)} cannot be opened: ${systemReason(cause)}`, { cause });
   }
   return pinoLogger(guarded(destination({ fd, sync: false })), config);
 }

@@ -120,9 +120,16 @@ test("options that mean nothing here are silent, unknown ones are noted", () => 
   expect(parse("frobnicate,colour=red").skipped).toEqual(["frobnicate", "colour=red"]);
 });
 
-test.each(["xino=maybe", "timeout=soon", "timeout=", "timeout=-1", "upperdir=", "lowerdir", "upperdir", "lowerdir="])(
-  "wrong usage: %s",
-  (list) => {
-    expect(() => parse(list)).toThrow(UsageError);
-  },
-);
+test.each([
+  "xino=maybe",
+  "timeout=soon",
+  "timeout=",
+  "timeout=-1",
+  "upperdir=",
+  "lowerdir",
+  "upperdir",
+  "lowerdir=",
+  "remount,ro",
+])("wrong usage: %s", (list) => {
+  expect(() => parse(list)).toThrow(UsageError);
+});

@@ -92,6 +92,9 @@ const flags: Record<string, (options: MountOptions) => void> = {
   debug: (o) => {
     o.debug = true;
   },
+  remount: () => {
+    throw new UsageError("remount is not for cowfs: unmount and mount again, or for ro and rw: mount -i -o remount,ro");
+  },
 };
 
 /** Options with a value. */

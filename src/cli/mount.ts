@@ -1,12 +1,17 @@
-import { mkdirSync, rmdirSync } from "node:fs";
+import { mkdirSync, readFileSync, rmdirSync } from "node:fs";
 import { shown } from "../text.js";
 import { workingDirectory } from "./arguments.js";
-import { CommandError, messageOf } from "./exit.js";
+import { CommandError, systemReason } from "./exit.js";
 import { type MountPlan, type MountWords, planMount } from "./mount-plan.js";
 
 /** `cowfs mount`: mounts, and returns once the mount answers; with --foreground, once it has ended. Returns the exit code. */
 export async function mountCommand(words: MountWords): Promise<number> {
   const plan = planMount(words, workingDirectory(), process.geteuid?.() === 0);
+  // Said before anything is created. fuse-native has a helper that is set-user-id root.
+  if (plan.config.transport === "kernel" && !mayMount()) {
+    const path = shown(plan.config.mountpoint);
+    throw new CommandError(`${path}: no permission to mount: run as root`);
+  }
   const created = plan.impliedMountpoint && makeMountpoint(plan.config.mountpoint);
   try {
     if (plan.foreground) return await serveHere(plan);
@@ -17,6 +22,18 @@ export async function mountCommand(words: MountWords): Promise<number> {
   } catch (error) {
     if (created) removeMountpoint(plan.config.mountpoint);
     throw error;
+  }
+}
+
+const CAP_SYS_ADMIN = 21n;
+
+/** Whether this process may call mount(2), as far as /proc knows. */
+function mayMount(): boolean {
+  try {
+    const set = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync("/proc/self/status", "latin1"))?.[1];
+    return set === undefined || ((BigInt(`0x${set}`) >> CAP_SYS_ADMIN) & 1n) === 1n;
+  } catch {
+    return true;
   }
 }
 
@@ -42,7 +59,7 @@ function makeMountpoint(path: string): boolean {
     return true;
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === "EEXIST") return false;
-    throw new CommandError(`the mountpoint ${shown(path)} cannot be created: ${messageOf(cause)}; name another`, {
+    throw new CommandError(`the mountpoint ${shown(path)} cannot be created: ${systemReason(cause)}; name another`, {
       cause,
     });
   }

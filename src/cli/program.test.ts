@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { absolutePath, argumentBytes, resolvedPath } from "./arguments.js";
+import { oneLine, systemReason } from "./exit.js";
 import { table } from "./mounts.js";
 import { commandWords } from "./program.js";
 
@@ -60,4 +61,14 @@ test("a path that does not exist is resolved as far as it does", () => {
   expect(resolvedPath("/not-there")).toBe("/not-there");
   expect(resolvedPath("/proc/self/cwd/not-there")).toBe(`${process.cwd()}/not-there`);
   expect(resolvedPath("/not-there/nor-this")).toBe("/not-there/nor-this");
+});
+
+test("messages are one line, and name a path once", () => {
+  expect(oneLine("unknown command 'mont'\n(Did you mean mount?)\n")).toBe(
+    "unknown command 'mont' (Did you mean mount?)",
+  );
+  expect(systemReason(new Error("ENOENT: no such file or directory, open '/a, b/x'"))).toBe(
+    "ENOENT: no such file or directory",
+  );
+  expect(systemReason(new Error("EISDIR: illegal operation, read"))).toBe("EISDIR: illegal operation");
 });

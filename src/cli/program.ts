@@ -1,7 +1,7 @@
 import { Command, CommanderError, Option } from "commander";
 import { shown } from "../text.js";
 import { argumentBytes } from "./arguments.js";
-import { CommandError, complain, EXIT_FAILURE, EXIT_USAGE, messageOf } from "./exit.js";
+import { CommandError, complain, EXIT_FAILURE, EXIT_USAGE, messageOf, oneLine } from "./exit.js";
 import type { MountWords } from "./mount-plan.js";
 
 const version = typeof COWFS_VERSION === "string" ? COWFS_VERSION : "development";
@@ -65,11 +65,19 @@ export function buildProgram(finish: (code: number) => void): Command {
     .version(`cowfs ${version}`, "-V, --version", "print the version")
     .helpOption("-h, --help", "print this help")
     .exitOverride()
+    .addHelpText(
+      "after",
+      `
+  cowfs mount --lower project:/usr --upper changes /mnt/usr
+  cowfs umount /mnt/usr
+
+Exit codes: 0 done, 1 it did not work, 2 wrong usage.`,
+    )
     .configureOutput({
       // What commander quotes are the bytes of arguments.
       writeOut: (text) => process.stdout.write(shown(text)),
       writeErr: (text) => process.stderr.write(shown(text)),
-      outputError: (text, write) => write(text.replace(/^error: /, "cowfs: ")),
+      outputError: (text, write) => write(`${oneLine(text.replace(/^error: /, "cowfs: "))}\n`),
     });
 
   const collect = (value: string, previous: string[] | undefined): string[] => [...(previous ?? []), value];
@@ -80,15 +88,15 @@ export function buildProgram(finish: (code: number) => void): Command {
     .description(
       "Mounts the union of layers, and returns once it answers. Without MOUNTPOINT the directory UPPER.merged is used, created if missing, and printed.",
     )
-    .argument("[places...]", "the mountpoint; a source before it is only shown in mount tables")
+    .argument("[mountpoint...]", "an existing directory; a source before it is only shown in mount tables")
     .option("--lower <dirs>", "read-only layers, the top one first; \\: escapes a colon; may be repeated", collect)
     .option("--upper <dir>", "the layer that takes all changes, created if missing; without it the mount is read-only")
     .option("--work <dir>", "work directory, on the file system of the upper (default: a hidden directory beside it)")
     .option("-o, --options <list>", "mount options, separated by commas; may be repeated", collect)
-    .option("--volatile", "never sync to the disk: faster, and nothing survives a crash of the machine")
-    .option("-f, --foreground", "stay, and log to stderr")
-    .option("--log <file>", "append the log to a file")
-    .option("-d, --debug", "log each request")
+    .option("--volatile", "never sync to the disk: faster, and after a crash the upper must be thrown away")
+    .option("-f, --foreground", "stay, and log to stderr as JSON lines")
+    .option("--log <file>", "append the log to a file, as JSON lines")
+    .option("-d, --debug", "log each request and answer")
     .option("--transport <name>", "kernel (default) or fuse-native")
     .option("-r, --read-only", "mount read-only")
     .addOption(new Option("-w, --read-write").hideHelp())
@@ -108,7 +116,7 @@ export function buildProgram(finish: (code: number) => void): Command {
     .alias("unmount")
     .summary("end a mount")
     .description("Unmounts, and returns when the driver has ended, so that the layers can be used again at once.")
-    .argument("<mountpoint>")
+    .argument("<mountpoint>", "as cowfs mounts shows it, or a path to it")
     .option("-l, --lazy", "detach it now; processes that use it keep what they have open")
     .action(async (mountpoint: string, options: { lazy?: boolean }) => {
       const { umountCommand } = await import("./umount.js");
@@ -119,7 +127,7 @@ export function buildProgram(finish: (code: number) => void): Command {
     .command("mounts")
     .summary("list the mounts")
     .description("Lists the mounts of cowfs that can be seen from here.")
-    .option("--json", "for machines")
+    .option("--json", "an array of objects, for machines")
     .action(async (options: { json?: boolean }) => {
       const { mountsCommand } = await import("./mounts.js");
       finish(mountsCommand(options.json === true));

@@ -51,7 +51,8 @@ function busyMessage(mountpoint: string, mountId: number): string {
   const named = reasons.slice(0, namedHolders);
   if (reasons.length > named.length) named.push(`and ${reasons.length - named.length} more`);
   const why = named.length === 0 ? "by processes that cannot be seen from here" : `: ${named.join("; ")}`;
-  return `${shown(mountpoint)} is in use${named.length === 0 ? " " : ""}${why}. End them, or detach it with cowfs umount --lazy`;
+  const remedy = inner.length === 0 ? "End them" : "Unmount what is mounted in it first";
+  return `${shown(mountpoint)} is in use${named.length === 0 ? " " : ""}${why}. ${remedy}, or detach it with cowfs umount --lazy`;
 }
 
 /** What someone who may not unmount can use: a program of the fuse3 package that is set-user-id root. */
@@ -68,7 +69,10 @@ function unmountByHelper(mountpoint: string, lazy: boolean): void {
       { cause: error },
     );
   }
-  if (status !== 0) throw new CommandError(`${path} cannot be unmounted: ${stderr.trim().replace(/\s*\n\s*/g, "; ")}`);
+  if (status !== 0) {
+    const said = stderr.trim().replace(/\s*\n\s*/g, "; ");
+    throw new CommandError(`${path}: no permission to unmount: be root, or the user who mounted it (${said})`);
+  }
 }
 
 /** A process that has ended and whose parent has not looked yet. */
