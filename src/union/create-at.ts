@@ -3,6 +3,7 @@
  * and complete: made in place where nothing is in the way, otherwise (over a whiteout, or with a name that looks like one)
  * built in the work directory and renamed into place.
  */
+
 import { EEXIST, ENAMETOOLONG, ignore } from "../errno.js";
 import { WHITEOUT_PREFIX } from "../layer/marks.js";
 import { S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_ISGID, STATX_ALL, Stat } from "../layer/stat.js";
@@ -19,6 +20,7 @@ import {
   WH_NONE,
   WH_UNKNOWN,
 } from "./directory.js";
+import { enter } from "./enter.js";
 import { learnNames } from "./listing.js";
 import { isMarked, judge, NAME_MAX, WHITEOUT } from "./merge.js";
 import type { Union } from "./union.js";
@@ -48,7 +50,7 @@ const parentStat = new Stat();
 
 /**
  * Creates `name` in the directory `parent` as `c` says. 0, with `u.stat` holding the raw attributes of the new backing
- * object and `u.found` prepared for `Union.enter`; or -errno.
+ * object and `u.found` prepared for `enter`; or -errno.
  */
 export function createAt(u: Union, parent: number, name: string, c: Creation): number {
   const directory = u.parentOf(parent);
@@ -198,7 +200,7 @@ function makeStaged(u: Union, directory: Directory, parentFd: number, temporary:
 
 /** The node of what `createAt` made: a new row, one lookup counted, `u.stat` as users see it. */
 export function enterCreated(u: Union, parent: number, name: string): number {
-  const node = u.enter(parent, name);
+  const node = enter(u, parent, name);
   if (node < 0) return node;
   u.table.addLookup(node);
   const r = u.present(node);

@@ -1,7 +1,9 @@
 /** What unlink, rmdir and a rename over something have in common: an object loses a name. */
+
 import { STATX_ALL } from "../layer/stat.js";
 import { native } from "../native/index.js";
 import type { Directory } from "./directory.js";
+import { enter } from "./enter.js";
 import { find } from "./merge.js";
 import { ROOT } from "./node-table.js";
 import type { Union } from "./union.js";
@@ -14,7 +16,7 @@ export function nodeAt(u: Union, parent: number, directory: Directory, name: str
   const known = u.table.find(parent, name);
   if (known > 0) return known;
   const r = find(u, parent, directory, name);
-  return r < 0 ? r : u.enter(parent, name);
+  return r < 0 ? r : enter(u, parent, name);
 }
 
 /**

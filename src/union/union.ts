@@ -4,7 +4,7 @@
  */
 import { ENOENT, ENOTDIR, EROFS, ESTALE, errnoName, ignore } from "../errno.js";
 import type { Layer } from "../layer/layer.js";
-import { S_IFMT, STATX_ALL, Stat } from "../layer/stat.js";
+import { STATX_ALL, Stat } from "../layer/stat.js";
 import { DT_DIR, O_DIRECTORY, O_PATH } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { Copies } from "./copies.js";
@@ -252,81 +252,6 @@ export class Union {
   }
 
   // ---- rows ---------------------------------------------------------------------------------------------------------
-
-  /**
-   * The node for what `found` (a successful search for `name`) describes, `stat` holding its backing's attributes: the
-   * known one if it is another link of a known file, otherwise a new row. No lookup is counted. Or -errno.
-   */
-  enter(parent: number, name: string): number {
-    const { table, found, stat } = this;
-    const type = (stat.mode & S_IFMT) >> 12;
-    if (type !== DT_DIR && stat.nlink > 1) return this.enterLinked(parent, name, type);
-    const node = this.addRow(parent, name, type, found.layer);
-    if (type === DT_DIR) {
-      const directory = new Directory(found.takeParts());
-      directory.redirect = found.redirect;
-      table.setDirectory(node, directory);
-    }
-    return node;
-  }
-
-  private addRow(parent: number, name: string, type: number, layer: number): number {
-    const { table } = this;
-    const node = table.add(type, layer);
-    table.addName(node, parent, name);
-    this.inodes.show(this.stat);
-    table.setIno(node, this.inodes.low, this.inodes.high);
-    return node;
-  }
-
-  /** `enter` for a non-directory with several links, in the upper, in a lower layer, or copied up under another name. */
-  private enterLinked(parent: number, name: string, type: number): number {
-    const { found, stat, index, identities } = this;
-    const known = identities.find(stat);
-    if (known > 0) {
-      this.regainName(known, parent, name);
-      // A lower name of a file that has been copied up meanwhile.
-      const r = this.table.layer(known) === found.layer ? 0 : this.statBacking(known, stat);
-      return r < 0 ? r : known;
-    }
-    const part = this.table.directory(parent)?.partIn(found.layer);
-    const fd = part ? this.partFd(parent, part) : -ENOENT;
-    if (fd < 0) return fd;
-    if (found.layer === 0) {
-      const entry = index === null ? null : index.findUpper(fd, name, stat);
-      if (typeof entry === "number") return entry;
-      const node = this.addRow(parent, name, type, 0);
-      identities.add(stat, node);
-      if (entry !== null) index?.adopt(node, entry);
-      return node;
-    }
-    const origin = index?.origin(fd, name, stat) ?? null;
-    if (typeof origin === "number") return origin;
-    // Without a handle each name is a file of its own, which is what it becomes at copy-up.
-    if (index === null || origin === null) return this.addRow(parent, name, type, found.layer);
-    this.aside.copyFrom(stat);
-    const entry = index.find(origin, stat);
-    if (typeof entry === "number") return entry;
-    if (entry === null) {
-      const node = this.addRow(parent, name, type, found.layer);
-      identities.add(stat, node);
-      return node;
-    }
-    // `stat` is the entry's now; it goes on showing the number of the lower file.
-    const copied = identities.find(stat);
-    if (copied > 0) {
-      identities.add(this.aside, copied);
-      this.regainName(copied, parent, name);
-      return copied;
-    }
-    this.inodes.show(this.aside);
-    this.inodes.keep(stat, this.inodes.low, this.inodes.high);
-    const node = this.addRow(parent, name, type, 0);
-    identities.add(stat, node);
-    identities.add(this.aside, node);
-    index.adopt(node, entry);
-    return node;
-  }
 
   /** Gives a known node one more name. A pinned descriptor goes back to the cache: there is a name to open it by again. */
   regainName(node: number, parent: number, name: string): void {

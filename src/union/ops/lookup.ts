@@ -1,4 +1,5 @@
 import { ENAMETOOLONG, isAbsent } from "../../errno.js";
+import { enter } from "../enter.js";
 import { find, NAME_MAX } from "../merge.js";
 import type { Union } from "../union.js";
 
@@ -28,7 +29,7 @@ export function lookupFrom(u: Union, parent: number, name: string, from: number)
   }
   let r = find(u, parent, directory, name, from);
   if (r < 0) return r;
-  const node = u.enter(parent, name);
+  const node = enter(u, parent, name);
   if (node < 0) return node;
   u.table.addLookup(node);
   r = u.present(node);
