@@ -267,6 +267,8 @@ function publish(u: Union, node: number, temporary: string): number {
   }
   if (r < 0) return r;
   u.inodes.keep(source, table.inoLow(node), table.inoHigh(node));
+  // A listing made before says that the entry is in a lower part: a lookup must not begin there any more.
+  table.directory(parent)?.changed(0);
   restoreTimes(u, parent, parentFd, parentTimes);
   return 0;
 }
