@@ -32,6 +32,11 @@ const raw = Buffer.alloc(8 + 128);
 const value = Buffer.alloc(256);
 const entryStat = new Stat();
 
+function storeDifference(fd: number, name: string, difference: number): number {
+  const text = `U${difference < 0 ? "-" : "+"}${Math.abs(difference)}`;
+  return native.setxattr(fd, name, XATTR_NLINK, Buffer.from(text, "latin1"), 0);
+}
+
 export class HardlinkIndex {
   private readonly entries = new Map<number, Entry>();
   private readonly uuids = new Map<string, Buffer>();
@@ -127,27 +132,27 @@ export class HardlinkIndex {
 
   /** Stores how many more links users see than the upper's file system counts: 0 or -errno. */
   writeDifference(entry: Entry, difference: number): number {
-    const text = `U${difference < 0 ? "-" : "+"}${Math.abs(difference)}`;
-    const r = native.setxattr(this.fd, entry.name, XATTR_NLINK, Buffer.from(text, "latin1"), 0);
+    const r = storeDifference(this.fd, entry.name, difference);
     if (r === 0) entry.difference = difference;
     return r;
   }
 
   /**
-   * Moves a finished copy from the directory `workFd` into the index. `links`: how many links users see. The copy then has
-   * one real link, the entry. 0 with the entry in `node`'s name, or -errno.
+   * Moves a finished copy from the directory `workFd` into the index. `links`: how many links users see. The copy has one real
+   * link, which becomes the entry: the difference is true before and after. 0 with the entry in `node`'s name, or -errno.
    */
   publish(node: number, workFd: number, temporary: string, origin: Buffer, links: number): number {
     let r = this.makeDirectory();
     if (r < 0) return r;
     r = native.setxattr(workFd, temporary, XATTR_ORIGIN, origin, 0);
     if (r < 0) return r;
+    const difference = links - 1;
+    r = storeDifference(workFd, temporary, difference);
+    if (r < 0) return r;
     const name = origin.toString("hex");
     r = native.rename(workFd, temporary, this.fd, name, RENAME_NOREPLACE);
-    if (r < 0) return r;
-    const entry: Entry = { name, difference: 0 };
-    this.entries.set(node, entry);
-    return this.writeDifference(entry, links - 1);
+    if (r === 0) this.entries.set(node, { name, difference });
+    return r;
   }
 
   private makeDirectory(): number {
