@@ -7,6 +7,9 @@ import { native } from "../native/index.js";
 import { copyAttributes, restoreTimes } from "./copy-up.js";
 import type { Union } from "./union.js";
 
+/** A longer redirect could be stored, but nothing could be opened by it. */
+const PATH_MAX = 4096;
+
 const before = new Stat();
 const parentBefore = new Stat();
 
@@ -27,6 +30,7 @@ export function prepareMove(u: Union, node: number, showsBelowNew: boolean, newN
   if (!directory.hasLower) return showsBelowNew ? u.work.setOpaque(u.atFd, u.atName) : 0;
   if (directory.redirect !== null) return 0;
   const path = u.pathBelow(node);
+  if (path.length > PATH_MAX) return -EXDEV;
   const set = native.setxattr(u.atFd, u.atName, XATTR_REDIRECT, Buffer.from(path, "latin1"), 0);
   if (set === -ERANGE || set === -E2BIG || (set === -ENOSPC && path.length > 1024)) return -EXDEV;
   return set;
