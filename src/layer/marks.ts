@@ -51,6 +51,15 @@ export interface DirectoryMarks {
   redirect: string | null;
 }
 
+/** Whether the directory (dirfd, name) holds the marker file of AUFS and fuse-overlayfs, not a user's own: 1, 0 or -errno. */
+export function hasOpaqueMarker(dirfd: number, name: string): number {
+  const marker = name === "" ? OPAQUE_MARKER : `${name}/${OPAQUE_MARKER}`;
+  const r = native.statx(dirfd, marker, 1, probe.bytes);
+  if (r < 0) return isAbsent(r) ? 0 : r;
+  const plain = readPlain(dirfd, marker);
+  return plain < 0 ? plain : 1 - plain;
+}
+
 /**
  * Reads the marks of the directory (dirfd, name) into `marks`: 0, -EINVAL for a malformed redirect (a path that leads
  * nowhere sane is never followed), or another -errno. `isLowest`: nothing lies below, so only the kind of whiteouts counts.
@@ -60,9 +69,9 @@ export function readMarks(dirfd: number, name: string, isLowest: boolean, marks:
   marks.opaque = OPAQUE_NO;
   marks.redirect = null;
   if (!isLowest) {
-    const r = native.statx(dirfd, name === "" ? OPAQUE_MARKER : `${name}/${OPAQUE_MARKER}`, 1, probe.bytes);
-    if (r === 0) marks.opaque = OPAQUE_YES;
-    else if (!isAbsent(r)) return r;
+    const marker = hasOpaqueMarker(dirfd, name);
+    if (marker < 0) return marker;
+    if (marker === 1) marks.opaque = OPAQUE_YES;
   }
   const any = native.listxattr(dirfd, name, nothing);
   if (any <= 0) return isNoAttribute(any) ? 0 : any;

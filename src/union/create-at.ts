@@ -143,7 +143,7 @@ function createOver(
   const isDirectory = c.hardLink === 0 && (c.mode & S_IFMT) === S_IFDIR;
   if (isDirectory) r = u.work.setOpaque(u.work.fd, temporary);
   if (r === 0 && (name.startsWith(WHITEOUT_PREFIX) || isWhiteoutDevice(c))) r = u.work.setPlain(u.work.fd, temporary);
-  if (r === 0) r = putInPlace(u, temporary, isDirectory, parentFd, name);
+  if (r === 0) r = putInPlace(u, temporary, isDirectory, directory.upper as Part, parentFd, name);
   if (r < 0) {
     u.work.discard(temporary);
     return r;
@@ -152,9 +152,20 @@ function createOver(
   return 0;
 }
 
-/** Renames a finished temporary to (parentFd, name), where nothing or a whiteout is: 0 or -errno. */
-export function putInPlace(u: Union, temporary: string, isDirectory: boolean, parentFd: number, name: string): number {
+/**
+ * Renames a finished temporary to (parentFd, name), where nothing or a whiteout is: 0 or -errno (EEXIST: a mark that is still
+ * needed has this name).
+ */
+function putInPlace(
+  u: Union,
+  temporary: string,
+  isDirectory: boolean,
+  upper: Part,
+  parentFd: number,
+  name: string,
+): number {
   const present = native.statx(parentFd, name, STATX_ALL, there.bytes) === 0;
+  if (present && judge(parentFd, name, there, upper.xattrWhiteouts) !== WHITEOUT) return -EEXIST;
   if (!present || !isDirectory) return native.rename(u.work.fd, temporary, parentFd, name, 0);
   // A directory cannot replace the whiteout, a device: they change places.
   const r = native.rename(u.work.fd, temporary, parentFd, name, RENAME_EXCHANGE);

@@ -82,7 +82,7 @@ export function judge(fd: number, name: string, stat: Stat, xattrWhiteouts: bool
 }
 
 /** Whether a `.wh.NAME` file of a directory says that NAME is hidden below: 1, 0 or -errno. */
-function hasMarkFor(fd: number, name: string): number {
+export function hasMarkFor(fd: number, name: string): number {
   const mark = WHITEOUT_PREFIX + name;
   const r = native.statx(fd, mark, STATX_ALL, marked.bytes);
   if (r < 0) return isAbsent(r) ? 0 : r;
@@ -151,8 +151,9 @@ export function find(u: Union, node: number, directory: Directory, name: string,
     if (fd < 0) return fd;
     const marked = addPart(u, part.layer, fd, nameBelow, path);
     if (marked < 0) return malformed(u, node, name, marked);
-    if (marks.opaque === OPAQUE_YES || hidden === 1) break;
     const redirect = redirectTarget();
+    // A mark hides what has this name below; a redirect leads to another name.
+    if (marks.opaque === OPAQUE_YES || (hidden === 1 && redirect === null)) break;
     if (redirect === null) continue;
     if (redirect.startsWith("/")) {
       if (part.layer === 0) found.redirect = redirect;
@@ -231,7 +232,7 @@ function walkLayer(u: Union, index: number, fd: number, depth: number): number {
   if (target?.startsWith("/")) walk.below = target.slice(1).split("/");
   else walk.below.push(target ?? name);
   walk.depth = depth + 1;
-  const ends = marks.opaque === OPAQUE_YES || hidden === 1;
+  const ends = marks.opaque === OPAQUE_YES || (hidden === 1 && target === null);
   if (isLast) return ends ? WHITEOUT : PRESENT;
   const inner = native.open(fd, name, O_PATH | O_DIRECTORY, 0);
   if (inner < 0) return inner;

@@ -67,6 +67,13 @@ export class Bench {
     this.u = this.open();
   }
 
+  /** Changes the layers while no union uses them. */
+  change(what: () => void): void {
+    this.u.close();
+    what();
+    this.u = this.open();
+  }
+
   /** The nodeid of a path, or -errno; lookups are counted and kept. */
   node(path: string): number {
     let node = ROOT;

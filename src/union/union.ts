@@ -4,6 +4,7 @@
  */
 import { ENOENT, ENOTDIR, EROFS, ESTALE, errnoName, ignore } from "../errno.js";
 import type { Layer } from "../layer/layer.js";
+import { hasOpaqueMarker, OPAQUE_NO, OPAQUE_XATTR_WHITEOUTS, readMarks } from "../layer/marks.js";
 import { STATX_ALL, Stat } from "../layer/stat.js";
 import { DT_DIR, O_DIRECTORY, O_PATH } from "../native/constants.js";
 import { native } from "../native/index.js";
@@ -17,7 +18,9 @@ import { Identities } from "./identities.js";
 import { InodeNumbers } from "./inode-numbers.js";
 import { countSubdirectories } from "./listing.js";
 import { Found } from "./merge.js";
+import { MountError } from "./mount-error.js";
 import { ACCESS_PATH, NodeTable, ROOT } from "./node-table.js";
+import { shown } from "./paths.js";
 import type { WorkDirectory } from "./workdir.js";
 
 export type Log = (level: "debug" | "info" | "warn" | "error", message: string, details?: object) => void;
@@ -39,6 +42,8 @@ export interface UnionParts {
   /** Releases locks and leftovers at the end. */
   readonly closed: () => void;
 }
+
+const rootMarks = { opaque: OPAQUE_NO, redirect: null };
 
 export class Union {
   /** Attributes of the object the last operation yielded, as users see them. */
@@ -77,7 +82,6 @@ export class Union {
 
   constructor(parts: UnionParts) {
     this.layers = parts.layers;
-    this.lastLayer = parts.layers.length - 1;
     this.workOrNull = parts.work;
     this.index = parts.index;
     this.readOnly = parts.work === null;
@@ -88,7 +92,7 @@ export class Union {
     this.descriptors = new Descriptors(parts.descriptorLimit, (node, layer, fd) =>
       this.forgetDescriptor(node, layer, fd),
     );
-    this.openRoot();
+    this.lastLayer = this.openRoot();
   }
 
   /** The work directory; only for operations that have checked `readOnly`. */
@@ -390,7 +394,11 @@ export class Union {
     if (part?.fd === fd) part.fd = -1;
   }
 
-  private openRoot(): void {
+  /**
+   * Enters the merged root; returns the index of the lowest layer that shows. As overlayfs does, a layer's root is not taken
+   * for opaque by its attribute (the layer may be a part of another one's tree), but by the marker file of OCI layers.
+   */
+  private openRoot(): number {
     const parts: Part[] = [];
     for (const layer of this.layers) {
       if (layer === null) continue;
@@ -398,6 +406,12 @@ export class Union {
       // The root's descriptors belong to the layers: they are never evicted.
       part.fd = layer.root;
       parts.push(part);
+      const marker = hasOpaqueMarker(layer.root, "");
+      const read = marker < 0 ? marker : readMarks(layer.root, "", true, rootMarks);
+      if (read < 0)
+        throw new MountError(`cannot read the root of layer ${shown(layer.path)}: ${errnoName(read)}`, layer.path);
+      part.xattrWhiteouts = rootMarks.opaque === OPAQUE_XATTR_WHITEOUTS;
+      if (marker === 1) break;
     }
     const directory = new Directory(parts);
     this.table.addRoot(DT_DIR, directory.top.layer);
@@ -406,6 +420,7 @@ export class Union {
     if (r < 0) throw new Error(`cannot read the attributes of the topmost layer: ${errnoName(r)}`);
     this.inodes.show(this.stat);
     this.table.setIno(ROOT, this.inodes.low, this.inodes.high);
+    return (parts.at(-1) as Part).layer;
   }
 
   /** -EROFS for a union without an upper, otherwise 0. */

@@ -2,12 +2,13 @@
  * Hiding a lower name: a character device 0:0, or where the file system refuses those, a `.wh.` file. Each function leaves
  * the old state or the new one behind, whatever happens in between.
  */
-import { EEXIST, ENOTEMPTY } from "../errno.js";
+import { EEXIST, ENOTEMPTY, EPERM } from "../errno.js";
 import { WHITEOUT_PREFIX } from "../layer/marks.js";
 import { S_IFREG } from "../layer/stat.js";
 import { AT_REMOVEDIR, RENAME_EXCHANGE } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { type Directory, WH_SOME } from "./directory.js";
+import { hasMarkFor } from "./merge.js";
 import type { Union } from "./union.js";
 
 /** Hides `name`, which the upper directory `fd` does not have: 0 or -errno. */
@@ -55,8 +56,12 @@ export function removeDirectory(u: Union, fd: number, name: string): number {
   return moved;
 }
 
+/** -EPERM where no mark can say it: `.wh..wh.` means something else, or a user's own file has the mark's name. */
 function writeMark(directory: Directory, fd: number, name: string): number {
+  if (name.startsWith(WHITEOUT_PREFIX)) return -EPERM;
   const r = native.mknodAs(fd, WHITEOUT_PREFIX + name, S_IFREG | 0o444, 0, 0, 0, 0);
   if (directory.upper !== null) directory.upper.marked = WH_SOME;
-  return r === -EEXIST ? 0 : r;
+  if (r !== -EEXIST) return r;
+  const marked = hasMarkFor(fd, name);
+  return marked < 0 ? marked : marked === 1 ? 0 : -EPERM;
 }

@@ -43,6 +43,7 @@ export function rename(
   if (typeof to === "number") return to;
   let r = u.checkWritable();
   if (r === 0) r = check(u, from, to, flags);
+  if (r === 0 && (flags & RENAME_WHITEOUT) !== 0 && !u.work.devices) r = -EINVAL;
   if (r < 0) return r;
   if (from.node === to.node) return 0;
   r = copyUp(u, from.node);
@@ -170,12 +171,16 @@ const HIDE_LATER = 1;
 function moveInUpper(u: Union, from: End, to: End, fromFd: number, toFd: number, hide: boolean): number {
   const isDir = u.table.type(from.node) === DT_DIR;
   const overWhiteout = to.node === 0 && native.statx(toFd, to.name, STATX_ALL, u.aside.bytes) === 0;
+  if (overWhiteout && judge(toFd, to.name, u.aside, to.directory.upper?.xattrWhiteouts === true) !== WHITEOUT) {
+    return -EEXIST;
+  }
   if (overWhiteout && isDir) {
-    if (judge(toFd, to.name, u.aside, to.directory.upper?.xattrWhiteouts === true) !== WHITEOUT) return -EEXIST;
     // A directory cannot replace a whiteout: they change places, and the whiteout stays where it is needed.
     const r = native.rename(fromFd, from.name, toFd, to.name, RENAME_EXCHANGE);
-    if (r === 0 && !hide) ignore(native.unlink(fromFd, from.name, 0), "a whiteout that is left hides nothing");
-    return r;
+    if (r < 0 || (hide && u.aside.isWhiteoutDevice)) return r;
+    // One by attribute is a whiteout only in the directory that it comes from.
+    ignore(native.unlink(fromFd, from.name, 0), "a whiteout that is left hides nothing");
+    return hide ? HIDE_LATER : 0;
   }
   if (!hide) return native.rename(fromFd, from.name, toFd, to.name, 0);
   if (u.work.devices) {
