@@ -137,7 +137,13 @@ cases("who may do what", [
   },
   {
     name: "a user that copies up needs no more than the change itself needs",
-    lowers: [{ "d/": { mode: 0o755 }, "d/mine": file("m", { uid: 1000, gid: 1000, mode: 0o200 }), "d/e/": { uid: 1000, mode: 0o300 } }],
+    lowers: [
+      {
+        "d/": { mode: 0o755 },
+        "d/mine": file("m", { uid: 1000, gid: 1000, mode: 0o200 }),
+        "d/e/": { uid: 1000, mode: 0o300 },
+      },
+    ],
     steps: `
       @u become 1000 1000
       @u append d/mine more
@@ -177,7 +183,9 @@ cases("who may do what", [
 cases("set-user-id and set-group-id bits, and capabilities", [
   {
     name: "are dropped when somebody without privilege writes",
-    lowers: [{ f: file("f", { mode: 0o6777, uid: 1000, gid: 1000 }), g: file("g", { mode: 0o6777, uid: 1000, gid: 1000 }) }],
+    lowers: [
+      { f: file("f", { mode: 0o6777, uid: 1000, gid: 1000 }), g: file("g", { mode: 0o6777, uid: 1000, gid: 1000 }) },
+    ],
     steps: `
       @u become 1000 1000
       @u append f more
@@ -242,7 +250,10 @@ cases("set-user-id and set-group-id bits, and capabilities", [
       Object.fromEntries(
         ["w", "c", "k", "t"].map((name) => [
           name,
-          file("x", { mode: 0o777, xattrs: { "security.capability": "\x01\0\0\x02\0\x20\0\0\0\0\0\0\0\0\0\0\0\0\0\0" } }),
+          file("x", {
+            mode: 0o777,
+            xattrs: { "security.capability": "\x01\0\0\x02\0\x20\0\0\0\0\0\0\0\0\0\0\0\0\0\0" },
+          }),
         ]),
       ),
     ],

@@ -53,7 +53,10 @@ cases("errors come where ext4 gives them", [
   },
   {
     name: "ELOOP",
-    lowers: [{ a: link("b"), b: link("a"), self: link("self"), "d/up": link("../d") }, Object.fromEntries(Array.from({ length: 45 }, (_, i) => [`c${i}`, link(`c${i + 1}`)]))],
+    lowers: [
+      { a: link("b"), b: link("a"), self: link("self"), "d/up": link("../d") },
+      Object.fromEntries(Array.from({ length: 45 }, (_, i) => [`c${i}`, link(`c${i + 1}`)])),
+    ],
     steps: `
       statfollow a -> ELOOP
       open self O_RDONLY -> ELOOP
@@ -70,13 +73,16 @@ cases("errors come where ext4 gives them", [
     run: async (merged) => {
       await merged.area.directory("elsewhere");
       const elsewhere = await merged.area.directory("elsewhere/own", "tmpfs:1M");
-      await merged.steps(`
+      await merged.steps(
+        `
         rename f ${elsewhere}/f -> EXDEV
         link f ${elsewhere}/f -> EXDEV
         rename d d2
         rename d2/x x
         link f d2/f
-      `.replaceAll(merged.area.path, "$area"), new Map([["area", merged.area.path]]));
+      `.replaceAll(merged.area.path, "$area"),
+        new Map([["area", merged.area.path]]),
+      );
       await merged.area.unmountPlace(elsewhere);
     },
   },
@@ -134,7 +140,10 @@ cases("a full upper", [
     tree: "none",
     run: async (merged) => {
       const filler = await merged.do("open", "filler", "O_RDWR|O_CREAT");
-      await merged.steps(`fill ${filler} 0 4M -> ENOSPC\nclose ${filler}`.replaceAll(filler, "$filler"), new Map([["filler", filler]]));
+      await merged.steps(
+        `fill ${filler} 0 4M -> ENOSPC\nclose ${filler}`.replaceAll(filler, "$filler"),
+        new Map([["filler", filler]]),
+      );
       await merged.steps(`
         mkdir new -> *
         stat f type -> file

@@ -25,9 +25,7 @@ cases("marks that make no sense", [
   ...Object.entries(redirects).map(
     ([what, value]): Case => ({
       name: `a redirect ${what}`,
-      lowers: [
-        { "o/x": "x", "d/below": "b", f: "f", l: { type: "link", target: "/etc" } },
-      ],
+      lowers: [{ "o/x": "x", "d/below": "b", f: "f", l: { type: "link", target: "/etc" } }],
       upper: { "d/": mark("redirect", value), "d/up": "u", "d/s/in": "s" },
       skip: { native: lives, overlay: lives },
       foreign: lives,
@@ -51,7 +49,14 @@ cases("marks that make no sense", [
   ),
   {
     name: "opaque marks with other values mean nothing",
-    lowers: [{ "d/": mark("opaque", "n") as Omit<Entry, "type">, "d/top": "t", "e/": mark("opaque", "yes") as Omit<Entry, "type"> }, { "d/below": "b", "e/below": "b" }],
+    lowers: [
+      {
+        "d/": mark("opaque", "n") as Omit<Entry, "type">,
+        "d/top": "t",
+        "e/": mark("opaque", "yes") as Omit<Entry, "type">,
+      },
+      { "d/below": "b", "e/below": "b" },
+    ],
     steps: `
       ls d -> below top
       ls e -> below
@@ -61,8 +66,16 @@ cases("marks that make no sense", [
     name: "garbage in origin, nlink, impure and the like does no harm",
     lowers: [{ "d/x": "x", f: "f" }],
     upper: {
-      f: file("upper", { xattrs: { "trusted.overlay.origin": "\x01\x02garbage", "trusted.overlay.nlink": "X+many", "trusted.overlay.protattr": "\0\xff" } }),
-      "d/": { xattrs: { "trusted.overlay.origin": "", "trusted.overlay.impure": "maybe", "trusted.overlay.unknown": "?" } },
+      f: file("upper", {
+        xattrs: {
+          "trusted.overlay.origin": "\x01\x02garbage",
+          "trusted.overlay.nlink": "X+many",
+          "trusted.overlay.protattr": "\0\xff",
+        },
+      }),
+      "d/": {
+        xattrs: { "trusted.overlay.origin": "", "trusted.overlay.impure": "maybe", "trusted.overlay.unknown": "?" },
+      },
     },
     skip: { native: lives, overlay: lives },
     foreign: lives,
@@ -84,7 +97,10 @@ cases("marks that make no sense", [
   },
   {
     name: "whiteouts over nothing, and whiteouts in a layer that is the only one",
-    skip: { native: "its reference is kernel overlayfs", overlay: "lists a whiteout of its lowest layer, and does not find it" },
+    skip: {
+      native: "its reference is kernel overlayfs",
+      overlay: "lists a whiteout of its lowest layer, and does not find it",
+    },
     foreign: "kernel overlayfs lists a whiteout of its lowest layer",
     lowers: [{ gone: whiteout, f: "f", "d/gone": whiteout }],
     upper: { gone2: whiteout, "e/gone": whiteout },
@@ -126,7 +142,11 @@ cases("requests that make no sense", [
   },
   {
     name: "processes that are killed in the middle of operations leave nothing waiting",
-    lowers: [Object.fromEntries(Array.from({ length: 20 }, (_, index) => [`big${index}`, file("", { fill: 2 << 20, seed: index + 1 })]))],
+    lowers: [
+      Object.fromEntries(
+        Array.from({ length: 20 }, (_, index) => [`big${index}`, file("", { fill: 2 << 20, seed: index + 1 })]),
+      ),
+    ],
     skip: { native: "is about the driver" },
     differs: { overlay: "how far it came is chance", cowfs: "how far it came is chance" },
     run: async (merged) => {
@@ -136,7 +156,10 @@ cases("requests that make no sense", [
         await new Promise((resolve) => setTimeout(resolve, 10 + round * 15));
         await worker.end();
       }
-      const sizes = await merged.do("sh", "for f in big*; do s=$(stat -c %s $f); [ $s -ge 2097152 ] && [ $s -le 2097172 ] || echo $f $s; done");
+      const sizes = await merged.do(
+        "sh",
+        "for f in big*; do s=$(stat -c %s $f); [ $s -ge 2097152 ] && [ $s -le 2097172 ] || echo $f $s; done",
+      );
       if (sizes !== "0 ") {
         merged.failures.push(`torn files: ${sizes}`);
       }

@@ -4,7 +4,11 @@ import { device, fifo, file, hard, link, opaque, socket, whiteout } from "./harn
 cases("merged lookup", [
   {
     name: "the topmost file of a name wins",
-    lowers: [{ a: "first", b: "first" }, { a: "second", b: "second", c: "second" }, { c: "third", d: "third" }],
+    lowers: [
+      { a: "first", b: "first" },
+      { a: "second", b: "second", c: "second" },
+      { c: "third", d: "third" },
+    ],
     upper: { a: "upper" },
     steps: `
       cat a -> upper
@@ -34,7 +38,11 @@ cases("merged lookup", [
   },
   {
     name: "a file hides a directory of the same name, and a directory below a file is not merged",
-    lowers: [{ "a/x": "x", b: "file" }, { a: "file", "b/y": "y" }, { "a/z": "z", "b/w": "w" }],
+    lowers: [
+      { "a/x": "x", b: "file" },
+      { a: "file", "b/y": "y" },
+      { "a/z": "z", "b/w": "w" },
+    ],
     steps: `
       ls a -> x
       cat a/x -> x
@@ -50,7 +58,10 @@ cases("merged lookup", [
   },
   {
     name: "a symbolic link to a directory is a link, in whichever layer",
-    lowers: [{ d: link("e"), "e/new": "new" }, { "d/old": "old", "e/x": "x" }],
+    lowers: [
+      { d: link("e"), "e/new": "new" },
+      { "d/old": "old", "e/x": "x" },
+    ],
     steps: `
       stat d type -> link
       readlink d -> e
@@ -63,7 +74,10 @@ cases("merged lookup", [
   },
   {
     name: "a link in a layer never leads outside of the union",
-    lowers: [{ "in/inside": "i", up: link("../../../../../../../../etc"), "d/": {} }, { "up/secret": "s", "d/x": "x" }],
+    lowers: [
+      { "in/inside": "i", up: link("../../../../../../../../etc"), "d/": {} },
+      { "up/secret": "s", "d/x": "x" },
+    ],
     steps: `
       stat up type -> link
       stat d/x type -> file
@@ -160,7 +174,11 @@ cases("merged lookup", [
   },
   {
     name: "whiteouts and opaque directories in the middle of the stack",
-    lowers: [{ "d/": {}, f: "top" }, { gone: whiteout, d: opaque, "d/mid": "mid" }, { gone: "deep", "d/deep": "deep", f: whiteout }],
+    lowers: [
+      { "d/": {}, f: "top" },
+      { gone: whiteout, d: opaque, "d/mid": "mid" },
+      { gone: "deep", "d/deep": "deep", f: whiteout },
+    ],
     steps: `
       stat gone -> ENOENT
       ls d -> mid
@@ -175,7 +193,10 @@ cases("merged lookup", [
 cases("reading a read-only union", [
   {
     name: "without an upper everything is served and nothing is writable",
-    lowers: [{ a: "a", "d/x": "x" }, { b: "b", "d/y": "y" }],
+    lowers: [
+      { a: "a", "d/x": "x" },
+      { b: "b", "d/y": "y" },
+    ],
     upper: false,
     steps: `
       ls -> a b d

@@ -1,12 +1,18 @@
 import { cases } from "./harness/cases.js";
-import { file, fifo } from "./harness/layers.js";
+import { fifo, file } from "./harness/layers.js";
 
 const script = (text: string) => file(`#!/bin/sh\n${text}\n`, { mode: 0o755 });
 
 cases("programs", [
   {
     name: "run from lower and upper layers, by name and by descriptor",
-    lowers: [{ "bin/lower": script("echo lower $1"), "bin/no": file("#!/bin/sh\n", { mode: 0o644 }), "bin/bad": file("x", { mode: 0o755 }) }],
+    lowers: [
+      {
+        "bin/lower": script("echo lower $1"),
+        "bin/no": file("#!/bin/sh\n", { mode: 0o644 }),
+        "bin/bad": file("x", { mode: 0o755 }),
+      },
+    ],
     upper: { "bin/upper": script("echo upper") },
     tree: "none",
     steps: `

@@ -9,7 +9,10 @@ function numbered(from: number, to: number, prefix = "f"): Tree {
 cases("directory listings", [
   {
     name: "no entry twice, no whiteouts, `.` and `..`, right types",
-    lowers: [{ "d/a": "", "d/l": link("a"), "d/p": fifo(), "d/gone": whiteout }, { "d/a": "", "d/gone": "", "d/s": socket(), "d/sub/": {} }],
+    lowers: [
+      { "d/a": "", "d/l": link("a"), "d/p": fifo(), "d/gone": whiteout },
+      { "d/a": "", "d/gone": "", "d/s": socket(), "d/sub/": {} },
+    ],
     upper: { "d/a": "", "d/u": "" },
     steps: `
       dtypes d -> "..:dir .:dir a:file l:link p:fifo s:socket sub:dir u:file"
@@ -19,7 +22,10 @@ cases("directory listings", [
   },
   {
     name: "d_ino is st_ino, before and after copy-up, rename and creation",
-    lowers: [{ "d/a": "a", "d/b": "b", "d/c/x": "x" }, { "d/c/y": "y", "d/e": "e" }],
+    lowers: [
+      { "d/a": "a", "d/b": "b", "d/c/x": "x" },
+      { "d/c/y": "y", "d/e": "e" },
+    ],
     upper: { "d/u": "u" },
     steps: `
       dinos d -> good
@@ -123,7 +129,10 @@ cases("directory listings", [
     lowers: [{ "d/f%": many(60_000) }],
     upper: { "d/g%": many(40_000) },
     tree: "none",
-    skip: { native: "copying the tree would take longer than the test", overlay: "nothing to learn for the time it takes" },
+    skip: {
+      native: "copying the tree would take longer than the test",
+      overlay: "nothing to learn for the time it takes",
+    },
     steps: `
       count_entries d -> 100000 100000
       many_unlink d f% 1000 500

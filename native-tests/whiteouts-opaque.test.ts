@@ -9,7 +9,10 @@ const xattrWhiteout = file("", { xattrs: { "trusted.overlay.whiteout": "" } });
 cases("whiteouts that are read", [
   {
     name: "a character device 0:0 hides files and directories, in any layer",
-    lowers: [{ f: whiteout, "s/g": whiteout }, { f: "f", "d/x": "x", "s/g": "g", "s/h": "h" }],
+    lowers: [
+      { f: whiteout, "s/g": whiteout },
+      { f: "f", "d/x": "x", "s/g": "g", "s/h": "h" },
+    ],
     upper: { d: whiteout },
     steps: `
       ls -> s
@@ -34,7 +37,10 @@ cases("whiteouts that are read", [
   },
   {
     name: ".wh.NAME hides NAME in the layers below only",
-    lowers: [{ ".wh.f": "", ".wh.d": "", "e/.wh.x": "" }, { f: "f", "d/y": "y", "e/x": "x", "e/z": "z" }],
+    lowers: [
+      { ".wh.f": "", ".wh.d": "", "e/.wh.x": "" },
+      { f: "f", "d/y": "y", "e/x": "x", "e/z": "z" },
+    ],
     merged: { "e/z": "z" },
     ...aufs,
     tree: "notimes",
@@ -49,7 +55,10 @@ cases("whiteouts that are read", [
   },
   {
     name: "a real entry beats a .wh. of the same name in the same layer, but the layers below stay hidden",
-    lowers: [{ ".wh.f": "", f: "real", ".wh.d": "", "d/mine": "m" }, { f: "below", "d/below": "b" }],
+    lowers: [
+      { ".wh.f": "", f: "real", ".wh.d": "", "d/mine": "m" },
+      { f: "below", "d/below": "b" },
+    ],
     merged: { f: "real", "d/mine": "m" },
     ...aufs,
     tree: "notimes",
@@ -62,7 +71,10 @@ cases("whiteouts that are read", [
   },
   {
     name: ".wh..wh..opq makes its directory opaque",
-    lowers: [{ "d/.wh..wh..opq": "", "d/mine": "m" }, { "d/below": "b", "d/sub/x": "x" }],
+    lowers: [
+      { "d/.wh..wh..opq": "", "d/mine": "m" },
+      { "d/below": "b", "d/sub/x": "x" },
+    ],
     merged: { "d/mine": "m" },
     ...aufs,
     tree: "notimes",

@@ -1,7 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { type Case, cases } from "../harness/cases.js";
 import { command } from "../harness/command.js";
-import { type Entry, file, link, type Tree } from "../harness/layers.js";
+import { type Entry, file, hard, link, type Tree } from "../harness/layers.js";
 
 const program = fileURLToPath(new URL("../tools/random_ops.py", import.meta.url));
 const owners = ["p0", "p1", "p2", "p3"];
@@ -16,6 +16,8 @@ function layer(number: number): Tree {
       tree[`s2/s3/${owner}d${index % 5}/${owner}f${index}`] = file("deep", { mode: 0o600, uid: index });
       tree[`${owner}d${index % 3}/${owner}e${index % 2}/${owner}f${index}`] = `${index}`;
     }
+    tree[`s1/${owner}h${number}`] = hard(`${owner}f${number * 12 + 1}`);
+    tree[`s2/s3/${owner}h${number}`] = hard(`s1/${owner}f${number * 12 + 2}`);
     tree[`s2/${owner}l${number}`] = link(`${owner}f${number}`);
   }
   return tree;

@@ -37,6 +37,8 @@ def make(root, node):
                 os.write(fd, pattern(0, node["fill"], node.get("seed", 1)))
             if "size" in node:
                 os.ftruncate(fd, node["size"])
+            if node.get("fill", 0) > 1 << 20:
+                os.fsync(fd)  # its blocks are allocated now, not while a test looks on
         finally:
             os.close(fd)
     else:
