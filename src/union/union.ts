@@ -2,7 +2,7 @@
  * The union's state: layers, nodes, descriptors, copies under way. One JavaScript thread owns it and every operation on it
  * is synchronous. The verbs are in ops/; this file holds what they share: from a nodeid to the backing object and back.
  */
-import { ENOENT, ENOTDIR, EROFS, ESTALE, errnoName, ignore } from "../errno.js";
+import { ENAMETOOLONG, ENOENT, ENOTDIR, EROFS, ESTALE, errnoName, ignore } from "../errno.js";
 import type { Layer } from "../layer/layer.js";
 import { hasOpaqueMarker, OPAQUE_NO, OPAQUE_XATTR_WHITEOUTS, readMarks } from "../layer/marks.js";
 import { STATX_ALL, Stat } from "../layer/stat.js";
@@ -151,16 +151,34 @@ export class Union {
     return fd;
   }
 
+  /**
+   * Opens this one directory only, by its path from the nearest one above that is open: a descriptor for each on the way could
+   * push out of the cache the one that an operation holds beside it.
+   */
   private openPart(node: number, part: Part): number {
-    if (part.path !== null) {
-      const layer = this.layers[part.layer] as Layer;
-      return native.openBeneath(layer.root, part.path, O_PATH | O_DIRECTORY);
+    const { table } = this;
+    const { root } = this.layers[part.layer] as Layer;
+    if (part.path !== null) return native.openBeneath(root, part.path, O_PATH | O_DIRECTORY);
+    const parent = table.parent(node);
+    const direct = table.directory(parent)?.partIn(part.layer) ?? null;
+    if (direct === null) return -ESTALE;
+    let path = table.name(node);
+    let at = parent;
+    let above: Part | null = direct;
+    while (above !== null && above.fd < 0 && above.path === null) {
+      path = `${table.name(at)}/${path}`;
+      at = table.parent(at);
+      above = table.directory(at)?.partIn(part.layer) ?? null;
     }
-    const parent = this.table.parent(node);
-    const above = this.table.directory(parent)?.partIn(part.layer);
-    if (above === undefined || above === null) return -ESTALE;
-    const parentFd = this.partFd(parent, above);
-    return parentFd < 0 ? parentFd : native.open(parentFd, this.table.name(node), O_PATH | O_DIRECTORY, 0);
+    if (above === null) return -ESTALE;
+    let r: number;
+    if (above === direct && above.fd >= 0) r = native.open(this.partFd(parent, direct), path, O_PATH | O_DIRECTORY, 0);
+    else if (above.fd >= 0) r = native.openBeneath(this.partFd(at, above), path, O_PATH | O_DIRECTORY);
+    else r = native.openBeneath(root, `${above.path}/${path}`, O_PATH | O_DIRECTORY);
+    if (r !== -ENAMETOOLONG) return r;
+    // Too deep for one path: in two steps.
+    const parentFd = this.partFd(parent, direct);
+    return parentFd < 0 ? parentFd : native.open(parentFd, table.name(node), O_PATH | O_DIRECTORY, 0);
   }
 
   /** Descriptor of the upper part of a directory that has one. */
