@@ -1,5 +1,5 @@
 import { availableParallelism } from "node:os";
-import { EAGAIN, errnoName, ignore } from "../errno.js";
+import { EAGAIN, EIO, errnoName, ignore } from "../errno.js";
 import { native } from "../native/index.js";
 import { Reply, validity } from "../protocol/reply.js";
 import { Request } from "../protocol/request.js";
@@ -134,7 +134,7 @@ class Session {
   private start(): void {
     const threads = Math.min(8, availableParallelism() + 2);
     const jobs = native.jobsStart(threads, (id, result) => {
-      this.dispatcher.jobEnded(id, finishCopy(this.union, id, result));
+      this.dispatcher.jobEnded(id, this.finishCopy(id, result));
     });
     if (jobs < 0) throw new MountError(`native threads cannot be started: ${errnoName(jobs)}`);
     const polling = this.loop.start();
@@ -145,6 +145,16 @@ class Session {
     process.on("SIGUSR1", this.onStatus);
     process.on("uncaughtException", this.onException);
     process.on("unhandledRejection", this.onException);
+  }
+
+  /** What waits for a copy is answered whatever happens to it. */
+  private finishCopy(id: number, result: number): number {
+    try {
+      return finishCopy(this.union, id, result);
+    } catch (error) {
+      this.onException(error);
+      return -EIO;
+    }
   }
 
   /** The mount lives longer than any mistake in the driver. */
