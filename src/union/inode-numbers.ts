@@ -56,14 +56,24 @@ export class InodeNumbers {
     return index;
   }
 
+  /** Whether any object shows another number than its layer's: only then is there something to `drop`. */
+  get keepsAny(): boolean {
+    return this.kept.size > 0;
+  }
+
   /** Lets the object that `stat` describes go on showing (low, high): it is the copy of one that showed it before. */
   keep(stat: Stat, low: number, high: number): void {
     this.kept.set(realKey(this.fileSystem(stat), stat.inoLow, stat.inoHigh), { low, high });
   }
 
+  /** Whether any object shows another number than its own: if not, nothing need be dropped. */
+  get keepsAny(): boolean {
+    return this.kept.size > 0;
+  }
+
   /** The object that `stat` describes is gone: its own number may be used again by another. */
   drop(stat: Stat): void {
-    if (this.kept.size > 0) this.kept.delete(realKey(this.fileSystem(stat), stat.inoLow, stat.inoHigh));
+    if (this.keepsAny) this.kept.delete(realKey(this.fileSystem(stat), stat.inoLow, stat.inoHigh));
   }
 
   private invent(fileSystem: number, low: number, high: number): void {

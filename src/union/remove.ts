@@ -29,7 +29,7 @@ export function prepareLoss(u: Union, node: number): number {
 
 /** The name is gone from disk: the row loses it, and the inode number if nothing is left of the object. */
 export function forgetName(u: Union, node: number, parent: number, name: string): void {
-  if (u.table.layer(node) === 0 && !u.table.hasAliases(node)) {
+  if (u.inodes.keepsAny && u.table.layer(node) === 0 && !u.table.hasAliases(node)) {
     const fd = u.table.descriptor(node);
     if (fd >= 0 && native.statx(fd, "", STATX_ALL, u.aside.bytes) === 0) {
       const gone = u.aside.nlink === 0 || u.aside.isDirectory;
