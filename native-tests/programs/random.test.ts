@@ -3,7 +3,7 @@ import { type Case, cases } from "../harness/cases.js";
 import { command } from "../harness/command.js";
 import { type Entry, file, hard, link, type Tree } from "../harness/layers.js";
 
-const program = fileURLToPath(new URL("../tools/random_ops.py", import.meta.url));
+const operations = fileURLToPath(new URL("../tools/random_ops.py", import.meta.url));
 const owners = ["p0", "p1", "p2", "p3"];
 
 /** Files and directories for each process, in directories that all share. */
@@ -23,6 +23,12 @@ function layer(number: number): Tree {
   return tree;
 }
 
+/** RANDOM_TRACE=/tmp/trace. writes what each process did, to find where two kinds part. */
+function traced(name: string): { env?: NodeJS.ProcessEnv } {
+  const prefix = process.env["RANDOM_TRACE"];
+  return prefix === undefined ? {} : { env: { ...process.env, RANDOM_TRACE: prefix + name } };
+}
+
 /** Another run may ask for other operations: RANDOM_SEED=… */
 const seeds = [Number(process.env["RANDOM_SEED"] ?? 20_260_101), 7];
 
@@ -35,17 +41,21 @@ cases(
       lowers: [layer(0), layer(1)],
       upper: { "s1/upper": "u", p0upper: "x" },
       run: async (merged) => {
-        const results = await Promise.all(
-          owners.map((owner, index) =>
-            command("python3", [program, String(seed + index), "700", owner, merged.root], {
-              timeout: 150_000,
-              ...(process.env["RANDOM_TRACE"] === undefined
-                ? {}
-                : { env: { ...process.env, RANDOM_TRACE: `${process.env["RANDOM_TRACE"]}.${merged.kind}.` } }),
-            }),
-          ),
-        );
-        merged.transcript.push(...results.map((result, index) => `${owners[index]} => ${result.trim()}`));
+        // The second round starts with what only the disk remembers.
+        for (const round of [0, 1]) {
+          const results = await Promise.all(
+            owners.map((owner, index) =>
+              command("python3", [operations, String(seed + index + 10 * round), "350", owner, merged.root], {
+                timeout: 150_000,
+                ...traced(`${merged.kind}.${round}.`),
+              }),
+            ),
+          );
+          merged.transcript.push(
+            ...results.map((result, index) => `${owners[index]}, round ${round} => ${result.trim()}`),
+          );
+          await merged.remount();
+        }
       },
     }),
   ),

@@ -85,28 +85,28 @@ class Actor:
 
     def do_rewrite(self):
         path = self.pick("f")
-        fd = os.open(path or "/none", os.O_WRONLY | os.O_TRUNC)
+        fd = os.open(path or "none", os.O_WRONLY | os.O_TRUNC)
         os.write(fd, self.bytes(5_000))
         os.close(fd)
         return path
 
     def do_pwrite(self):
         path, offset, data = self.pick("f"), self.random.randrange(100_000), self.bytes(9_000)
-        fd = os.open(path or "/none", os.O_RDWR)
+        fd = os.open(path or "none", os.O_RDWR)
         os.pwrite(fd, data, offset)
         os.close(fd)
         return path
 
     def do_append(self):
         path, data = self.pick("f"), self.bytes(3_000)
-        fd = os.open(path or "/none", os.O_WRONLY | os.O_APPEND)
+        fd = os.open(path or "none", os.O_WRONLY | os.O_APPEND)
         os.write(fd, data)
         os.close(fd)
         return path
 
     def do_map(self):
         path, value = self.pick("f"), self.bytes(2)
-        fd = os.open(path or "/none", os.O_RDWR)
+        fd = os.open(path or "none", os.O_RDWR)
         try:
             size = os.fstat(fd).st_size
             if size == 0:
@@ -119,17 +119,17 @@ class Actor:
 
     def do_read(self):
         path = self.pick("f")
-        with open(path or "/none", "rb") as stream:
+        with open(path or "none", "rb") as stream:
             return path + hashlib.sha256(stream.read()).hexdigest()
 
     def do_truncate(self):
         path, size = self.pick("f"), self.random.randrange(60_000)
-        os.truncate(path or "/none", size)
+        os.truncate(path or "none", size)
         return path
 
     def do_punch(self):
         path, start = self.pick("f"), self.random.randrange(20_000)
-        fd = os.open(path or "/none", os.O_RDWR)
+        fd = os.open(path or "none", os.O_RDWR)
         try:
             if libc.fallocate(fd, 3, ctypes.c_long(start), ctypes.c_long(5_000)) != 0:
                 return f"errno {ctypes.get_errno()}"
@@ -139,7 +139,7 @@ class Actor:
 
     def do_unlink(self):
         path = self.pick("fl")
-        os.unlink(path or "/none")
+        os.unlink(path or "none")
         return path
 
     def do_mkdir(self):
@@ -149,7 +149,7 @@ class Actor:
 
     def do_rmdir(self):
         path = self.pick("d")
-        os.rmdir(path or "/none")
+        os.rmdir(path or "none")
         return path
 
     def do_remove_tree(self):
@@ -168,12 +168,12 @@ class Actor:
 
     def do_rename_file(self):
         path, target = self.pick("fl"), self.fresh()
-        os.rename(path or "/none", target)
+        os.rename(path or "none", target)
         return path, target
 
     def do_rename_directory(self):
         path, target = self.pick("d"), self.fresh()
-        os.rename(path or "/none", target)
+        os.rename(path or "none", target)
         return path, target
 
     def do_exchange(self):
@@ -194,30 +194,30 @@ class Actor:
 
     def do_chmod(self):
         path, mode = self.pick("fd"), self.random.choice([0o600, 0o644, 0o755, 0o700])
-        os.chmod(path or "/none", mode)
+        os.chmod(path or "none", mode)
         return path
 
     def do_chown(self):
         path, owner = self.pick("fdl"), self.random.randrange(5)
-        os.lchown(path or "/none", owner, owner)
+        os.lchown(path or "none", owner, owner)
         return path
 
     def do_times(self):
         path, when = self.pick("fd"), self.random.randrange(10**18)
-        os.utime(path or "/none", ns=(when, when))
+        os.utime(path or "none", ns=(when, when))
         return path
 
     def do_attribute(self):
         path, name = self.pick("fd"), f"user.a{self.random.randrange(3)}"
         if self.random.random() < 0.7:
-            os.setxattr(path or "/none", name, self.bytes(50))
+            os.setxattr(path or "none", name, self.bytes(50))
         else:
-            os.removexattr(path or "/none", name)
+            os.removexattr(path or "none", name)
         return path
 
     def do_stat(self):
         path = self.pick("fdl")
-        status = os.lstat(path or "/none")
+        status = os.lstat(path or "none")
         size = 0 if stat.S_ISDIR(status.st_mode) else (status.st_size, status.st_nlink)
         return path, status.st_mode, status.st_uid, size
 
