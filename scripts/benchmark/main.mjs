@@ -102,7 +102,9 @@ async function main() {
           const place = new Place(driver, { layers, archive, list, files });
           fileCounts[workload.name] = workload.files?.(place);
           const elapsed = undisturbed(() => measure(workload, place, round === 0 ? messages : undefined), say);
-          ((results[workload.name] ??= {})[driver.name] ??= []).push(elapsed);
+          results[workload.name] ??= {};
+          results[workload.name][driver.name] ??= [];
+          results[workload.name][driver.name].push(elapsed);
         }
       }
     }

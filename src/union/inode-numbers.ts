@@ -56,19 +56,9 @@ export class InodeNumbers {
     return index;
   }
 
-  /** Whether any object shows another number than its layer's: only then is there something to `drop`. */
-  get keepsAny(): boolean {
-    return this.kept.size > 0;
-  }
-
   /** Lets the object that `stat` describes go on showing (low, high): it is the copy of one that showed it before. */
   keep(stat: Stat, low: number, high: number): void {
     this.kept.set(realKey(this.fileSystem(stat), stat.inoLow, stat.inoHigh), { low, high });
-  }
-
-  /** Whether any object shows another number than its own: if not, nothing need be dropped. */
-  get keepsAny(): boolean {
-    return this.kept.size > 0;
   }
 
   /** The object that `stat` describes is gone: its own number may be used again by another. */
