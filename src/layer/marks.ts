@@ -115,6 +115,22 @@ export function readXattrWhiteout(dirfd: number, name: string): number {
   return 0;
 }
 
+const metacopyNames = ["trusted.overlay.metacopy", "user.overlay.metacopy"];
+
+/**
+ * Whether a regular file holds only attributes, its data being elsewhere (overlayfs's `metacopy=on`): 1, 0 or -errno. Such a
+ * file has a size and not one block, so hardly any other file costs more than the look at `stat`.
+ */
+export function isMetacopy(dirfd: number, name: string, stat: Stat): number {
+  if (!stat.isRegular || stat.size === 0 || stat.blocks !== 0) return 0;
+  for (const attribute of metacopyNames) {
+    const length = native.getxattr(dirfd, name, attribute, nothing);
+    if (length >= 0) return 1;
+    if (!isNoAttribute(length)) return length;
+  }
+  return 0;
+}
+
 /** Whether the object carries our `plain` attribute: 1, 0 or -errno. */
 export function readPlain(dirfd: number, name: string): number {
   const length = native.getxattr(dirfd, name, XATTR_PLAIN, nothing);

@@ -74,6 +74,10 @@ export class Stat {
     this.words[10] = value % two32;
     this.words[11] = Math.floor(value / two32);
   }
+  /** Of 512 bytes. */
+  get blocks(): number {
+    return (this.words[13] as number) * two32 + (this.words[12] as number);
+  }
   get atime(): number {
     return (this.signed[17] as number) * two32 + (this.words[16] as number);
   }

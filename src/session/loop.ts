@@ -73,7 +73,8 @@ export class Loop {
     if (!this.running) return;
     const { channel, reply } = this.service;
     const { bytes } = this.service.request;
-    const { dispatcher, spin } = this;
+    const dispatcher = this.dispatcher;
+    const spin = this.spin;
     const started = performance.now();
     spin.woken(started);
     let received = native.receive(channel, bytes, 0);

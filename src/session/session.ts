@@ -132,7 +132,8 @@ class Session {
   }
 
   private start(): void {
-    const threads = Math.min(8, availableParallelism() + 2);
+    // They wait for disks far more than they compute, and a few big copies must not keep the others from reading.
+    const threads = Math.max(16, availableParallelism());
     const jobs = native.jobsStart(threads, (id, result) => {
       this.dispatcher.jobEnded(id, this.finishCopy(id, result));
     });

@@ -4,7 +4,7 @@
  * lower object is only ever read. Regular data is copied by a job; the request that needs it is parked (park.ts).
  */
 import { EEXIST, EIO, ENOENT, EOPNOTSUPP, ESTALE, errnoName, ignore } from "../errno.js";
-import { WHITEOUT_PREFIX } from "../layer/marks.js";
+import { isMetacopy, WHITEOUT_PREFIX } from "../layer/marks.js";
 import { S_IFLNK, Stat } from "../layer/stat.js";
 import { DT_DIR, DT_REG, O_CREAT, O_EXCL, O_PATH, O_RDONLY, O_RDWR, RENAME_NOREPLACE } from "../native/constants.js";
 import { native } from "../native/index.js";
@@ -72,7 +72,20 @@ export function copyUp(u: Union, node: number, size = Number.MAX_SAFE_INTEGER): 
   return table.type(node) === DT_REG ? copyUpFile(u, node, Math.min(size, source.size)) : copyUpSpecial(u, node);
 }
 
+/**
+ * -EIO for a file whose data another layer holds (overlayfs's metacopy), which this driver does not look for: zeros in
+ * place of a user's data would be worse. `stat` describes the backing that `locate` found. 0 for any other file.
+ */
+export function refuseMetacopy(u: Union, node: number, stat: Stat): number {
+  const metacopy = isMetacopy(u.atFd, u.atName, stat);
+  if (metacopy <= 0) return metacopy;
+  u.warn("a metacopy: its data cannot be read", u.table.parent(node), u.table.name(node), -EIO);
+  return -EIO;
+}
+
 function copyUpFile(u: Union, node: number, size: number): number {
+  const refused = refuseMetacopy(u, node, source);
+  if (refused < 0) return refused;
   const temporary = u.work.temporary();
   const output = native.openAs(u.work.fd, temporary, O_CREAT | O_EXCL | O_RDWR, 0o600, 0, 0);
   if (output < 0) return output;

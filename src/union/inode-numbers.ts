@@ -61,6 +61,11 @@ export class InodeNumbers {
     this.kept.set(realKey(this.fileSystem(stat), stat.inoLow, stat.inoHigh), { low, high });
   }
 
+  /** Whether any object shows another number than its own: if not, nothing need be dropped. */
+  get keepsAny(): boolean {
+    return this.kept.size > 0;
+  }
+
   /** The object that `stat` describes is gone: its own number may be used again by another. */
   drop(stat: Stat): void {
     if (this.keepsAny) this.kept.delete(realKey(this.fileSystem(stat), stat.inoLow, stat.inoHigh));

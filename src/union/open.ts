@@ -8,6 +8,7 @@ import {
   EEXIST,
   ELOOP,
   ENOENT,
+  ENOTCONN,
   ENOTDIR,
   EOPNOTSUPP,
   EROFS,
@@ -16,6 +17,7 @@ import {
   isAbsent,
 } from "../errno.js";
 import { type Layer, openRoot, sealLower } from "../layer/layer.js";
+import { readListing } from "../layer/listing.js";
 import { isNoAttribute, OVERLAY_PREFIX } from "../layer/marks.js";
 import { STATX_ALL, Stat } from "../layer/stat.js";
 import { AT_FDCWD, AT_REMOVEDIR, LOCK_EX, LOCK_NB, O_DIRECTORY, O_PATH, O_RDONLY } from "../native/constants.js";
@@ -115,6 +117,7 @@ function refuse(path: string, what: string, result: number): never {
     [ENOTDIR]: "it is not a directory",
     [EACCES]: "permission denied: make it readable for the user who mounts",
     [ELOOP]: "its symbolic links lead in a circle",
+    [ENOTCONN]: "a mount whose driver has died is there: unmount it first (cowfs umount)",
   };
   throw new MountError(`cannot use ${what} ${shown(path)}: ${remedy[-result] ?? errnoName(result)}`, path);
 }
@@ -207,6 +210,7 @@ function openWritable(options: UnionOptions, upperPath: string, limit: number): 
     opened.push(upperFd, workFd);
     const locks = [lock(upperFd, upperPath, "upper layer"), lock(workFd, workPath, "work directory")];
     opened.push(...locks);
+    checkWork(workFd, workPath);
     const inner = prepareWork(workFd, workPath, options.volatile);
     opened.push(inner);
     const devices = probeWhiteoutDevices(inner);
@@ -282,6 +286,22 @@ function lock(fd: number, path: string, what: string): number {
     );
   }
   throw new MountError(`cannot lock ${what} ${shown(path)}: ${errnoName(r)}`, path);
+}
+
+/** What a work directory may hold: our own, and the kernel's index. Anything else says that the path is a mistake. */
+const WORK_ENTRIES = new Set(["work", "index"]);
+
+/** Refuses a directory that is somebody's own: its `work` would be emptied. */
+function checkWork(workFd: number, workPath: string): void {
+  const foreign: string[] = [];
+  const r = readListing(workFd, { entry: (name) => void (WORK_ENTRIES.has(name) || foreign.push(name)) });
+  if (r < 0) throw new MountError(`cannot read work directory ${shown(workPath)}: ${errnoName(r)}`, workPath);
+  const [first] = foreign;
+  if (first === undefined) return;
+  throw new MountError(
+    `work directory ${shown(workPath)} is not empty, it holds ${shown(first)}: name an empty or a new directory`,
+    workPath,
+  );
 }
 
 /** WORK/work, emptied of what a crash left behind: an O_PATH descriptor. */

@@ -3,7 +3,7 @@ import { EINVAL, EISDIR, EPERM, ESTALE, ignore } from "../../errno.js";
 import { S_ISGID, S_ISUID, S_IXGRP, STATX_ALL } from "../../layer/stat.js";
 import { DT_DIR, DT_REG, O_DIRECTORY, O_NOATIME, O_RDONLY, O_RDWR } from "../../native/constants.js";
 import { native } from "../../native/index.js";
-import { copyUp } from "../copy-up.js";
+import { copyUp, refuseMetacopy } from "../copy-up.js";
 import { ACCESS_READ, ACCESS_WRITE, ROOT } from "../node-table.js";
 import type { Union } from "../union.js";
 
@@ -36,8 +36,10 @@ function dataFd(u: Union, node: number, access: number): number {
 }
 
 function openData(u: Union, node: number, access: number): number {
-  const r = u.locate(node);
+  const r = u.statBacking(node, u.aside);
   if (r < 0) return r;
+  const refused = refuseMetacopy(u, node, u.aside);
+  if (refused < 0) return refused;
   const mode = access === ACCESS_WRITE ? O_RDWR : O_RDONLY;
   const fd = openAt(u, mode | O_NOATIME);
   // O_NOATIME is for the owner: a driver without CAP_FOWNER may not use it on others' files.

@@ -10,8 +10,6 @@ const FS_IOC_SETFLAGS = 0x40086602;
 const FS_IOC_GETVERSION = 0x80087601;
 const FS_IOC_FSGETXATTR = 0x801c581f;
 const FS_IOC_FSSETXATTR = 0x401c5820;
-const FS_IOC32_GETFLAGS = 0x80046601;
-const FS_IOC32_SETFLAGS = 0x40046602;
 
 const argument = new Uint8Array(32);
 
@@ -19,7 +17,6 @@ const argument = new Uint8Array(32);
 function answerSize(command: number): number {
   switch (command) {
     case FS_IOC_GETFLAGS:
-    case FS_IOC32_GETFLAGS:
     case FS_IOC_GETVERSION:
       return 4;
     case FS_IOC_FSGETXATTR:
@@ -41,7 +38,7 @@ export function getFlags(u: Union, node: number, command: number, out: Uint8Arra
 
 /** Sets attributes of a file or directory, copied up first: 0, PARK, or -errno. */
 export function setFlags(u: Union, node: number, command: number, data: Uint8Array): number {
-  if (command !== FS_IOC_SETFLAGS && command !== FS_IOC32_SETFLAGS && command !== FS_IOC_FSSETXATTR) return -ENOTTY;
+  if (command !== FS_IOC_SETFLAGS && command !== FS_IOC_FSSETXATTR) return -ENOTTY;
   const r = copyUp(u, node);
   if (r < 0) return r;
   argument.fill(0);
