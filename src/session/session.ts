@@ -26,8 +26,11 @@ const grace = 10_000;
 /** The kernel has INIT ready when mount(2) returns; this many microseconds are for a very slow machine. */
 const initPatience = 1_000_000;
 
-/** Bytes of a file that is copied up at once; a larger one becomes a job, so that it delays nobody else. */
-const inlineCopyLimit = 1 << 20;
+/**
+ * Bytes of a file that is copied up at once in a volatile mount; a larger one becomes a job, so that it delays nobody else.
+ * Elsewhere each copy waits for the disk (fsync), and so each is a job.
+ */
+const volatileCopyLimit = 1 << 20;
 
 /**
  * Mounts a union and serves it until it is unmounted, by whomever, or the process is told to end (SIGTERM, SIGINT, SIGHUP;
@@ -43,7 +46,10 @@ export async function runSession(config: MountConfig, log: Log, onReady: () => v
   if (limit < 0) log("warn", `the limit of open files stays as it is: ${errnoName(limit)}`);
   // Modes come from the callers, with their umasks.
   ignore(native.umask(0), "the old mask is not wanted back");
-  const union = openUnion({ ...unionOptions(config, log), inlineCopyLimit });
+  const union = openUnion({
+    ...unionOptions(config, log),
+    inlineCopyLimit: config.volatile ? volatileCopyLimit : 0,
+  });
   let mounted: Mounted;
   try {
     mounted = mount(config);
