@@ -72,6 +72,7 @@ async function main() {
     console.log(help);
     return;
   }
+  const where = machine();
   const rounds = Number(options.rounds);
   if (!Number.isInteger(rounds) || rounds < 1) throw new Error("--rounds: a number above 0");
   const workloads = chosen(options.only, allWorkloads, [inspection]);
@@ -110,14 +111,14 @@ async function main() {
     }
     const inside = withInside ? await inspect(base, drivers, say) : undefined;
     say("done");
-    const parts = [machine()];
+    const parts = [where];
     if (workloads.length > 0) parts.push(speedTable(workloads, drivers, results));
     if (Object.keys(messages).length > 0) parts.push(messageTable(workloads, messages, fileCounts));
     if (inside !== undefined) parts.push(insideTable(inside));
     parts.push(verdicts(workloads, results, inside));
     console.log(parts.filter(Boolean).join("\n\n"));
     if (options.json !== undefined) {
-      const all = { machine: machine(), date: new Date().toISOString(), rounds, results, messages, fileCounts, inside };
+      const all = { machine: where, date: new Date().toISOString(), rounds, results, messages, fileCounts, inside };
       writeFileSync(options.json, `${JSON.stringify(all, null, 1)}\n`);
     }
   } finally {
