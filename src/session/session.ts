@@ -6,7 +6,7 @@ import { Request } from "../protocol/request.js";
 import { shown } from "../text.js";
 import { finishCopy } from "../union/copy-up.js";
 import { MountError } from "../union/mount-error.js";
-import { openUnion } from "../union/open.js";
+import { defaultWork, openUnion } from "../union/open.js";
 import type { Union } from "../union/union.js";
 import type { Log, MountConfig } from "./config.js";
 import { ReplySink } from "./dir-sink.js";
@@ -37,7 +37,9 @@ const volatileCopyLimit = 1 << 20;
  * a second one does not wait for open files). `onReady` is called once the mount answers. Resolves to the exit code: 0
  * after an unmount, 1 if the channel failed. Throws MountError, with nothing left mounted, if it cannot start.
  */
-export async function runSession(config: MountConfig, log: Log, onReady: () => void): Promise<number> {
+export async function runSession(asked: MountConfig, log: Log, onReady: () => void): Promise<number> {
+  const { upper, work } = asked;
+  const config = upper === undefined || work !== undefined ? asked : { ...asked, work: defaultWork(upper) };
   if (config.transport === "fuse-native") {
     const { runFuseNative } = await import("./fuse-native.js");
     return runFuseNative(config, log, onReady);
