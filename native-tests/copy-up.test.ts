@@ -1,4 +1,5 @@
 import { type Case, cases } from "./harness/cases.js";
+import { shell } from "./harness/command.js";
 import { device, type Entry, fifo, file, hard, link, socket } from "./harness/layers.js";
 
 /** capabilities: cap_net_raw+ep, version 2. */
@@ -233,6 +234,48 @@ cases("copy-up of data", [
       chmod f 0600
       fstat $r mode -> 0600
     `,
+  },
+  {
+    name: "copying one big file does not hold up what others do",
+    lowers: [{ other: "other", "d/x": "x" }],
+    prepare: async ({ lowers }) =>
+      shell("head -c 300M /dev/urandom >big && touch -d 2010-01-01 big . && sync big", { cwd: lowers[0] ?? "" }),
+    skip: { native: "has no copy-up" },
+    differs: { overlay: "how far it came is chance", cowfs: "how far it came is chance" },
+    tree: "none",
+    run: async (merged) => {
+      let copied = false;
+      const writer = merged.worker("writer");
+      const sum = await merged.do("sha", "big");
+      const { text: fd } = await writer.call("open", ["big", "O_WRONLY"]);
+      const write = writer.call("pwrite", [fd, "100", "written"], 60_000).then(() => {
+        copied = true;
+      });
+      let before = 0;
+      while (!copied) {
+        await merged.do("stat", "other", "ino");
+        await merged.do("put", `new${before}`, "x");
+        await merged.do("ls", "d");
+        before += copied ? 0 : 1;
+      }
+      await write;
+      // One round is a few messages; the copy is thousands of pages.
+      if (before < 1 && merged.kind === "cowfs") {
+        merged.failures.push(`only ${before} rounds were done while the file was copied`);
+      }
+      const found = await merged.do("open", "big", "O_RDWR");
+      if ((await merged.do("pread", found, 7, 100)) !== "written") {
+        merged.failures.push("what was written is not there");
+      }
+      await merged.do("truncate", "big", "314572800");
+      await merged.do(
+        "sh",
+        `head -c 107 /proc/self/fd/0 < ${merged.lowers[0]}/big | tail -c 7 | dd of=big bs=1 seek=100 conv=notrunc`,
+      );
+      if ((await merged.do("sha", "big")) !== sum) {
+        merged.failures.push("the copy differs from the lower file");
+      }
+    },
   },
   {
     name: "two processes that write the same lower file at once both succeed",

@@ -5,6 +5,12 @@ import { file, link } from "./harness/layers.js";
 const defaultAcl =
   "\x02\0\0\0\x01\0\x07\0\xff\xff\xff\xff\x02\0\x07\0\xd2\x04\0\0\x04\0\x05\0\xff\xff\xff\xff\x10\0\x07\0\xff\xff\xff\xff\x20\0\0\0\xff\xff\xff\xff";
 
+/** user::rw-, user:1234:r--, group::---, mask::r--, other::---. */
+const userMayRead =
+  "\x02\0\0\0\x01\0\x06\0\xff\xff\xff\xff\x02\0\x04\0\xd2\x04\0\0\x04\0\0\0\xff\xff\xff\xff\x10\0\x04\0\xff\xff\xff\xff\x20\0\0\0\xff\xff\xff\xff";
+const escapedBytes = (text: string): string =>
+  [...text].map((c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}`).join("");
+
 /** Makes one object of each kind in `d`. */
 const makeAll = (process: string): string => `
   @${process} open d/file O_RDWR|O_CREAT 0666
@@ -152,6 +158,40 @@ cases("who may do what", [
       @u cat d/mine -> mmore
       stat d -> dir 0755 0 0
       stat d/mine -> file 0400 1000 1000 1 5
+    `,
+  },
+  {
+    name: "ACLs decide, before and after copy-up, as soon as they change",
+    lowers: [
+      {
+        f: file("f", { mode: 0o600, xattrs: { "system.posix_acl_access": userMayRead } }),
+        g: file("g", { mode: 0o644 }),
+      },
+    ],
+    steps: `
+      stat f mode -> 0640
+      @u become 1234 1234
+      @v become 1235 1235
+      @u cat f -> f
+      @v cat f -> EACCES
+      @u open f O_WRONLY -> EACCES
+      append f more
+      @u cat f -> fmore
+      @v cat f -> EACCES
+      chmod f 0600
+      @u cat f -> EACCES
+      chmod f 0640
+      @u cat f -> fmore
+      rmx f system.posix_acl_access
+      stat f mode -> 0640
+      @u cat f -> EACCES
+      setx g system.posix_acl_access "${escapedBytes(userMayRead)}"
+      stat g mode -> 0640
+      @v cat g -> EACCES
+      @u cat g -> g
+      @u setx g system.posix_acl_access "${escapedBytes(userMayRead)}" -> EPERM
+      setx g system.posix_acl_access nonsense -> EOPNOTSUPP
+      setx g system.posix_acl_default "${escapedBytes(userMayRead)}" -> EACCES
     `,
   },
   {

@@ -210,6 +210,44 @@ cases("link counts", [
   },
 ]);
 
+cases("link counts of directories", [
+  {
+    name: "are 2 and one for each subdirectory, merged or not, whatever comes, goes and moves",
+    skip: { overlay: "says 1 for merged directories" },
+    lowers: [
+      { "d/a/": {}, "d/b/x": "x", "d/f": "f", "e/": {} },
+      { "d/b/": {}, "d/c/": {}, "d/g": "g", "p/q/": {} },
+    ],
+    upper: { "d/u/": {} },
+    steps: `
+      stat d nlink -> 6
+      stat d/b nlink -> 2
+      stat p nlink -> 3
+      stat . nlink -> 5
+      mkdir d/new
+      stat d nlink -> 7
+      rmdir d/a
+      stat d nlink -> 6
+      rename d/c e/c
+      stat d nlink -> 5
+      stat e nlink -> 3
+      rename e/c d/new
+      stat d nlink -> 5
+      stat e nlink -> 2
+      rename d/f d/b RENAME_EXCHANGE
+      stat d nlink -> 5
+      rename d/u d/g RENAME_EXCHANGE
+      rename d/u e/u
+      stat d nlink -> 5
+      stat e nlink -> 2
+      remount
+      stat d nlink -> 5
+      stat e nlink -> 2
+      stat . nlink -> 5
+    `,
+  },
+]);
+
 cases("times", [
   {
     name: "birth time is known",

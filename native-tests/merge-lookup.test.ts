@@ -1,5 +1,7 @@
 import { cases } from "./harness/cases.js";
+import { command } from "./harness/command.js";
 import { device, fifo, file, hard, link, opaque, socket, whiteout } from "./harness/layers.js";
+import { mountStack } from "./harness/mounts.js";
 
 cases("merged lookup", [
   {
@@ -186,6 +188,57 @@ cases("merged lookup", [
       ls -> d f
       put gone back
       cat gone -> back
+    `,
+  },
+]);
+
+cases("layers that are file systems of their own", [
+  {
+    name: "a kernel overlayfs and a cowfs mount as lower layers",
+    lowers: [{}, {}, { "d/disk": "disk", f: "disk" }],
+    skip: { native: "its reference is kernel overlayfs", overlay: "stacks no more than two deep" },
+    foreign: "kernel overlayfs stacks no more than two deep",
+    // The mounts below go with the area.
+    prepare: async ({ area, lowers }) => {
+      const stacks = await Promise.all(
+        ["one", "two"].map(async (name) => {
+          const lower = await area.directory(`${name}/lower`);
+          await area.build(lower, { [`d/${name}`]: name, [`gone${name}`]: "x", all: name, "e/x": name });
+          return {
+            lowers: [lower],
+            upper: await area.directory(`${name}/upper`),
+            work: await area.directory(`${name}/work`),
+          };
+        }),
+      );
+      for (const [index, kind] of (["overlay", "cowfs"] as const).entries()) {
+        const [stack, at] = [stacks[index], lowers[index]];
+        if (stack === undefined || at === undefined) throw new Error("two stacks, two lowers");
+        await mountStack(kind, stack, at);
+        await area.build(at, { "d/upper": "upper" });
+        await command("rm", [`${at}/gone${["one", "two"][index]}`]);
+      }
+    },
+    steps: `
+      ls -> all d e f
+      ls d -> disk one two upper
+      cat all -> one
+      cat d/two -> two
+      append d/two more
+      append d/one more
+      append d/disk more
+      cat d/two -> twomore
+      cat d/one -> onemore
+      dinos d -> good
+      rename d D
+      rename e D/e
+      ls D -> disk e one two upper
+      unlink D/one
+      same_dev . D D/two D/disk f D/e/x -> same
+      remount
+      ls D -> disk e two upper
+      cat D/two -> twomore
+      cat D/e/x -> one
     `,
   },
 ]);

@@ -158,11 +158,17 @@ cases("locks", [
     steps: `
       catch SIGIO
       r = open f O_RDONLY
-      lease $r read -> *
-      getlease $r -> *
+      getlease $r -> un
+      lease $r read
+      getlease $r -> read
+      @b open f O_RDONLY
       caught -> ""
+      @b open f O_WRONLY|O_NONBLOCK -> EAGAIN
+      caught -> SIGIO
+      lease $r un
+      @b open f O_WRONLY
+      lease $r read -> EAGAIN
     `,
-    tree: "none",
   },
 ]);
 

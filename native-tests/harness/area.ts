@@ -83,9 +83,15 @@ export class Area {
       .reverse();
   }
 
-  /** Takes everything away; the processes that are left are killed. Returns what a test should have ended itself. */
+  /** Takes everything away, the mounts that are its `own` first; the processes that are left are killed. Returns what a test should have ended itself. */
   async remove(own: readonly string[] = []): Promise<string[]> {
     const complaints = [];
+    for (const mount of this.mounts().filter((path) => own.includes(path))) {
+      await command("umount", [mount]).catch((error: unknown) => complaints.push(String(error)));
+    }
+    for (let waited = 0; own.length > 0 && this.processes().length > 0 && waited < 3_000; waited += 20) {
+      await new Promise((resolve) => setTimeout(resolve, 20)); // a layer may have had a driver
+    }
     for (const mount of this.mounts()) {
       if (!own.includes(mount)) {
         complaints.push(`still mounted: ${mount}`);

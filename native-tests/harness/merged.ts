@@ -22,7 +22,7 @@ export interface Layers {
   /** What the union should show, for layers in formats that kernel overlayfs does not read. */
   readonly merged?: Tree;
   /** Fills the lower layers by other means, before they are mounted. */
-  readonly prepare?: (merged: Merged) => Promise<void>;
+  readonly prepare?: (merged: Merged) => Promise<unknown>;
   /** More options for mounting, by kind. */
   readonly options?: Partial<Record<Kind, readonly string[]>>;
 }
@@ -135,9 +135,9 @@ export class Merged {
 
   /** Waits for the driver's process, which outlives umount(8) by the time it takes to tidy up. */
   async driverEnds(): Promise<void> {
-    for (let waited = 0; this.area.processes().length > 0; waited += 20) {
+    for (let waited = 0; this.drivers().length > 0; waited += 20) {
       if (waited > 5_000) {
-        throw new Error(`after umount the driver goes on: ${JSON.stringify(this.area.processes())}`);
+        throw new Error(`after umount the driver goes on: ${this.drivers().join(" ")}`);
       }
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
@@ -231,13 +231,21 @@ export class Merged {
     return JSON.parse((await helper().call("snapshot", [this.root, words], 120_000)).text) as Record<string, string>;
   }
 
+  /** The processes that serve the mount: one, or none after its end. */
+  private drivers(): number[] {
+    return this.area
+      .processes()
+      .filter(({ commandLine }) => commandLine.includes("node") && commandLine.endsWith(` ${this.root}`))
+      .map(({ pid }) => pid);
+  }
+
   /** The process that serves the mount. */
   driver(): number {
-    const [driver] = this.area.processes().filter(({ commandLine }) => commandLine.includes("node"));
+    const [driver] = this.drivers();
     if (driver === undefined) {
       throw new Error("no driver is running");
     }
-    return driver.pid;
+    return driver;
   }
 
   /** The last lines of the driver's log, for the report of a failure. */

@@ -1,4 +1,5 @@
 import { fileURLToPath } from "node:url";
+import type { Place } from "../harness/area.js";
 import { type Case, cases } from "../harness/cases.js";
 import { command } from "../harness/command.js";
 import { type Entry, file, hard, link, type Tree } from "../harness/layers.js";
@@ -30,15 +31,21 @@ function traced(name: string): { env?: NodeJS.ProcessEnv } {
 }
 
 /** Another run may ask for other operations: RANDOM_SEED=… */
-const seeds = [Number(process.env["RANDOM_SEED"] ?? 20_260_101), 7];
+const first = Number(process.env["RANDOM_SEED"] ?? 20_260_101);
+const places: { seed: number; place: Place }[] = [
+  { seed: first, place: "disk" },
+  { seed: first + 100, place: "tmpfs:256M" },
+  { seed: first + 200, place: "xfs:400M" },
+];
 
 cases(
   "four processes of random operations, as on ext4",
-  seeds.map(
-    (seed): Case => ({
-      name: `seed ${seed}`,
+  places.map(
+    ({ seed, place }): Case => ({
+      name: `seed ${seed}, the upper on ${place.split(":")[0]}`,
+      upperPlace: place,
       timeout: 240_000,
-      lowers: [layer(0), layer(1)],
+      lowers: place === "disk" ? [layer(0), layer(1)] : [{ place: "tmpfs:64M", tree: layer(0) }, layer(1)],
       upper: { "s1/upper": "u", p0upper: "x" },
       run: async (merged) => {
         // The second round starts with what only the disk remembers.

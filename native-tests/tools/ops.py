@@ -45,15 +45,15 @@ def answer(request):
     return {"r": shown, "v": True} if isinstance(value, base.Volatile) else {"r": shown}
 
 
-def serve(stream):
+def serve(reader, writer):
     """Answers requests until the other end goes away."""
-    for line in stream:
+    for line in reader:
         try:
             reply = answer(json.loads(line))
         except Exception as error:  # a mistake in a test must be told, not end the process
             reply = {"x": f"{type(error).__name__}: {error}"}
-        stream.write(json.dumps(reply) + "\n")
-        stream.flush()
+        writer.write(json.dumps(reply) + "\n")
+        writer.flush()
 
 
 def main():
@@ -78,12 +78,14 @@ def main():
                 os.dup2(null, fd)
             os.close(null)
             os.umask(0o022)
-            stream = connection.makefile("rw", encoding="latin1", newline="\n")
-            hello = json.loads(stream.readline())
+            # Two streams: writing to one would drop what was already read ahead of it.
+            reader = connection.makefile("r", encoding="latin1", newline="\n")
+            writer = connection.makefile("w", encoding="latin1", newline="\n")
+            hello = json.loads(reader.readline())
             base.state["base"] = base.raw(hello["base"])
-            stream.write(json.dumps({"r": str(os.getpid())}) + "\n")
-            stream.flush()
-            serve(stream)
+            writer.write(json.dumps({"r": str(os.getpid())}) + "\n")
+            writer.flush()
+            serve(reader, writer)
             os._exit(0)
         connection.close()
 

@@ -195,6 +195,10 @@ def copy_tree(source, target):
     """A copy with owners, modes, times, links between names, holes and all attributes."""
     if os.system(b"cp -a --sparse=auto '%s/.' '%s'" % (path(source), path(target))) != 0:
         raise OSError(5, "cp")
+    # A target that is the root of a file system keeps its sticky bit otherwise.
+    status = os.stat(path(source))
+    os.chmod(path(target), st.S_IMODE(status.st_mode))
+    os.utime(path(target), ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
 @op
