@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, symlinkSync, writeFileSync } from "node:fs";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { Area } from "./harness/area.js";
 import { attempt, command, type Ended, shell } from "./harness/command.js";
 import { cowfs, cowfsProgram, processEnd } from "./harness/mounts.js";
@@ -163,11 +163,13 @@ describe("as a helper of other programs", () => {
   }
 
   test("mount -t fuse.cowfs", async () => {
-    const path = named("cowfs");
-    const options = `lowerdir=${area.at("l1")}:${area.at("l2")},upperdir=${area.at("up")},workdir=${area.at("work")},nosuid,nodev`;
-    const ended = await attempt("mount", ["-t", "fuse.cowfs", "some-source", area.at("m"), "-o", options], {
-      env: { ...process.env, PATH: `${path}:${process.env["PATH"]}` },
+    // mount(8) does not hand on PATH: the helper finds programs where the shell looks by itself.
+    await command("mount", ["--bind", named("cowfs"), "/usr/local/sbin"]);
+    onTestFinished(async () => {
+      await command("umount", ["/usr/local/sbin"]);
     });
+    const options = `lowerdir=${area.at("l1")}:${area.at("l2")},upperdir=${area.at("up")},workdir=${area.at("work")},nosuid,nodev`;
+    const ended = await attempt("mount", ["-t", "fuse.cowfs", "some-source", area.at("m"), "-o", options]);
     expect(ended).toEqual(silent);
     const mount = mountAt(area.at("m"));
     expect(mount).toMatchObject({ type: "fuse.cowfs", source: "some-source" });

@@ -99,7 +99,7 @@ describe("the end of a driver", () => {
     expect(await processEnd(pid, 5_000)).toBe(true);
     expect(await attempt("ls", [area.at("m")])).toMatchObject({ status: 2 });
     const { stdout } = await cowfs(["mounts", "--json"]);
-    expect(JSON.parse(stdout)).toMatchObject([{ mountpoint: area.at("m"), pid: null }]);
+    expect(JSON.parse(stdout)).toContainEqual(expect.objectContaining({ mountpoint: area.at("m"), pid: null }));
     await unmount();
     await mount();
     expect(readFileSync(area.at("m", "small"), "utf8")).toBe("small\n");
