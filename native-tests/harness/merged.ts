@@ -1,9 +1,10 @@
 import { readFileSync } from "node:fs";
 import { Area, type Place } from "./area.js";
 import type { Tree } from "./layers.js";
-import { dropCaches, forceUnmount, type Kind, mountStack, type Stack, unmount } from "./mounts.js";
+import { forceUnmount, type Kind, mountStack, type Stack, unmount } from "./mounts.js";
+import { Processes, type Result } from "./processes.js";
 import { meets, parseSteps } from "./steps.js";
-import { type Answer, CallError, helper, Worker } from "./worker.js";
+import { helper, type Worker } from "./worker.js";
 
 /** A lower layer that is not on the disk. */
 export interface Placed {
@@ -40,7 +41,7 @@ export class Merged {
   /** One line an operation, with what it answered; the same on every kind if they behave the same. */
   readonly transcript: string[] = [];
   readonly failures: string[] = [];
-  #workers = new Map<string, Worker>();
+  readonly #processes = new Processes(() => this.root);
   #before: Record<string, string>[] = [];
   #mounted = false;
   #atEnd: (() => Promise<unknown>)[] = [];
@@ -158,19 +159,13 @@ export class Merged {
     }
   }
 
-  async endWorkers(): Promise<void> {
-    await Promise.all([...this.#workers.values()].map((worker) => worker.end()));
-    this.#workers.clear();
+  endWorkers(): Promise<void> {
+    return this.#processes.end();
   }
 
   /** A process by its name in the steps; `a` is the one that steps without a name use. */
-  worker(name = "a"): Worker {
-    let worker = this.#workers.get(name);
-    if (worker === undefined) {
-      worker = new Worker(this.root);
-      this.#workers.set(name, worker);
-    }
-    return worker;
+  worker(name?: string): Worker {
+    return this.#processes.worker(name);
   }
 
   /** One operation that must succeed; its result. */
@@ -178,37 +173,29 @@ export class Merged {
     return (await this.worker().call(op, args.map(String), 120_000)).text;
   }
 
-  /** Runs steps (see steps.ts); all of them, even if one is not met. */
-  async steps(text: string, variables: Map<string, string> = new Map()): Promise<void> {
+  /** Runs steps (see steps.ts); all of them, even if one is not met. `variables` are there from the start. */
+  async steps(text: string, variables: ReadonlyMap<string, string> = new Map()): Promise<void> {
+    for (const [name, value] of variables) {
+      this.#processes.variables.set(name, value);
+    }
     for (const step of parseSteps(text)) {
-      const insert = (word: string): string =>
-        word.replace(/\$(\w+)/g, (whole, name: string) => variables.get(name) ?? whole);
       if (step.op === "remount") {
         await this.remount();
         continue;
       }
+      let answer: Result;
+      try {
+        answer = await this.#processes.perform(step);
+      } catch (error) {
+        throw new Error(`at step: ${step.line}\n${this.report()}`, { cause: error });
+      }
       if (step.op === "drop_caches") {
-        dropCaches();
         continue;
       }
-      let answer: Answer;
-      let ok = true;
-      try {
-        answer = await this.worker(step.process).call(step.op, step.args.map(insert), 120_000);
-      } catch (error) {
-        if (!(error instanceof CallError)) {
-          throw new Error(`at step: ${step.line}\n${this.report()}`, { cause: error });
-        }
-        ok = false;
-        answer = { text: error.code, volatile: false };
-      }
-      if (step.variable !== undefined) {
-        variables.set(step.variable, answer.text);
-      }
-      const expected = step.expected === undefined ? undefined : insert(step.expected);
+      const expected = step.expected === undefined ? undefined : this.#processes.insert(step.expected);
       const shown =
         answer.volatile && !(expected !== undefined && expected !== "*") ? "~" : JSON.stringify(answer.text);
-      const met = meets(answer.text, ok, expected);
+      const met = meets(answer.text, answer.ok, expected);
       this.transcript.push(
         step.expected === "*"
           ? step.line
