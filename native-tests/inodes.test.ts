@@ -1,7 +1,90 @@
 import { cases } from "./harness/cases.js";
 import { fifo, hard, link } from "./harness/layers.js";
+import type { Merged } from "./harness/merged.js";
+import { mountStack, unmount } from "./harness/mounts.js";
+
+/** Every path with its number, as stat(2) says and as a listing says. */
+const numbers = (merged: Merged): Promise<string> =>
+  merged.do("sh", "find . -printf '%p %i\\n' | sort; find . -type d | sort | xargs -n 1 ls -1iU | sort");
+
+/** The lines in which two texts differ. */
+function different(first: string, second: string): string {
+  const [a, b] = [first.split("\n"), second.split("\n")];
+  return [...a.filter((line) => !b.includes(line)), "now:", ...b.filter((line) => !a.includes(line))].join("\n");
+}
+
+/** The numbers stay over a remount, and through the other union file system (all layers being on one file system). */
+async function numbersStay(merged: Merged): Promise<void> {
+  if (merged.kind === "native") return;
+  const before = await numbers(merged);
+  await merged.remount();
+  const remounted = await numbers(merged);
+  if (remounted !== before)
+    merged.failures.push(`numbers before and after a remount:\n${different(before, remounted)}`);
+  await merged.unmount();
+  const other = merged.kind === "cowfs" ? "overlay" : "cowfs";
+  await mountStack(other, merged.stack, merged.root, other === "cowfs" ? ["--log", merged.area.at("driver.log")] : []);
+  const elsewhere = await numbers(merged);
+  if (elsewhere !== before)
+    merged.failures.push(`numbers before, and through ${other}:\n${different(before, elsewhere)}`);
+  await merged.endWorkers();
+  await unmount(merged.root);
+  await merged.driverEnds();
+  await merged.mount();
+}
 
 cases("inode numbers", [
+  {
+    name: "stay the same over a remount, and in the other union file system",
+    lowers: [
+      { f: "f", g: "g", l: link("f"), p: fifo(), h1: "h", h2: hard("h1"), "d/x": "x", "d/s/y": "y", "to/": {} },
+      { "d/z": "z", "d/s/w": "w", "e/k": "k" },
+    ],
+    upper: { u: "u", "pure/a": "a" },
+    steps: `
+      f = ino f
+      l = ino l
+      p = ino p
+      h = ino h1
+      d = ino d
+      x = ino d/x
+      s = ino d/s
+      z = ino d/z
+      e = ino e
+      append f more
+      chown l 1 1
+      chmod p 0600
+      append h1 more
+      chmod d/z 0600
+      rename d/x to/x2
+      rename f pure/f2
+      link g pure/g2
+      rename d to/d2
+      put e/new new
+      mkdir to/made
+      put to/made/new new
+      remount
+      ino pure/f2 -> $f
+      ino l -> $l
+      ino p -> $p
+      ino h1 -> $h
+      ino h2 -> $h
+      ino to/d2 -> $d
+      ino to/x2 -> $x
+      ino to/d2/s -> $s
+      ino to/d2/z -> $z
+      ino e -> $e
+      dinos . -> good
+      dinos to -> good
+      dinos to/d2 -> good
+      dinos pure -> good
+      drop_caches
+      dinos to/d2 -> good
+      append to/d2/z again
+      ino to/d2/z -> $z
+    `,
+    run: numbersStay,
+  },
   {
     name: "stay the same over copy-up, by every way of changing a file",
     lowers: [{ a: "a", b: "b", c: "c", l: link("a"), p: fifo(), "d/x": "x", "d/e/y": "y" }],

@@ -10,6 +10,12 @@ import { Stat } from "./stat.js";
 export const OVERLAY_PREFIX = "trusted.overlay.";
 export const XATTR_OPAQUE = "trusted.overlay.opaque";
 export const XATTR_REDIRECT = "trusted.overlay.redirect";
+/** A handle of the lower object that an upper one is a copy of. */
+export const XATTR_ORIGIN = "trusted.overlay.origin";
+/** `y`: the upper directory may hold objects that have an origin. */
+export const XATTR_IMPURE = "trusted.overlay.impure";
+/** The file has attributes only, its data is in a lower layer. */
+export const XATTR_METACOPY = "trusted.overlay.metacopy";
 const XATTR_WHITEOUT = "trusted.overlay.whiteout";
 /**
  * Ours: the object is what it looks like, not a mark. Set on a user's object whose name starts with `.wh.` and on a
@@ -113,6 +119,33 @@ export function readXattrWhiteout(dirfd: number, name: string): number {
     if (!isNoAttribute(length)) return length;
   }
   return 0;
+}
+
+/** What `readObjectMarks` found on a non-directory. */
+export const HAS_ORIGIN = 1;
+export const HAS_METACOPY = 2;
+
+const objectMarks = new Map([
+  [XATTR_ORIGIN, HAS_ORIGIN],
+  [XATTR_METACOPY, HAS_METACOPY],
+  ["user.overlay.metacopy", HAS_METACOPY],
+]);
+const list = Buffer.alloc(64 * 1024);
+
+/** Which marks the non-directory (dirfd, name) carries, HAS_* together, or -errno. One listxattr(2). */
+export function readObjectMarks(dirfd: number, name: string): number {
+  const length = native.listxattr(dirfd, name, list);
+  if (length <= 0) return isNoAttribute(length) ? 0 : length;
+  let found = 0;
+  for (const attribute of list.latin1Slice(0, length).split("\0")) found |= objectMarks.get(attribute) ?? 0;
+  return found;
+}
+
+/** Whether the upper directory (dirfd, name) may hold objects that are copies: 1, 0 or -errno. */
+export function readImpure(dirfd: number, name: string): number {
+  const length = native.getxattr(dirfd, name, XATTR_IMPURE, value);
+  if (length < 0) return isNoAttribute(length) ? 0 : length;
+  return length === 1 && value[0] === 0x79 /* y */ ? 1 : 0;
 }
 
 const metacopyNames = ["trusted.overlay.metacopy", "user.overlay.metacopy"];

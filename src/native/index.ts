@@ -69,6 +69,12 @@ export interface Native {
   ioctl(fd: number, command: number, data: Uint8Array): number;
   /** name_to_handle_at(2): `out` receives struct file_handle {u32 bytes, i32 type, u8[bytes]}; returns 8 + bytes. */
   nameToHandle(dirfd: number, name: string, out: Uint8Array): number;
+  /**
+   * open_by_handle_at(2): `handle` is a struct file_handle as `nameToHandle` gives it, `mountFd` any descriptor of its file
+   * system that is not O_PATH. It needs CAP_DAC_READ_SEARCH, and no permission of the object: with flags other than O_PATH,
+   * only for a handle that this process made.
+   */
+  openByHandle(mountFd: number, handle: Uint8Array, flags: number): number;
 
   // ---- sys_names.c ------------------------------------------------------------------------------------------------
   /** readlinkat(2): returns the length. */

@@ -152,6 +152,23 @@ static napi_value sys_name_to_handle(napi_env env, napi_callback_info info) {
   return result(env, (int64_t)used);
 }
 
+static napi_value sys_open_by_handle(napi_env env, napi_callback_info info) {
+  struct args a;
+  union {
+    struct file_handle handle;
+    uint8_t bytes[sizeof(struct file_handle) + MAX_HANDLE_SZ];
+  } buffer = {.bytes = {0}};
+  args_read(&a, env, info);
+  int mount_fd = arg_int(&a, 0);
+  struct bytes handle = arg_bytes(&a, 1);
+  int flags = arg_int(&a, 2);
+  if (args_bad(&a)) return args_refuse(&a);
+  if (handle.length < sizeof(struct file_handle) || handle.length > sizeof buffer) return result(env, -EINVAL);
+  memcpy(buffer.bytes, handle.data, handle.length);
+  if (buffer.handle.handle_bytes > handle.length - sizeof(struct file_handle)) return result(env, -EINVAL);
+  return outcome(env, TEMP_FAILURE_RETRY(open_by_handle_at(mount_fd, &buffer.handle, flags | O_CLOEXEC | O_NOCTTY)));
+}
+
 const struct function sys_attributes_functions[] = {
   {"statx", sys_statx},
   {"statfs", sys_statfs},
@@ -160,5 +177,6 @@ const struct function sys_attributes_functions[] = {
   {"utimens", sys_utimens},
   {"ioctl", sys_ioctl},
   {"nameToHandle", sys_name_to_handle},
+  {"openByHandle", sys_open_by_handle},
   {NULL, NULL},
 };

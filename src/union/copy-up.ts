@@ -3,13 +3,14 @@
  * (data before attributes, since a write drops security.capability; times last), synced, and published by one rename. The
  * lower object is only ever read. Regular data is copied by a job; the request that needs it is parked (park.ts).
  */
-import { EEXIST, EIO, ENOENT, EOPNOTSUPP, ESTALE, errnoName, ignore } from "../errno.js";
-import { isMetacopy, WHITEOUT_PREFIX } from "../layer/marks.js";
+import { EEXIST, EIO, ENOENT, EOPNOTSUPP, EPERM, ESTALE, errnoName, ignore } from "../errno.js";
+import { isMetacopy, WHITEOUT_PREFIX, XATTR_ORIGIN } from "../layer/marks.js";
 import { S_IFLNK, Stat } from "../layer/stat.js";
 import { DT_DIR, DT_REG, O_CREAT, O_EXCL, O_PATH, O_RDONLY, O_RDWR, RENAME_NOREPLACE } from "../native/constants.js";
 import { native } from "../native/index.js";
 import type { Copy } from "./copies.js";
-import { newPart, WH_NONE } from "./directory.js";
+import { newPart, PURE, WH_NONE } from "./directory.js";
+import { setImpure } from "./impure.js";
 import { bringName } from "./links.js";
 import { ACCESS_PATH, ACCESS_WRITE } from "./node-table.js";
 import { PARK } from "./park.js";
@@ -42,6 +43,7 @@ export function copyUpDirectory(u: Union, node: number): number {
   }
   const upper = newPart(0, null);
   upper.marked = WH_NONE;
+  upper.purity = PURE;
   directory.parts.unshift(upper);
   u.table.setLayer(node, 0);
   return 0;
@@ -238,13 +240,13 @@ function publishLinked(u: Union, node: number, temporary: string): number {
   if (index === null || links === 0) return 0;
   let r = u.locate(node);
   if (r < 0) return r;
-  const origin = index.origin(u.atFd, u.atName, source);
+  const origin = u.origins.encode(u.atFd, u.atName, source);
   if (origin === null) return 0;
   if (typeof origin === "number") return origin;
   r = native.statx(u.work.fd, temporary, 0x7ff, source.bytes);
   if (r === 0) r = index.publish(node, u.work.fd, temporary, origin, links);
   if (r < 0) return r;
-  u.inodes.keep(source, u.table.inoLow(node), u.table.inoHigh(node));
+  u.inodes.claimShown(u.table, node);
   u.identities.add(source, node);
   return PUBLISHED;
 }
@@ -260,6 +262,37 @@ function bringNames(u: Union, node: number): number {
   return 0;
 }
 
+const STORED = 1;
+
+/** Marks a finished temporary as a copy of the lower object that `source` describes: STORED, 0 (it cannot be), or -errno. */
+function storeOrigin(u: Union, node: number, temporary: string): number {
+  // Without the index several copies may be made of a file with several names: none of them is it.
+  if (u.table.type(node) !== DT_DIR && source.nlink > 1) return 0;
+  let r = u.locate(node);
+  if (r < 0) return r;
+  const origin = u.origins.encode(u.atFd, u.atName, source);
+  if (origin === null) return 0;
+  if (typeof origin === "number") return origin;
+  r = native.setxattr(u.work.fd, temporary, XATTR_ORIGIN, origin, 0);
+  if (r === -EOPNOTSUPP || r === -EPERM) return 0;
+  return r < 0 ? r : STORED;
+}
+
+/** The copy that `source` describes goes on showing the node's inode number, if need be for as long as the mount lives. */
+function keepNumber(u: Union, node: number, links: number, stored: boolean): void {
+  const { table, inodes } = u;
+  if (table.type(node) === DT_DIR) return;
+  if (stored) {
+    inodes.claimShown(table, node);
+  } else if (links > 1) {
+    // The other names still show the lower file, which is another one now.
+    inodes.show(source);
+    table.setIno(node, inodes.low, inodes.high);
+  } else {
+    inodes.keep(source, table.inoLow(node), table.inoHigh(node));
+  }
+}
+
 /**
  * Renames a finished temporary to where the node is seen, in the upper part of its parent, whose times stay as they were:
  * users did not change the directory. The new object goes on showing the node's inode number.
@@ -267,9 +300,14 @@ function bringNames(u: Union, node: number): number {
 function publish(u: Union, node: number, temporary: string): number {
   const { table } = u;
   const parent = table.parent(node);
+  const links = source.nlink;
+  const stored = storeOrigin(u, node, temporary);
+  if (stored < 0) return stored;
+  let r = stored === STORED ? setImpure(u, parent) : 0;
+  if (r < 0) return r;
   const parentFd = u.upperFd(parent);
   if (parentFd < 0) return parentFd;
-  let r = native.statx(parentFd, "", 0x7ff, parentTimes.bytes);
+  r = native.statx(parentFd, "", 0x7ff, parentTimes.bytes);
   if (r < 0) return r;
   r = native.statx(u.work.fd, temporary, 0x7ff, source.bytes);
   if (r < 0) return r;
@@ -279,7 +317,7 @@ function publish(u: Union, node: number, temporary: string): number {
     return -EIO;
   }
   if (r < 0) return r;
-  u.inodes.keep(source, table.inoLow(node), table.inoHigh(node));
+  keepNumber(u, node, links, stored === STORED);
   // A listing made before says that the entry is in a lower part: a lookup must not begin there any more.
   table.directory(parent)?.changed(0);
   restoreTimes(u, parent, parentFd, parentTimes);

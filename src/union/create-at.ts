@@ -17,10 +17,12 @@ import {
   type Directory,
   newPart,
   type Part,
+  PURE,
   WH_NONE,
   WH_UNKNOWN,
 } from "./directory.js";
 import { enter } from "./enter.js";
+import { setImpureFor } from "./impure.js";
 import { learnNames } from "./listing.js";
 import { isMarked, judge, NAME_MAX, WHITEOUT } from "./merge.js";
 import type { Union } from "./union.js";
@@ -59,6 +61,7 @@ export function createAt(u: Union, parent: number, name: string, c: Creation): n
   if (r < 0) return r;
   if (name.length > NAME_MAX) return -ENAMETOOLONG;
   r = copyUpDirectory(u, parent);
+  if (r === 0 && c.hardLink !== 0) r = setImpureFor(u, c.hardLink, parent);
   if (r < 0) return r;
   const upper = directory.upper as Part;
   const parentFd = u.partFd(parent, upper);
@@ -85,9 +88,11 @@ export function createAt(u: Union, parent: number, name: string, c: Creation): n
   directory.changed(u.stat.isDirectory ? 1 : 0);
   u.found.reset();
   u.found.layer = 0;
+  u.found.fresh = true;
   if (u.stat.isDirectory) {
     const part = newPart(0, null);
     part.marked = WH_NONE;
+    part.purity = PURE;
     u.found.add(part);
   }
   return 0;

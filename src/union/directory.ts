@@ -5,6 +5,11 @@ export const WH_UNKNOWN = 0;
 export const WH_NONE = 1;
 export const WH_SOME = 2;
 
+/** Whether an upper part may hold objects that have an origin (`overlay.impure`). */
+export const PURE_UNKNOWN = 0;
+export const PURE = 1;
+export const IMPURE = 2;
+
 /** Whether the upper part has a default ACL, which decides whether the umask applies to new objects. */
 export const ACL_UNKNOWN = 0;
 export const ACL_NONE = 1;
@@ -23,6 +28,8 @@ export interface Part {
   fd: number;
   /** WH_*. */
   marked: number;
+  /** PURE_*; lower parts are not asked. */
+  purity: number;
   /** `overlay.opaque` = `x`: zero-size files may be whiteouts by attribute. */
   xattrWhiteouts: boolean;
   /** The listing was read; `names` keeps it if it is not too long. */
@@ -34,7 +41,17 @@ export interface Part {
 }
 
 export function newPart(layer: number, path: string | null): Part {
-  return { layer, path, fd: -1, marked: WH_UNKNOWN, xattrWhiteouts: false, listed: false, misses: 0, names: null };
+  return {
+    layer,
+    path,
+    fd: -1,
+    marked: WH_UNKNOWN,
+    purity: PURE_UNKNOWN,
+    xattrWhiteouts: false,
+    listed: false,
+    misses: 0,
+    names: null,
+  };
 }
 
 export class Directory {

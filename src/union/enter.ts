@@ -1,8 +1,11 @@
 /** From what a search found to its node: a known one, or a new row of the table. */
 import { ENOENT } from "../errno.js";
+import { HAS_ORIGIN, readObjectMarks } from "../layer/marks.js";
 import { S_IFMT } from "../layer/stat.js";
 import { DT_DIR } from "../native/constants.js";
 import { Directory } from "./directory.js";
+import type { Entry } from "./hardlink-index.js";
+import { isImpure } from "./impure.js";
 import type { Union } from "./union.js";
 
 /**
@@ -12,23 +15,57 @@ import type { Union } from "./union.js";
 export function enter(u: Union, parent: number, name: string): number {
   const { table, found, stat } = u;
   const type = (stat.mode & S_IFMT) >> 12;
-  if (type !== DT_DIR && stat.nlink > 1) return enterLinked(u, parent, name, type);
-  const node = addRow(u, parent, name, type, found.layer);
-  if (type === DT_DIR) {
-    const directory = new Directory(found.takeParts());
-    directory.redirect = found.redirect;
-    table.setDirectory(node, directory);
+  if (type !== DT_DIR) {
+    if (stat.nlink > 1) return enterLinked(u, parent, name, type);
+    return found.layer === 0 ? enterUpper(u, parent, name, type, null) : addRow(u, parent, name, type, found.layer);
   }
+  const node = addRow(u, parent, name, type, found.layer);
+  // As in overlayfs: a merged directory goes on showing what it showed before its copy-up.
+  if (found.hasLower) table.setIno(node, found.inoLow, found.inoHigh);
+  const directory = new Directory(found.takeParts());
+  directory.redirect = found.redirect;
+  table.setDirectory(node, directory);
   return node;
 }
 
 function addRow(u: Union, parent: number, name: string, type: number, layer: number): number {
-  const { table } = u;
+  const { table, inodes } = u;
   const node = table.add(type, layer);
   table.addName(node, parent, name);
-  u.inodes.show(u.stat);
-  table.setIno(node, u.inodes.low, u.inodes.high);
+  inodes.show(u.stat);
+  if (layer !== 0 && type !== DT_DIR) inodes.yield(inodes.fileSystem(u.stat));
+  table.setIno(node, inodes.low, inodes.high);
   return node;
+}
+
+/**
+ * `enter` for a non-directory of the upper; `entry` is that of the index it is a link of. In a directory that is not impure,
+ * where no copies are, it costs no system call; elsewhere a listxattr(2), and four more for a copy.
+ */
+function enterUpper(u: Union, parent: number, name: string, type: number, entry: Entry | null): number {
+  const node = addRow(u, parent, name, type, 0);
+  if (u.found.fresh) return node;
+  const impure = entry === null ? isImpure(u, parent) : 1;
+  if (impure === 0) return node;
+  const fd = impure < 0 ? impure : u.upperFd(parent);
+  const marks = fd < 0 ? fd : readObjectMarks(fd, name);
+  const r = marks < 0 ? marks : (marks & HAS_ORIGIN) === 0 ? 0 : showOrigin(u, node, fd, name, entry !== null);
+  if (r >= 0) return node;
+  u.release(node);
+  return r;
+}
+
+/**
+ * Gives the upper object (fd, name) the number of the lower one that it is a copy of: 0 (its own stays where there is none to
+ * be had), or -errno. Of a lower file with several names there may be several copies, unless the index knows the one.
+ */
+function showOrigin(u: Union, node: number, fd: number, name: string, indexed: boolean): number {
+  const { table, origins, inodes } = u;
+  const r = origins.read(u, fd, name, table.parent(node), table.name(node), table.type(node));
+  if (r <= 0 || (origins.lower.nlink > 1 && !indexed)) return Math.min(r, 0);
+  inodes.show(origins.lower);
+  if (inodes.claim(node)) table.setIno(node, inodes.low, inodes.high);
+  return 0;
 }
 
 /** `enter` for a non-directory with several links, in the upper, in a lower layer, or copied up under another name. */
@@ -47,12 +84,13 @@ function enterLinked(u: Union, parent: number, name: string, type: number): numb
   if (found.layer === 0) {
     const entry = index === null ? null : index.findUpper(fd, name, stat);
     if (typeof entry === "number") return entry;
-    const node = addRow(u, parent, name, type, 0);
+    const node = enterUpper(u, parent, name, type, entry);
+    if (node < 0) return node;
     identities.add(stat, node);
     if (entry !== null) index?.adopt(node, entry);
     return node;
   }
-  const origin = index?.origin(fd, name, stat) ?? null;
+  const origin = index === null ? null : u.origins.encode(fd, name, stat);
   if (typeof origin === "number") return origin;
   // Without a handle each name is a file of its own, which is what it becomes at copy-up.
   if (index === null || origin === null) return addRow(u, parent, name, type, found.layer);
@@ -71,9 +109,9 @@ function enterLinked(u: Union, parent: number, name: string, type: number): numb
     u.regainName(copied, parent, name);
     return copied;
   }
-  u.inodes.show(u.aside);
-  u.inodes.keep(stat, u.inodes.low, u.inodes.high);
   const node = addRow(u, parent, name, type, 0);
+  u.inodes.show(u.aside);
+  if (u.inodes.claim(node)) u.table.setIno(node, u.inodes.low, u.inodes.high);
   identities.add(stat, node);
   identities.add(u.aside, node);
   index.adopt(node, entry);

@@ -4,21 +4,15 @@
  * itself a link, and lower names that have not been copied up count as well, so the number of links users see is stored
  * in `overlay.nlink`, relative to the real one: `U-1`.
  */
-import { EEXIST, ENOENT, EOPNOTSUPP, EOVERFLOW, EPERM, ignore } from "../errno.js";
-import { isNoAttribute } from "../layer/marks.js";
+import { EEXIST, ENOENT, EOPNOTSUPP, EPERM, ignore } from "../errno.js";
+import { isNoAttribute, XATTR_ORIGIN } from "../layer/marks.js";
 import { STATX_ALL, Stat } from "../layer/stat.js";
 import { O_DIRECTORY, O_PATH, RENAME_NOREPLACE } from "../native/constants.js";
 import { native } from "../native/index.js";
+import { ORIGIN_HEADER } from "./origin.js";
 
-export const XATTR_ORIGIN = "trusted.overlay.origin";
 const XATTR_NLINK = "trusted.overlay.nlink";
 const INDEX = "index";
-
-/** FS_IOC_GETFSUUID: struct fsuuid2 {u8 length, u8 uuid[16]}. */
-const FS_IOC_GETFSUUID = 0x80111500;
-/** struct ovl_fb: u8 version, magic, length, flags, type, uuid[16], fid[]. */
-const ORIGIN_HEADER = 21;
-const ORIGIN_MAGIC = 0xfb;
 
 /** A node whose backing is an entry of the index. */
 export interface Entry {
@@ -28,7 +22,6 @@ export interface Entry {
   difference: number;
 }
 
-const raw = Buffer.alloc(8 + 128);
 const value = Buffer.alloc(256);
 const entryStat = new Stat();
 
@@ -39,7 +32,6 @@ function storeDifference(fd: number, name: string, difference: number): number {
 
 export class HardlinkIndex {
   private readonly entries = new Map<number, Entry>();
-  private readonly uuids = new Map<string, Buffer>();
   private fd = -1;
 
   /** `work`: O_PATH descriptor of the work directory; the index is made there when it is first needed. */
@@ -62,37 +54,6 @@ export class HardlinkIndex {
 
   forget(node: number): void {
     this.entries.delete(node);
-  }
-
-  /**
-   * The handle of the lower object (fd, name), which `stat` describes, in the form overlayfs stores; null where its file
-   * system has none (its links then part at copy-up); or -errno.
-   */
-  origin(fd: number, name: string, stat: Stat): Buffer | null | number {
-    const length = native.nameToHandle(fd, name, raw);
-    if (length === -EOPNOTSUPP || length === -EOVERFLOW) return null;
-    if (length < 0) return length;
-    const origin = Buffer.alloc(ORIGIN_HEADER + length - 8);
-    origin[1] = ORIGIN_MAGIC;
-    origin[2] = origin.length;
-    origin[4] = raw.readInt32LE(4);
-    this.uuid(fd, stat).copy(origin, 5);
-    raw.copy(origin, ORIGIN_HEADER, 8, length);
-    return origin;
-  }
-
-  /** The UUID of the file system that holds the object, zeros where it has none. */
-  private uuid(fd: number, stat: Stat): Buffer {
-    const device = `${stat.devMajor}:${stat.devMinor}`;
-    const known = this.uuids.get(device);
-    if (known !== undefined) return known;
-    const answer = Buffer.alloc(17);
-    const directory = native.reopen(fd, O_DIRECTORY);
-    const r = directory < 0 ? directory : native.ioctl(directory, FS_IOC_GETFSUUID, answer);
-    if (directory >= 0) ignore(native.close(directory), "only an ioctl was made through it");
-    const uuid = r === 0 && answer[0] === 16 ? answer.subarray(1) : Buffer.alloc(16);
-    this.uuids.set(device, uuid);
-    return uuid;
   }
 
   /** The entry for an origin, with `stat` filled from it; null if there is none, -errno on failure. */

@@ -1,9 +1,11 @@
 /**
  * The inode numbers users see. An object shows the number it has in its layer, with the number of the layer's file system
- * in the topmost byte (as overlayfs's xino does), so that objects of several file systems stay apart; file system 0, the
- * first one seen, needs no mark. A copied-up object keeps the number it had before.
+ * in the topmost byte (as overlayfs's xino does), so that objects of several file systems stay apart; file system 0, that of
+ * the topmost layer, needs no mark. A copied-up object shows the number of the lower one that it is a copy of (its origin).
  */
+import { ignore } from "../errno.js";
 import type { Stat } from "../layer/stat.js";
+import type { NodeTable } from "./node-table.js";
 
 const MAX_FILE_SYSTEMS = 254;
 
@@ -12,8 +14,10 @@ type RealIno = number | string;
 
 export class InodeNumbers {
   private readonly fileSystems = new Map<number, number>();
-  /** Real number of a copied-up object → the number it shows. */
+  /** Real number of a copy whose origin could not be stored → the number it shows while the mount lives. */
   private readonly kept = new Map<RealIno, { low: number; high: number }>();
+  /** Number that an object shows by its origin → its node: a second one that says the same cannot have it. */
+  private readonly claimed = new Map<RealIno, number>();
   /** Numbers made up for objects whose own number does not leave the top byte free. */
   private readonly invented = new Map<string, number>();
 
@@ -36,16 +40,55 @@ export class InodeNumbers {
       }
     }
     this.low = low;
-    if (fileSystem === 0) {
-      this.high = high;
-    } else if (high >>> 24 === 0) {
+    if (high >>> 24 === 0) {
       this.high = ((fileSystem << 24) | high) >>> 0;
+    } else if (fileSystem === 0 && this.fileSystems.size === 1) {
+      this.high = high;
     } else {
       this.invent(fileSystem, low, high);
     }
   }
 
-  /** The index of the file system that `stat` belongs to. */
+  /** Makes the file system of a layer, whose root `stat` describes, the next one. */
+  addFileSystem(stat: Stat): void {
+    ignore(this.fileSystem(stat), "it is only to be known");
+  }
+
+  /** Lets `node` show the number in `low` and `high`, by its origin: false if another object does already. */
+  claim(node: number): boolean {
+    const key = shownKey(this.low, this.high);
+    const owner = this.claimed.get(key);
+    if (owner !== undefined && owner !== node) return false;
+    this.claimed.set(key, node);
+    return true;
+  }
+
+  /** The node goes on showing the number that it has in `table`. */
+  claimShown(table: NodeTable, node: number): void {
+    this.claimed.set(shownKey(table.inoLow(node), table.inoHigh(node)), node);
+  }
+
+  /** The node shows its number no more. */
+  unclaim(node: number, low: number, high: number): void {
+    if (this.isClaimed(node, low, high)) this.claimed.delete(shownKey(low, high));
+  }
+
+  /** Whether `node` shows the number by its origin. */
+  isClaimed(node: number, low: number, high: number): boolean {
+    return this.claimed.size > 0 && this.claimed.get(shownKey(low, high)) === node;
+  }
+
+  /** After `show`, for a lower object: replaces the number in `low` and `high` if a copy of another object shows it. */
+  yield(fileSystem: number): void {
+    if (this.claimed.size > 0 && this.claimed.has(shownKey(this.low, this.high))) {
+      this.invent(fileSystem, this.low, this.high);
+    }
+  }
+
+  /**
+   * The index of the file system that `stat` belongs to. Those of the layers come first, in the order of the layers, so that
+   * the next mount counts alike; others (subvolumes) follow as they are met.
+   */
   fileSystem(stat: Stat): number {
     const device = stat.devMajor * 4294967296 + stat.devMinor;
     let index = this.fileSystems.get(device);
@@ -56,7 +99,7 @@ export class InodeNumbers {
     return index;
   }
 
-  /** Lets the object that `stat` describes go on showing (low, high): it is the copy of one that showed it before. */
+  /** Lets the object that `stat` describes, which cannot have an origin, go on showing (low, high) as before its copy-up. */
   keep(stat: Stat, low: number, high: number): void {
     this.kept.set(realKey(this.fileSystem(stat), stat.inoLow, stat.inoHigh), { low, high });
   }
@@ -81,6 +124,10 @@ export class InodeNumbers {
     this.low = number;
     this.high = 0xff000000;
   }
+}
+
+function shownKey(low: number, high: number): RealIno {
+  return realKey(0, low, high);
 }
 
 function realKey(fileSystem: number, low: number, high: number): RealIno {

@@ -4,6 +4,7 @@ import { WHITEOUT_PREFIX } from "../layer/marks.js";
 import { STATX_ALL, Stat } from "../layer/stat.js";
 import { native } from "../native/index.js";
 import { copyUp, restoreTimes } from "./copy-up.js";
+import { setImpure } from "./impure.js";
 import type { Union } from "./union.js";
 
 const stat = new Stat();
@@ -30,7 +31,8 @@ export function bringName(u: Union, node: number, parent: number, name: string):
   if (there !== 0) return Math.min(there, 0);
   const fd = u.upperFd(parent);
   if (fd < 0) return fd;
-  let r = native.statx(fd, "", STATX_ALL, times.bytes);
+  let r = setImpure(u, parent);
+  if (r === 0) r = native.statx(fd, "", STATX_ALL, times.bytes);
   if (r < 0) return r;
   if (name.startsWith(WHITEOUT_PREFIX)) r = u.work.setPlain(u.index?.directory ?? -1, entry.name);
   if (r === 0) r = u.index?.linkUp(entry, fd, name) ?? 0;

@@ -21,6 +21,7 @@ import { STATX_ALL, Stat } from "../layer/stat.js";
 import { O_DIRECTORY, O_PATH } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { type Directory, newPart, type Part, WH_NONE, WH_SOME } from "./directory.js";
+import type { InodeNumbers } from "./inode-numbers.js";
 import { learnNames } from "./listing.js";
 import type { Union } from "./union.js";
 
@@ -41,11 +42,27 @@ export class Found {
   layer = 0;
   /** For a directory found in the upper: where the layers below know it, if a redirect says so. */
   redirect: string | null = null;
+  /** The object was made just now: it has no marks. */
+  fresh = false;
+  /** For a directory found in the upper: the topmost lower part has the number in `inoLow` and `inoHigh`. */
+  hasLower = false;
+  inoLow = 0;
+  inoHigh = 0;
   private parts: Part[] = [];
 
   reset(): void {
     this.redirect = null;
+    this.fresh = false;
+    this.hasLower = false;
     this.parts = [];
+  }
+  /** A further part was found, which `stat` describes: the topmost lower one gives a merged directory its number. */
+  noteLower(numbers: InodeNumbers, stat: Stat): void {
+    if (this.layer !== 0 || this.hasLower) return;
+    this.hasLower = true;
+    numbers.show(stat);
+    this.inoLow = numbers.low;
+    this.inoHigh = numbers.high;
   }
   add(part: Part): void {
     this.parts.push(part);
@@ -142,6 +159,7 @@ export function find(u: Union, node: number, directory: Directory, name: string,
       return 0;
     }
     if (first) found.layer = part.layer;
+    else found.noteLower(u.inodes, below);
     last = part.layer;
     const hidden = isMarked(u, node, part, nameBelow);
     if (hidden < 0) return hidden;
@@ -224,6 +242,7 @@ function walkLayer(u: Union, index: number, fd: number, depth: number): number {
   if (seen !== PRESENT) return seen;
   if (!below.isDirectory) return WHITEOUT;
   const isLast = depth === walk.components.length - 1;
+  if (isLast) u.found.noteLower(u.inodes, below);
   const read = isLast
     ? addPart(u, index, fd, name, walk.components.join("/"))
     : readMarks(fd, name, index === u.lastLayer, marks);

@@ -20,6 +20,7 @@ import { countSubdirectories } from "./listing.js";
 import { Found } from "./merge.js";
 import { MountError } from "./mount-error.js";
 import { ACCESS_PATH, NodeTable, ROOT } from "./node-table.js";
+import { Origins } from "./origin.js";
 import { shown } from "./paths.js";
 import type { WorkDirectory } from "./workdir.js";
 
@@ -63,6 +64,7 @@ export class Union {
   readonly handles = new DirectoryHandles();
   readonly copies = new Copies();
   readonly found = new Found();
+  readonly origins: Origins;
   readonly descriptors: Descriptors;
   readonly layers: readonly (Layer | null)[];
   readonly lastLayer: number;
@@ -92,6 +94,7 @@ export class Union {
     this.descriptors = new Descriptors(parts.descriptorLimit, (node, layer, fd) =>
       this.forgetDescriptor(node, layer, fd),
     );
+    this.origins = new Origins(this.layers);
     this.lastLayer = this.openRoot();
   }
 
@@ -109,6 +112,7 @@ export class Union {
   /** Ends the union: everything on disk, the work directory empty, the locks released. */
   close(): void {
     this.descriptors.clear();
+    this.origins.close();
     this.closed();
   }
 
@@ -361,6 +365,7 @@ export class Union {
       if (directory !== undefined) this.dropParts(directory);
       this.dropDescriptor(one);
       this.identities.drop(one);
+      this.inodes.unclaim(one, table.inoLow(one), table.inoHigh(one));
       this.copies.abandon(one);
       this.index?.forget(one);
       table.dropNames(one, (parent) => void pending.push(parent));
@@ -420,6 +425,8 @@ export class Union {
     const parts: Part[] = [];
     for (const layer of this.layers) {
       if (layer === null) continue;
+      // The order of the layers numbers their file systems, whatever is looked up first.
+      if (native.statx(layer.root, "", STATX_ALL, this.stat.bytes) === 0) this.inodes.addFileSystem(this.stat);
       const part = newPart(layer.index, "");
       // The root's descriptors belong to the layers: they are never evicted.
       part.fd = layer.root;

@@ -1,8 +1,11 @@
 import { EBADF, ENOENT, ESTALE, isAbsent } from "../../errno.js";
 import { DT_DIR } from "../../native/constants.js";
+import type { Directory } from "../directory.js";
 import type { DirectoryHandle } from "../handles.js";
+import { isImpure } from "../impure.js";
 import { type Listing, mergedListing } from "../listing.js";
 import { ROOT } from "../node-table.js";
+import { nodeAt } from "../remove.js";
 import type { Union } from "../union.js";
 import { lookupFrom } from "./lookup.js";
 
@@ -41,7 +44,11 @@ export function readdir(u: Union, handle: number, offset: number, plus: boolean,
     if (!sink.fits(name)) break;
     const next = listing.offsets[i] as number;
     if (!plus) {
-      sink.add(name, listing.types[i] as number, listing.inoLow[i] as number, listing.inoHigh[i] as number, next, 0);
+      const { inodes } = u;
+      inodes.low = listing.inoLow[i] as number;
+      inodes.high = listing.inoHigh[i] as number;
+      if (mayDiffer(u, node, directory, listing, i)) childNumber(u, node, directory, name);
+      sink.add(name, listing.types[i] as number, inodes.low, inodes.high, next, 0);
       continue;
     }
     const from = listing.version === directory.version ? (listing.parts[i] as number) : 0;
@@ -55,6 +62,26 @@ export function readdir(u: Union, handle: number, offset: number, plus: boolean,
     sink.add(name, u.table.type(child), u.stat.inoLow, u.stat.inoHigh, next, child);
   }
   return 0;
+}
+
+/**
+ * Whether stat(2) may show another inode number for an entry than the listing of its layer: for copies in the upper, and for
+ * directories that are merged. Only of those is more asked than a listing says.
+ */
+function mayDiffer(u: Union, node: number, directory: Directory, listing: Listing, i: number): boolean {
+  if (directory.parts[listing.parts[i] as number]?.layer !== 0) return false;
+  if (listing.types[i] === DT_DIR && directory.hasLower) return true;
+  return isImpure(u, node) !== 0;
+}
+
+/** Sets `u.inodes` to the number that an entry shows, and leaves it as it is where that cannot be told (or read). */
+function childNumber(u: Union, node: number, directory: Directory, name: string): void {
+  const { inodes, table } = u;
+  const { low, high } = inodes;
+  const child = nodeAt(u, node, directory, name);
+  inodes.low = child < 0 ? low : table.inoLow(child);
+  inodes.high = child < 0 ? high : table.inoHigh(child);
+  if (child > 0) u.release(child);
 }
 
 /** The listing that offsets of this handle refer to. */

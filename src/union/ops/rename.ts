@@ -5,6 +5,7 @@ import { native } from "../../native/index.js";
 import { copyUp, copyUpDirectory } from "../copy-up.js";
 import { removeMark } from "../create-at.js";
 import type { Directory } from "../directory.js";
+import { setImpureFor } from "../impure.js";
 import { bringName, isInUpper, keepCount, nameGone } from "../links.js";
 import { isEmpty } from "../listing.js";
 import { judge, NAME_MAX, showsBelow, WHITEOUT } from "../merge.js";
@@ -50,6 +51,10 @@ export function rename(
   if (r === 0 && to.node !== 0) r = exchange ? copyUp(u, to.node) : keepCount(u, to.node);
   if (r === 0) r = copyUpDirectory(u, oldParent);
   if (r === 0) r = copyUpDirectory(u, newParent);
+  if (r === 0 && oldParent !== newParent) {
+    r = setImpureFor(u, from.node, newParent);
+    if (r === 0 && exchange) r = setImpureFor(u, to.node, oldParent);
+  }
   if (r === 0) r = bringName(u, from.node, oldParent, oldName);
   if (r === 0 && exchange) r = bringName(u, to.node, newParent, newName);
   if (r < 0) return r;

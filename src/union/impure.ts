@@ -1,0 +1,45 @@
+/**
+ * `overlay.impure`: an upper directory that says so may hold objects which are copies of lower ones (of another place too), so
+ * their inode numbers are not those of the upper. One that does not say so costs nothing more than the question.
+ */
+import { EOPNOTSUPP, EPERM } from "../errno.js";
+import { readImpure, XATTR_IMPURE } from "../layer/marks.js";
+import { native } from "../native/index.js";
+import { IMPURE, PURE, PURE_UNKNOWN } from "./directory.js";
+import type { Union } from "./union.js";
+
+const YES = Uint8Array.of(0x79);
+
+/** Whether the upper part of a directory may hold copies: 1, 0 (also without an upper part) or -errno. */
+export function isImpure(u: Union, node: number): number {
+  const upper = u.table.directory(node)?.upper;
+  if (!upper) return 0;
+  if (upper.purity === PURE_UNKNOWN) {
+    const fd = u.partFd(node, upper);
+    const impure = fd < 0 ? fd : readImpure(fd, "");
+    if (impure < 0) return impure;
+    upper.purity = impure === 1 ? IMPURE : PURE;
+  }
+  return upper.purity === IMPURE ? 1 : 0;
+}
+
+/** Before a copy appears in the upper part of a directory: 0 or -errno. */
+export function setImpure(u: Union, node: number): number {
+  const upper = u.table.directory(node)?.upper;
+  if (!upper || upper.purity === IMPURE) return 0;
+  const fd = u.partFd(node, upper);
+  if (fd < 0) return fd;
+  const r = native.setxattr(fd, "", XATTR_IMPURE, YES, 0);
+  // Where the mark is refused, so are the origins that it tells of.
+  if (r < 0 && r !== -EOPNOTSUPP && r !== -EPERM) return r;
+  upper.purity = IMPURE;
+  return 0;
+}
+
+/** The same before an object, which lies in the upper, moves or is linked to another directory. */
+export function setImpureFor(u: Union, node: number, into: number): number {
+  const { table } = u;
+  const copied =
+    table.directory(node)?.hasLower === true || u.inodes.isClaimed(node, table.inoLow(node), table.inoHigh(node));
+  return copied ? setImpure(u, into) : 0;
+}

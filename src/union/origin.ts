@@ -1,0 +1,191 @@
+/**
+ * `overlay.origin`: which lower object an upper one is a copy of, as a file handle, so that the copy shows the same inode
+ * number in every mount. The value comes from a layer and may say anything: a handle gives a number (or says that a file
+ * found by its path is the right one), and never a descriptor that anything is read or written through.
+ */
+import { EMFILE, ENFILE, ENOMEM, EOPNOTSUPP, EOVERFLOW, EPERM, ignore, isAbsent } from "../errno.js";
+import type { Layer } from "../layer/layer.js";
+import { isNoAttribute, XATTR_ORIGIN } from "../layer/marks.js";
+import { STATX_ALL, Stat } from "../layer/stat.js";
+import { O_DIRECTORY, O_PATH, O_RDONLY } from "../native/constants.js";
+import { native } from "../native/index.js";
+import type { Union } from "./union.js";
+
+/** FS_IOC_GETFSUUID: struct fsuuid2 {u8 length, u8 uuid[16]}. */
+const FS_IOC_GETFSUUID = 0x80111500;
+/** struct ovl_fb: u8 version, magic, length, flags, type, uuid[16], fid[]. */
+export const ORIGIN_HEADER = 21;
+const ORIGIN_MAGIC = 0xfb;
+/** struct file_handle: u32 bytes, i32 type, then the handle (MAX_HANDLE_SZ). */
+const HANDLE_HEADER = 8;
+const HANDLE_MAX = 128;
+
+/** What an origin is worth. */
+const ORIGIN_GOOD = 1;
+/** Of a later version, another byte order, or an object of the upper: nothing to go by, and no mistake. */
+const ORIGIN_FOREIGN = 0;
+const ORIGIN_CORRUPT = -1;
+
+/** A file system that holds lower layers. */
+interface LowerFileSystem {
+  readonly device: string;
+  readonly uuid: Buffer;
+  /** The root of one of its layers, an O_PATH descriptor. */
+  readonly root: number;
+  /** A directory of it that handles are opened by, -1 until then. */
+  directory: number;
+}
+
+const raw = Buffer.alloc(HANDLE_HEADER + HANDLE_MAX);
+const value = Buffer.alloc(256);
+const layerStat = new Stat();
+
+function deviceOf(stat: Stat): string {
+  return `${stat.devMajor}:${stat.devMinor}`;
+}
+
+export class Origins {
+  private readonly uuids = new Map<string, Buffer>();
+  private fileSystems: LowerFileSystem[] | null = null;
+  private warned = false;
+  /** Attributes of the lower object that `read` found, as its layer has them. */
+  readonly lower = new Stat();
+
+  /** `layers`: those with inodes of their own, the upper (or null) first. */
+  constructor(private readonly layers: readonly (Layer | null)[]) {}
+
+  /**
+   * The handle of the lower object (fd, name), which `stat` describes, in the form overlayfs stores; null where its file
+   * system has none, or -errno.
+   */
+  encode(fd: number, name: string, stat: Stat): Buffer | null | number {
+    const length = native.nameToHandle(fd, name, raw);
+    if (length === -EOPNOTSUPP || length === -EOVERFLOW) return null;
+    if (length < 0) return length;
+    const origin = Buffer.alloc(ORIGIN_HEADER + length - HANDLE_HEADER);
+    origin[1] = ORIGIN_MAGIC;
+    origin[2] = origin.length;
+    origin[4] = raw.readInt32LE(4);
+    this.uuid(fd, stat).copy(origin, 5);
+    raw.copy(origin, ORIGIN_HEADER, HANDLE_HEADER, length);
+    return origin;
+  }
+
+  /** The UUID of the file system of the directory `fd`, in which `stat` describes an object; zeros where it has none. */
+  private uuid(fd: number, stat: Stat): Buffer {
+    const device = deviceOf(stat);
+    const known = this.uuids.get(device);
+    if (known !== undefined) return known;
+    const answer = Buffer.alloc(17);
+    const directory = native.reopen(fd, O_DIRECTORY);
+    const r = directory < 0 ? directory : native.ioctl(directory, FS_IOC_GETFSUUID, answer);
+    if (directory >= 0) ignore(native.close(directory), "only an ioctl was made through it");
+    const uuid = r === 0 && answer[0] === 16 ? answer.subarray(1) : Buffer.alloc(16);
+    this.uuids.set(device, uuid);
+    return uuid;
+  }
+
+  /**
+   * Finds the lower object that the upper object (fd, name) is a copy of, for its attributes in `lower`: 1, 0 if it has no
+   * origin, or one that leads nowhere, or -errno. `parent` and `base` are its place in the union, `type` its DT_*.
+   */
+  read(u: Union, fd: number, name: string, parent: number, base: string, type: number): number {
+    const length = native.getxattr(fd, name, XATTR_ORIGIN, value);
+    if (length < 0) return isNoAttribute(length) ? 0 : length;
+    const worth = judgeOrigin(value, length);
+    if (worth === ORIGIN_CORRUPT && !this.warned) {
+      this.warned = true;
+      u.warn("a corrupt overlay.origin is ignored, and so will be others", parent, base, 0);
+    }
+    if (worth !== ORIGIN_GOOD) return 0;
+    const found = this.open(u, value.subarray(0, length));
+    const r = found === -EPERM ? this.sameName(u, parent, base, value.subarray(0, length)) : found;
+    return r === 1 && (this.lower.mode & 0o170000) >> 12 !== type ? 0 : r;
+  }
+
+  /** Whether the origin of the upper object (fd, name) leads to an object that is another than `found`: 1, 0 or -errno. */
+  contradicts(u: Union, fd: number, name: string, found: Stat): number {
+    const length = native.getxattr(fd, name, XATTR_ORIGIN, value);
+    if (length < 0) return isNoAttribute(length) ? 0 : length;
+    if (judgeOrigin(value, length) !== ORIGIN_GOOD) return 0;
+    const r = this.open(u, value.subarray(0, length));
+    if (r !== 1) return r === -EPERM ? 0 : r;
+    const { lower } = this;
+    const same =
+      lower.inoLow === found.inoLow && lower.inoHigh === found.inoHigh && deviceOf(lower) === deviceOf(found);
+    return same ? 0 : 1;
+  }
+
+  /** Opens the handle of an origin for its attributes: 1, 0 where it leads nowhere, -EPERM without the capability. */
+  private open(u: Union, origin: Buffer): number {
+    const fileSystem = this.fileSystemOf(origin);
+    if (fileSystem === null) return 0;
+    if (fileSystem.directory < 0) fileSystem.directory = native.reopen(fileSystem.root, O_RDONLY | O_DIRECTORY);
+    if (fileSystem.directory < 0) return fileSystem.directory;
+    const handle = raw.subarray(0, HANDLE_HEADER + origin.length - ORIGIN_HEADER);
+    handle.writeUInt32LE(origin.length - ORIGIN_HEADER, 0);
+    handle.writeInt32LE(origin[4] as number, 4);
+    origin.copy(handle, HANDLE_HEADER, ORIGIN_HEADER);
+    let fd = native.openByHandle(fileSystem.directory, handle, O_PATH);
+    if (fd < 0 && u.descriptors.makeRoom(fd)) fd = native.openByHandle(fileSystem.directory, handle, O_PATH);
+    // Anything but these says that the handle is of an object that is gone, or was never one.
+    if (fd < 0) return fd === -EPERM || fd === -EMFILE || fd === -ENFILE || fd === -ENOMEM ? fd : 0;
+    const r = native.statx(fd, "", STATX_ALL, this.lower.bytes);
+    ignore(native.close(fd), "an O_PATH descriptor");
+    return r < 0 ? r : deviceOf(this.lower) === fileSystem.device ? 1 : 0;
+  }
+
+  /** Without the capability to open handles: the object of the same name in the lower parts, if its handle is this one. */
+  private sameName(u: Union, parent: number, base: string, origin: Buffer): number {
+    for (const part of u.table.directory(parent)?.parts ?? []) {
+      if (part.layer === 0) continue;
+      const fd = u.partFd(parent, part);
+      if (fd < 0) return fd;
+      const r = native.statx(fd, base, STATX_ALL, this.lower.bytes);
+      if (r < 0 && !isAbsent(r)) return r;
+      if (r < 0) continue;
+      const own = this.encode(fd, base, this.lower);
+      return own instanceof Buffer && own.equals(origin) && this.fileSystemOf(origin) !== null ? 1 : 0;
+    }
+    return 0;
+  }
+
+  /** The one file system of lower layers that an origin names; null if there is none, or several say to be it. */
+  private fileSystemOf(origin: Buffer): LowerFileSystem | null {
+    this.fileSystems ??= this.findFileSystems();
+    let found: LowerFileSystem | null = null;
+    for (const one of this.fileSystems) {
+      if (one.uuid.compare(origin, 5, ORIGIN_HEADER) !== 0) continue;
+      if (found !== null) return null;
+      found = one;
+    }
+    return found;
+  }
+
+  private findFileSystems(): LowerFileSystem[] {
+    const found: LowerFileSystem[] = [];
+    for (const layer of this.layers) {
+      if (layer === null || layer.index === 0) continue;
+      if (native.statx(layer.root, "", STATX_ALL, layerStat.bytes) < 0) continue;
+      const device = deviceOf(layerStat);
+      if (found.some((one) => one.device === device)) continue;
+      found.push({ device, uuid: this.uuid(layer.root, layerStat), root: layer.root, directory: -1 });
+    }
+    return found;
+  }
+
+  close(): void {
+    for (const { directory } of this.fileSystems ?? []) {
+      if (directory >= 0) ignore(native.close(directory), "a directory, only read");
+    }
+    this.fileSystems = null;
+  }
+}
+
+/** Whether the first `length` bytes are an origin: ORIGIN_*. */
+function judgeOrigin(origin: Buffer, length: number): number {
+  const stated = origin[2] as number;
+  if (length <= ORIGIN_HEADER || origin[1] !== ORIGIN_MAGIC || stated !== length) return ORIGIN_CORRUPT;
+  if (length - ORIGIN_HEADER > HANDLE_MAX) return ORIGIN_CORRUPT;
+  return origin[0] === 0 && origin[3] === 0 ? ORIGIN_GOOD : ORIGIN_FOREIGN;
+}
