@@ -23,6 +23,7 @@ import bulk_ops  # noqa: E402,F401
 import io_ops  # noqa: E402,F401
 import name_ops  # noqa: E402,F401
 import process_ops  # noqa: E402,F401
+import state_ops  # noqa: E402,F401
 import trees  # noqa: E402,F401
 
 

@@ -67,6 +67,8 @@ export function removexattr(u: Union, node: number, name: string): number {
   let r = u.locate(node);
   if (r < 0) return r;
   const present = native.getxattr(u.atFd, u.atName, storedName(name), nothing);
+  // An ACL that is not there can be removed, as on ext4, xfs and btrfs.
+  if (present === -ENODATA && name.startsWith("system.posix_acl_")) return 0;
   if (present < 0) return present;
   r = copyUp(u, node);
   if (r === 0) r = u.locate(node);

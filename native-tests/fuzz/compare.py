@@ -1,0 +1,168 @@
+"""One run of steps on both sides, and what must hold of the answers, of the trees and of the inode numbers."""
+
+import os
+import random
+import time
+
+from generate import Generator
+from layers import Layers
+from sides import Failure, Native, Union
+from steps import SPECIAL, Case
+from view import differences, identity, view
+
+BATCH = 25
+"""Operations that are chosen at once, from the names that are there before them."""
+COMPARE = 100
+"""Steps between two comparisons of the trees, in a long run; a short one compares after each."""
+SHORT = 40
+STABLE_OVER_REMOUNTS = True
+"""Whether an object keeps its inode number from one mount to the next."""
+
+VARIATIONS = ((), ("timeout=0",), ("timeout=1",))
+"""Mount options of which each seed takes one of a kind."""
+
+
+def random_case(seed, kind, options):
+    """The layers and options of a seed, without steps."""
+    chance = random.Random(f"layers {seed}")
+    chosen = [*options]
+    for choices in VARIATION_KINDS:
+        for word in chance.choice(choices):
+            chosen += ["-o", word]
+    lowers, upper = Layers(chance, foreign=kind == "cowfs", hard="index=off" not in ",".join(chosen)).stack()
+    return Case(kind, chosen, lowers, upper, [])
+
+
+VARIATION_KINDS = (VARIATIONS,)
+
+
+class Comparison:
+    """Both sides of a case, which can be run from the start again and again."""
+
+    def __init__(self, area, case):
+        self.case, turns = case, case.kind == "turns"
+        self.native, self.union = Native(area), Union(area, case.options, turns)
+        self.usable = self.native.prepare(case.lowers, case.upper, exactly=turns)
+        self.union.prepare(case.lowers, case.upper)
+        self.done, self.inodes = [], {}
+
+    def start(self):
+        self.done, self.inodes = [], {}
+        self.native.reset()
+        self.union.reset()
+        self.trees("at the start")
+
+    def end(self):
+        """Unmounts in order, and looks at what must be left as it was."""
+        self.native.unmount()
+        self.union.unmount()
+        self.union.check_lowers()
+        if complaint := self.union.complaint():
+            raise Failure("log", f"the driver complains:\n{complaint}")
+
+    def stop(self):
+        self.native.end_workers()
+        self.union.stop()
+
+    def generate(self, seed, operations, until):
+        """Random operations, so many or until that time. Returns how many steps were done."""
+        generator = Generator(random.Random(f"steps {seed}"), short=self.case.kind == "turns")
+        compared = 0
+        while len(self.done) < operations and time.monotonic() < until:
+            generator.know(names(self.native.root))
+            steps = [step for _ in range(BATCH) for step in generator.next()]
+            self.do(steps)
+            if len(self.done) - compared >= COMPARE:
+                compared = len(self.done)
+                self.trees("after these steps")
+        self.finish()
+
+    def replay(self, steps):
+        every = len(steps) <= SHORT
+        for step in steps:
+            self.do([step])
+            if every and step.op != "kill":
+                self.trees("after these steps")
+        self.finish()
+
+    def finish(self):
+        self.trees("after these steps")
+        self.do_special("remount")
+        self.end()
+
+    def do(self, steps):
+        """Runs steps in order; those of one process that follow each other are sent together."""
+        at = 0
+        while at < len(steps):
+            if steps[at].op in SPECIAL:
+                self.done.append(steps[at])
+                self.do_special(steps[at].op)
+                at += 1
+                continue
+            end = at + 1
+            while end < len(steps) and steps[end].process == steps[at].process and steps[end].op not in SPECIAL:
+                end += 1
+            self.together(steps[at:end])
+            at = end
+
+    def together(self, steps):
+        sent = [tuple(step[1:]) for step in steps]
+        workers = [side.worker(steps[0].process) for side in (self.native, self.union)]
+        for worker in workers:
+            worker.send(sent)
+        expected = workers[0].receive()
+        try:
+            answers = workers[1].receive()
+        except Failure:
+            self.done += steps
+            raise
+        for step, (want, compared), (have, _) in zip(steps, expected, answers):
+            self.done.append(step)
+            if compared and want != have:
+                raise Failure(f"answer to {step.op}", f"{step}\n    native {want[:300]!r}\n    union  {have[:300]!r}")
+
+    def do_special(self, name):
+        if name == "drop_caches":
+            with open("/proc/sys/vm/drop_caches", "w", encoding="ascii") as stream:
+                stream.write("2")
+            return
+        self.trees(f"before {name}")
+        for side in (self.native, self.union):
+            {"remount": side.mount, "kill": side.kill, "turn": side.next_turn}[name]()
+        if not STABLE_OVER_REMOUNTS or name == "turn":
+            self.inodes = {}
+        self.trees(f"after {name}")
+
+    def trees(self, when):
+        native, _ = view(self.native.root)
+        union, inodes = view(self.union.root)
+        if native != union:
+            raise Failure("tree", f"the trees differ {when} (- native, + union):\n{differences(native, union)}")
+        if self.union.kernel:
+            return
+        for path, (inode, complaint) in inodes.items():
+            if complaint:
+                raise Failure("inode", f"{path}: {complaint} ({when})")
+            who = identity(os.path.join(self.native.root, path).encode("latin1"))
+            before = self.inodes.setdefault(who, inode)
+            if before != inode:
+                raise Failure("inode", f"{path}: inode number {inode}, before that {before} ({when})")
+
+
+def names(root):
+    """path -> type, of everything below, in an order of its own."""
+    found, queue = {}, [("", os.fsencode(root))]
+    while queue:
+        prefix, directory = queue.pop()
+        with os.scandir(directory) as entries:
+            for entry in sorted(entries, key=lambda entry: entry.name):
+                path = prefix + entry.name.decode("latin1")
+                if entry.is_dir(follow_symlinks=False):
+                    found[path] = "dir"
+                    queue.append((path + "/", entry.path))
+                elif entry.is_symlink():
+                    found[path] = "link"
+                else:
+                    mode = entry.stat(follow_symlinks=False).st_mode >> 12
+                    found[path] = {1: "fifo", 2: "char", 8: "file", 12: "socket"}.get(mode, "file")
+    return found

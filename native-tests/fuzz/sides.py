@@ -1,0 +1,332 @@
+"""The two sides of a comparison: a plain directory, and the union at the same state; each with processes that operate on it."""
+
+import marshal
+import os
+import select
+import signal
+import socket
+import struct
+import subprocess
+import time
+
+import base
+import bulk_ops  # noqa: F401
+import io_ops  # noqa: F401
+import name_ops  # noqa: F401
+import process_ops  # noqa: F401
+import state_ops  # noqa: F401
+import trees
+from layers import written
+
+PROJECT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+PROGRAM = os.environ.get("COWFS_TEST_PROGRAM", PROJECT + "/dist/main.js")
+NO_ANSWER = 120
+"""Seconds without an answer that mean that the driver hangs, on a machine however busy."""
+
+
+class Failure(Exception):
+    """The union behaves otherwise than the plain directory. `kind` is what a smaller sequence must show too."""
+
+    def __init__(self, kind, text):
+        super().__init__(text)
+        self.kind = kind
+
+
+def run(*words):
+    done = subprocess.run(words, capture_output=True, timeout=300, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"{words}: {done.returncode} {done.stdout + done.stderr!r}")
+
+
+class Worker:
+    """A process that does steps below a root, with descriptors, mappings and a working directory of its own."""
+
+    def __init__(self, root):
+        self.socket, other = socket.socketpair()
+        self.pid = os.fork()
+        if self.pid == 0:
+            try:
+                os.dup2(other.fileno(), 3)
+                os.closerange(4, 512)
+                os.umask(0o022)
+                os.chdir(root)  # a step with a relative path must never meet the machine itself
+                base.state["base"] = base.raw(root)
+                serve(socket.socket(fileno=3), root)
+            finally:
+                os._exit(1)
+        other.close()
+
+    def send(self, steps):
+        data = marshal.dumps(steps)
+        self.socket.sendall(struct.pack("I", len(data)) + data)
+
+    def receive(self):
+        """The answers to what was sent: (text, whether it is compared)."""
+        self.socket.settimeout(NO_ANSWER)
+        try:
+            return marshal.loads(exactly(self.socket, struct.unpack("I", exactly(self.socket, 4))[0]))
+        except (TimeoutError, EOFError) as error:
+            raise Failure("no answer", f"a process gets no answer: {error!r}") from error
+
+    def end(self):
+        """Ends it as a killed process ends: nothing of its own runs after that."""
+        self.socket.close()
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+
+
+def exactly(stream, size):
+    data = b""
+    while len(data) < size:
+        part = stream.recv(size - len(data))
+        if not part:
+            raise EOFError("the process ended")
+        data += part
+    return data
+
+
+def serve(stream, root):
+    variables = {}
+    while True:
+        steps = marshal.loads(exactly(stream, struct.unpack("I", exactly(stream, 4))[0]))
+        data = marshal.dumps([answer(variables, root, *step) for step in steps])
+        stream.sendall(struct.pack("I", len(data)) + data)
+
+
+def answer(variables, root, variable, name, arguments):
+    if variable.startswith("fd") and variable in variables:
+        os.close(int(variables.pop(variable)))
+    try:
+        words = [variables[word[1:]] if word[:1] == "$" else word for word in arguments]
+    except KeyError:
+        return "(unset)", True
+    try:
+        value = base.OPS[name](*words)
+    except OSError as error:
+        return base.errname(error.errno), True
+    if name == "close":
+        variables.pop(arguments[0][1:], None)
+    if variable:
+        variables[variable] = str(value)
+    if isinstance(value, base.Volatile):
+        return "~", True
+    shown = "" if value is None else base.text(value) if isinstance(value, bytes) else str(value)
+    return shown.replace(root, "MNT"), True
+
+
+class Side:
+    """A tree, and the processes that work in it."""
+
+    def __init__(self, root):
+        self.root, self.workers = root, {}
+
+    def worker(self, name):
+        if name not in self.workers:
+            self.workers[name] = Worker(self.root)
+        return self.workers[name]
+
+    def end_workers(self):
+        for worker in self.workers.values():
+            worker.end()
+        self.workers.clear()
+
+
+def clear(path):
+    """An empty directory, whatever was there."""
+    if os.path.lexists(path):
+        trees.remove_tree(path)
+    os.makedirs(path)
+
+
+class Native(Side):
+    """A plain directory that starts as the merged view, as kernel overlayfs shows the layers in its own format."""
+
+    def __init__(self, area):
+        super().__init__(area + "/native/mnt")
+        self.area = area
+
+    def prepare(self, lowers, upper, exactly):
+        """Builds what each run starts with. False if some of a file's links are hidden, so that a copy would not count them;
+        with `exactly` also where the kernel lists whiteouts, which it does in directories that have nothing to merge with."""
+        model, view, start = self.area + "/model", self.area + "/view", self.area + "/start"
+        for path in (model, view, start):
+            clear(path)
+        stack = []
+        for index, nodes in enumerate([upper, *lowers]):
+            stack.append(f"{model}/{index}")
+            build(stack[-1], written(nodes, kernel=True))
+        options = f"lowerdir={':'.join(stack)},redirect_dir=follow,metacopy=off,index=off,xino=off"
+        run("mount", "-t", "overlay", "-o", options, "overlay", view)
+        try:
+            links, listed = {}, False
+            for directory, _, files in os.walk(view):
+                for name in files:
+                    try:
+                        status = os.lstat(directory + "/" + name)
+                    except FileNotFoundError:
+                        listed = True
+                        continue
+                    if status.st_nlink > 1:
+                        links.setdefault((status.st_dev, status.st_ino), [status.st_nlink, 0])[1] += 1
+            if any(count != seen for count, seen in links.values()) or (listed and exactly):
+                return False
+            done = subprocess.run(["cp", "-a", view + "/.", start], capture_output=True, check=False)
+            if done.returncode != 0 and not listed:
+                raise RuntimeError(f"cp: {done.stderr!r}")
+        finally:
+            run("umount", view)
+        return True
+
+    def reset(self):
+        clear(self.root)
+        run("cp", "-a", self.area + "/start/.", self.root)
+
+    def mount(self):
+        self.end_workers()
+
+    unmount = mount
+    next_turn = mount
+
+    def kill(self):
+        self.end_workers()
+
+
+class Union(Side):
+    """A union of the same layers in their own formats, mounted by cowfs, or by kernel overlayfs and cowfs in turns."""
+
+    def __init__(self, area, options, turns):
+        super().__init__(area + "/union/mnt")
+        self.area, self.options, self.turns = area, options, turns
+        self.lowers, self.upper_nodes, self.kernel, self.mounted, self.exact = [], [], turns, False, []
+
+    def prepare(self, lowers, upper):
+        self.lowers, self.upper_nodes = [], written(upper, kernel=self.turns)
+        clear(self.area + "/lowers")
+        for index, nodes in enumerate(lowers):
+            self.lowers.append(f"{self.area}/lowers/{index}")
+            build(self.lowers[-1], written(nodes, kernel=self.turns))
+        self.exact = [trees.snapshot(lower, "exact,marks,holes,dirtimes") for lower in self.lowers]
+
+    def reset(self):
+        self.kernel = self.turns
+        for name in ("upper", "work", "union/mnt"):
+            clear(f"{self.area}/{name}")
+        build(self.area + "/upper", self.upper_nodes)
+        self.mount()
+
+    def check_lowers(self):
+        for lower, exact in zip(self.lowers, self.exact):
+            if trees.snapshot(lower, "exact,marks,holes,dirtimes") != exact:
+                raise Failure("lower", f"a lower layer was changed: {lower}")
+
+    def mount(self):
+        self.unmount()
+        lowers, upper, work = ":".join(self.lowers), self.area + "/upper", self.area + "/work"
+        if self.kernel:
+            words = f"lowerdir={lowers},upperdir={upper},workdir={work},redirect_dir=on,index=on,xino=auto"
+            metacopy = "on" if "metacopy=on" in ",".join(self.options) else "off"
+            run("mount", "-t", "overlay", "-o", f"{words},metacopy={metacopy}", "overlay", self.root)
+        else:
+            log = ["--log", self.area + "/driver.log"]
+            run("node", PROGRAM, "mount", "--lower", lowers, "--upper", upper, "--work", work, *self.options, *log, self.root)
+        self.mounted = True
+
+    def unmount(self):
+        self.end_workers()
+        if not self.mounted:
+            return
+        driver = None if self.kernel else self.driver()
+        for _ in range(100):
+            if subprocess.run(["umount", self.root], capture_output=True, check=False).returncode == 0:
+                break
+            time.sleep(0.05)  # a process that was just killed gives up its descriptors a moment later
+        else:
+            raise Failure("busy", "the mount cannot be unmounted")
+        self.mounted = False
+        if driver is not None:
+            ended(driver)
+        litter = trees.litter(self.area + "/work")
+        if litter and not self.kernel:
+            raise Failure("litter", f"the work directory was left with {litter!r}")
+
+    def next_turn(self):
+        self.unmount()
+        self.kernel = self.turns and not self.kernel
+        self.mount()
+
+    def kill(self):
+        """The driver ends as by a crash of its own; then what is left of the mount is taken away, and it is mounted again."""
+        if self.kernel:
+            self.mount()
+            return
+        self.worker("a").send([("fd", "open", (".", "O_RDONLY")), ("", "syncfs", ("$fd",))])
+        self.worker("a").receive()
+        driver = self.driver()
+        os.kill(driver, signal.SIGKILL)
+        ended(driver)
+        self.end_workers()
+        self.force()
+        self.mount()
+
+    def force(self):
+        if self.mounted:
+            self.mounted = False
+            subprocess.run(["umount", "-l", self.root], capture_output=True, check=False)
+
+    def stop(self):
+        """Takes everything away, whatever state it is in."""
+        if self.mounted and not self.kernel:
+            try:
+                os.kill(self.driver(), signal.SIGKILL)
+            except Failure:
+                pass
+        self.end_workers()
+        self.force()
+
+    def driver(self):
+        for entry in os.listdir("/proc"):
+            try:
+                if entry.isdigit():
+                    with open(f"/proc/{entry}/cmdline", "rb") as stream:
+                        words = stream.read().split(b"\0")
+                    if b"--driver" in words and self.root.encode() in words:
+                        return int(entry)
+            except OSError:
+                pass
+        raise Failure("died", f"the driver has ended:\n{self.log()}")
+
+    def log(self):
+        try:
+            with open(self.area + "/driver.log", encoding="latin1") as stream:
+                return "".join(stream.readlines()[-8:])
+        except OSError:
+            return ""
+
+    def complaint(self):
+        """What the driver should never say."""
+        try:
+            with open(self.area + "/driver.log", encoding="latin1") as stream:
+                return "".join(line for line in stream if '"level":50' in line)[:3000]
+        except OSError:
+            return ""
+
+
+def build(path, nodes):
+    import json
+
+    os.makedirs(path, exist_ok=True)
+    trees.build(path, json.dumps(nodes))
+    os.chmod(path, 0o755)
+
+
+def ended(pid):
+    """Waits for a process that is no child."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        if not select.select([descriptor], [], [], NO_ANSWER)[0]:
+            raise Failure("driver", "the driver goes on after umount")
+    finally:
+        os.close(descriptor)

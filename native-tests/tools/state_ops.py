@@ -1,0 +1,60 @@
+"""Operations that answer in one step what random sequences want to know, and that no sequence can crash or hang."""
+
+import ctypes
+import os
+import stat as st
+
+from base import check, libc, number, op, path, raw
+from io_ops import MAPS, extents
+
+
+@op
+def mget(index, offset, length):
+    """Reads a mapping; EFAULT where reading it would be a SIGBUS."""
+    receiver, sender = os.pipe()
+    try:
+        size = number(length)
+        count = check(libc.write(sender, ctypes.c_void_p(MAPS[int(index)][0] + number(offset)), ctypes.c_size_t(size)))
+        return os.read(receiver, count) if count else b""
+    finally:
+        os.close(receiver)
+        os.close(sender)
+
+
+@op
+def mset(index, offset, value):
+    """Writes into a mapping; EFAULT where writing it would be a SIGBUS."""
+    receiver, sender = os.pipe()
+    try:
+        os.write(sender, raw(value))
+        where = ctypes.c_void_p(MAPS[int(index)][0] + number(offset))
+        return check(libc.read(receiver, where, ctypes.c_size_t(len(value))))
+    finally:
+        os.close(receiver)
+        os.close(sender)
+
+
+@op
+def holes(fd):
+    """`good` if what SEEK_DATA and SEEK_HOLE pass over reads as zeros (as far as 64 KiB of each hole tell)."""
+    at, size = 0, os.fstat(int(fd)).st_size
+    for start, end in [*extents(int(fd)), (size, size)]:
+        if os.pread(int(fd), min(start - at, 1 << 16), at).strip(b"\0"):
+            return f"data in the hole at {at}"
+        at = end
+    return "good"
+
+
+@op
+def rmtree(name):
+    """Removes a tree, names in byte order, until something cannot be removed."""
+    remove(path(name))
+
+
+def remove(name):
+    if st.S_ISDIR(os.lstat(name).st_mode):
+        for entry in sorted(os.listdir(name)):
+            remove(name + b"/" + entry)
+        os.rmdir(name)
+    else:
+        os.unlink(name)
