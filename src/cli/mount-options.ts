@@ -1,4 +1,11 @@
-import { defaultMountFlags, type MountConfig, type MountFlags, timeoutForever } from "../session/config.js";
+import {
+  defaultMountFlags,
+  type IoPolicy,
+  ioPolicies,
+  type MountConfig,
+  type MountFlags,
+  timeoutForever,
+} from "../session/config.js";
 import { shown } from "../text.js";
 import { UsageError } from "./exit.js";
 import { splitLayers, unescapeAll } from "./layer-list.js";
@@ -17,6 +24,7 @@ export interface MountOptions {
   volatile: boolean;
   debug: boolean;
   xino: MountConfig["xino"];
+  io: IoPolicy;
   /** Seconds. */
   timeout: number;
   spinMicroseconds?: number;
@@ -35,6 +43,7 @@ export function defaultMountOptions(root: boolean): MountOptions {
     volatile: false,
     debug: false,
     xino: "auto",
+    io: "auto",
     timeout: timeoutForever,
     mountFlags: { ...defaultMountFlags(root) },
     skipped: [],
@@ -63,6 +72,13 @@ export function splitOptionList(list: string): string[] {
   if (quoted) throw new UsageError(`a quote is not closed in -o ${shown(list)}`);
   if (item !== "") items.push(item);
   return items;
+}
+
+/** Throws UsageError for a name that is none. */
+export function ioNamed(name: string): IoPolicy {
+  const policy = ioPolicies.find((known) => known === name);
+  if (policy === undefined) throw new UsageError(`io=${shown(name)} is unknown: use one of ${ioPolicies.join(", ")}`);
+  return policy;
 }
 
 /** Options without a value. */
@@ -114,6 +130,9 @@ const settings: Record<string, (options: MountOptions, value: string) => void> =
       throw new UsageError(`xino=${shown(value)} is unknown: use xino=off, xino=auto or xino=on`);
     }
     o.xino = value;
+  },
+  io: (o, value) => {
+    o.io = ioNamed(value);
   },
   timeout: (o, value) => {
     o.timeout = Math.min(numberValue("timeout", value), timeoutForever);

@@ -3,7 +3,7 @@ import { shown } from "../text.js";
 import { absolutePath, resolvedPath } from "./arguments.js";
 import { UsageError } from "./exit.js";
 import { splitLayers } from "./layer-list.js";
-import { applyOptionList, defaultMountOptions } from "./mount-options.js";
+import { applyOptionList, defaultMountOptions, ioNamed } from "./mount-options.js";
 
 /** The words of a mount command line, as commander collects them. Paths are bytes in latin1 strings. */
 export interface MountWords {
@@ -17,6 +17,7 @@ export interface MountWords {
   readonly debug?: boolean;
   readonly log?: string;
   readonly transport?: string;
+  readonly io?: string;
   readonly volatile?: boolean;
   readonly readOnly?: boolean;
 }
@@ -56,6 +57,13 @@ export function planMount(words: MountWords, cwd: string, root: boolean): MountP
   if (upper === undefined && work !== undefined) remarks.push("workdir means nothing without upperdir and is skipped");
 
   const { mountpoint, source } = places(words.positionals, upper, cwd);
+  const transport = transportNamed(words.transport ?? "kernel");
+  const io = words.io === undefined ? options.io : ioNamed(words.io);
+  if (transport === "fuse-native" && io === "passthrough") {
+    throw new UsageError(
+      "--io passthrough needs --transport kernel: the package fuse-native cannot pass files through",
+    );
+  }
   const debug = words.debug === true || options.debug;
   return {
     config: {
@@ -72,7 +80,8 @@ export function planMount(words: MountWords, cwd: string, root: boolean): MountP
       timeout: options.timeout,
       debug,
       spinMicroseconds: options.spinMicroseconds ?? defaultSpinMicroseconds,
-      transport: transportNamed(words.transport ?? "kernel"),
+      io,
+      transport,
     },
     foreground: words.foreground === true,
     ...(log === undefined ? {} : { log }),

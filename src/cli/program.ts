@@ -97,6 +97,10 @@ Exit codes: 0 done, 1 it did not work, 2 wrong usage.`,
     .option("-f, --foreground", "stay, and log to stderr as JSON lines")
     .option("--log <file>", "append the log to a file, as JSON lines")
     .option("-d, --debug", "log each request and answer")
+    .option(
+      "--io <policy>",
+      "who reads and writes files: cached (the driver), passthrough (the kernel), auto (default)",
+    )
     .option("--transport <name>", "kernel (default) or fuse-native")
     .option("-r, --read-only", "mount read-only")
     .addOption(new Option("-w, --read-write").hideHelp())

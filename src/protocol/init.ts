@@ -23,6 +23,8 @@ export interface InitOut {
   /** The unit of times, in nanoseconds. */
   readonly timeGranularity: number;
   readonly maxPages: number;
+  /** How deep file systems may lie on each other below the mount for passthrough; 0: none. */
+  readonly maxStackDepth: number;
 }
 
 /** Reads INIT's body; kernels before 7.36 send no second word of flags. */
@@ -47,6 +49,7 @@ export function writeInit(reply: Reply, out: InitOut): void {
   reply.u32(out.timeGranularity);
   reply.u32(out.maxPages);
   reply.u32(out.flags2);
-  // max_stack_depth (0: no passthrough), request_timeout and what is unused.
-  for (let word = 0; word < 7; word++) reply.u32(0);
+  reply.u32(out.maxStackDepth);
+  // request_timeout and what is unused.
+  for (let word = 0; word < 6; word++) reply.u32(0);
 }

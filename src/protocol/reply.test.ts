@@ -226,6 +226,7 @@ describe("INIT", () => {
       maxWrite: 1 << 20,
       timeGranularity: 1,
       maxPages: 256,
+      maxStackDepth: 0,
     });
     expect(reply.finish(2, 0)).toBe(16 + 64);
     const expected = [

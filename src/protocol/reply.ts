@@ -38,6 +38,8 @@ export class Reply {
   private readonly validSeconds: number;
   private readonly validSecondsHigh: number;
   private readonly validNanoseconds: number;
+  /** Whether the kernel may trust the attributes that follow as long as it may trust names; otherwise it asks each time. */
+  trusted = true;
   /** Bytes of the answer so far, header included. */
   length = outHeaderSize;
 
@@ -57,6 +59,7 @@ export class Reply {
   /** Starts a new answer, empty but for the header. */
   begin(): void {
     this.length = outHeaderSize;
+    this.trusted = true;
   }
 
   /** Completes the header of an answer without error; returns its length. */
@@ -144,10 +147,10 @@ export class Reply {
     const at = this.length >>> 2;
     words[at] = this.validSeconds;
     words[at + 1] = this.validSecondsHigh;
-    words[at + 2] = this.validSeconds;
-    words[at + 3] = this.validSecondsHigh;
+    words[at + 2] = this.trusted ? this.validSeconds : 0;
+    words[at + 3] = this.trusted ? this.validSecondsHigh : 0;
     words[at + 4] = this.validNanoseconds;
-    words[at + 5] = this.validNanoseconds;
+    words[at + 5] = this.trusted ? this.validNanoseconds : 0;
     this.length += 24;
     this.attr(statx);
   }
@@ -162,13 +165,18 @@ export class Reply {
     this.length += entrySize;
   }
 
+  private attributeValidity(at: number): void {
+    const words = this.words;
+    words[at] = this.trusted ? this.validSeconds : 0;
+    words[at + 1] = this.trusted ? this.validSecondsHigh : 0;
+    words[at + 2] = this.trusted ? this.validNanoseconds : 0;
+  }
+
   /** struct fuse_attr_out. */
   attrOut(statx: Uint32Array): void {
     const words = this.words;
     const at = this.length >>> 2;
-    words[at] = this.validSeconds;
-    words[at + 1] = this.validSecondsHigh;
-    words[at + 2] = this.validNanoseconds;
+    this.attributeValidity(at);
     words[at + 3] = 0;
     this.length += 16;
     this.attr(statx);
@@ -179,19 +187,17 @@ export class Reply {
     const words = this.words;
     const at = this.length >>> 2;
     words.fill(0, at, at + 72);
-    words[at] = this.validSeconds;
-    words[at + 1] = this.validSecondsHigh;
-    words[at + 2] = this.validNanoseconds;
+    this.attributeValidity(at);
     for (let word = 0; word < 36; word++) words[at + 8 + word] = statx[word] as number;
     words[at + 8 + 7] = (statx[7] as number) & 0xffff;
     this.length += 288;
   }
 
-  /** struct fuse_open_out; no passthrough. */
-  open(handle: number, flags: number): void {
+  /** struct fuse_open_out; `backing` goes with FOPEN_PASSTHROUGH. */
+  open(handle: number, flags: number, backing = 0): void {
     this.u64(handle);
     this.u32(flags);
-    this.u32(0);
+    this.u32(backing);
   }
 
   /** struct fuse_write_out. */

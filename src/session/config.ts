@@ -53,9 +53,18 @@ export interface MountConfig {
   readonly debug: boolean;
   /** The most microseconds the request loop waits for the next request without sleeping; 0 never waits. */
   readonly spinMicroseconds: number;
+  /**
+   * Who reads and writes open files: the driver, asked by the kernel, which caches (`cached`); or the kernel by itself, in the
+   * layers' files (`passthrough`).
+   */
+  readonly io: IoPolicy;
   /** `fuse-native` needs the npm package of that name. */
   readonly transport: "kernel" | "fuse-native";
 }
+
+export const ioPolicies = ["auto", "cached", "passthrough"] as const;
+/** `auto` is `cached`: it works everywhere, and opens files without a message. */
+export type IoPolicy = (typeof ioPolicies)[number];
 
 /** A thousand years would overflow jiffies; the kernel clamps this itself. About 30 years: for ever, for a mount. */
 export const timeoutForever = 1e9;

@@ -31,6 +31,7 @@ export class ReplySink implements DirSink {
       this.reply.dirent(name, type, inoLow, inoHigh, next);
       return;
     }
+    this.reply.trusted = nodeid === 0 || this.union.openFiles.trusts(nodeid);
     const generation = nodeid === 0 ? 0 : this.union.generation(nodeid);
     this.reply.direntPlus(name, type, inoLow, inoHigh, next, nodeid, generation, this.union.stat.words);
   }

@@ -24,7 +24,7 @@ class Exchange {
     this.service = {
       union: u,
       channel: -1,
-      agreement: { minor: 45, setxattrExtended: true, maxWrite: 1 << 16 },
+      agreement: { minor: 45, setxattrExtended: true, maxWrite: 1 << 16, passthrough: false },
       request: new Request(1 << 16),
       reply,
       cred: { uid: 0, gid: 0 },

@@ -5,6 +5,7 @@ import { FSYNC_FDATASYNC, WRITE_CACHE, WRITE_KILL_SUIDGID } from "../protocol/co
 import * as op from "../protocol/opcodes.js";
 import { dropSetIdBits, fsyncFd, readFd, syncfsFd, write as writeData, writeFd } from "../union/ops/data.js";
 import { lseek as seek } from "../union/ops/lseek.js";
+import { openFd } from "../union/ops/open.js";
 import { type Handler, NO_REPLY, type Service } from "./service.js";
 
 /** One COPY_FILE_RANGE copies at most this much, so that a thread is free again and a signal is noticed soon. */
@@ -112,7 +113,7 @@ function copyFileRange(s: Service): number {
   const first = writeFd(s.union, target);
   const killed = first < 0 ? first : killPrivileges(s, first);
   if (killed < 0) return killed;
-  const borrowed = readFd(s.union, request.nodeid);
+  const borrowed = openFd(s.union, request.nodeid);
   if (borrowed < 0) return borrowed;
   const input = native.dup(borrowed);
   if (input < 0) return input;

@@ -1,9 +1,10 @@
 /**
- * One handler for each opcode that names, attributes and directories need; those of data are in handlers-data.ts.
+ * One handler for each opcode that names, attributes and directories need; those of data are in handlers-data.ts, those of open
+ * files in handlers-open.ts.
  * A handler decodes, calls one operation of the union, and encodes.
  */
 import { EFBIG, EINVAL, EIO, ENOENT, ENOSYS, ENOTTY, ERANGE } from "../errno.js";
-import { FOPEN_KEEP_CACHE, SETXATTR_ACL_KILL_SGID } from "../protocol/constants.js";
+import { SETXATTR_ACL_KILL_SGID } from "../protocol/constants.js";
 import * as op from "../protocol/opcodes.js";
 import { deviceMajor, deviceMinor } from "../protocol/reply.js";
 import { forget as forgetNode } from "../union/ops/forget.js";
@@ -20,7 +21,6 @@ import { rmdir as removeDirectory } from "../union/ops/rmdir.js";
 import { setattr as setAttributes } from "../union/ops/setattr.js";
 import { statfs as statFileSystem } from "../union/ops/statfs.js";
 import { symlink as makeSymlink } from "../union/ops/symlink.js";
-import { tmpfile as makeTemporary } from "../union/ops/tmpfile.js";
 import { unlink as unlinkEntry } from "../union/ops/unlink.js";
 import {
   getxattr as getAttribute,
@@ -29,14 +29,8 @@ import {
   setxattr as setAttribute,
 } from "../union/ops/xattr.js";
 import { dataHandlers } from "./handlers-data.js";
-import { type Handler, NO_REPLY, type Service } from "./service.js";
-
-/** The answer of an operation that yields a node: its entry, or the operation's error. */
-function entry(s: Service, nodeid: number): number {
-  if (nodeid < 0) return nodeid;
-  s.reply.entry(nodeid, s.union.generation(nodeid), s.union.stat.words);
-  return 0;
-}
+import { openHandlers } from "./handlers-open.js";
+import { entry, type Handler, NO_REPLY, type Service } from "./service.js";
 
 function lookup(s: Service): number {
   const nodeid = lookUp(s.union, s.request.nodeid, s.request.name());
@@ -64,16 +58,24 @@ function batchForget(s: Service): number {
   return NO_REPLY;
 }
 
+/** The attributes of the request's node, in `union.stat`, or the operation's error. */
+function attributes(s: Service, result: number): number {
+  if (result < 0) return result;
+  s.reply.trusted = s.union.openFiles.trusts(s.request.nodeid);
+  s.reply.attrOut(s.union.stat.words);
+  return 0;
+}
+
 function getattr(s: Service): number {
-  const result = getAttributes(s.union, s.request.nodeid);
-  if (result >= 0) s.reply.attrOut(s.union.stat.words);
-  return result;
+  return attributes(s, getAttributes(s.union, s.request.nodeid));
 }
 
 function statx(s: Service): number {
   const result = getAttributes(s.union, s.request.nodeid);
-  if (result >= 0) s.reply.statxOut(s.union.stat.words);
-  return result;
+  if (result < 0) return result;
+  s.reply.trusted = s.union.openFiles.trusts(s.request.nodeid);
+  s.reply.statxOut(s.union.stat.words);
+  return 0;
 }
 
 function setattr(s: Service): number {
@@ -90,9 +92,7 @@ function setattr(s: Service): number {
   // NaN: beyond 2^53, which no file system reaches; the fields that are not valid are zero.
   if (Number.isNaN(setAttr.size)) return -EFBIG;
   if (Number.isNaN(setAttr.atime + setAttr.mtime)) return -EINVAL;
-  const result = setAttributes(s.union, request.nodeid, setAttr);
-  if (result >= 0) s.reply.attrOut(s.union.stat.words);
-  return result;
+  return attributes(s, setAttributes(s.union, request.nodeid, setAttr));
 }
 
 function readlink(s: Service): number {
@@ -129,18 +129,9 @@ function mkdir(s: Service): number {
   return entry(s, makeDirectory(s.union, request.nodeid, request.name(), request.u32(0), request.u32(4), s.cred));
 }
 
-/** O_TMPFILE: an object and an open file at once, the only one of its kind here; its handle means nothing to us. */
-function tmpfile(s: Service): number {
-  const request = s.request;
-  const nodeid = makeTemporary(s.union, request.nodeid, request.u32(4), request.u32(8), s.cred);
-  const result = entry(s, nodeid);
-  if (result >= 0) s.reply.open(0, FOPEN_KEEP_CACHE);
-  return result;
-}
-
 function link(s: Service): number {
   const request = s.request;
-  return entry(s, linkNode(s.union, request.u64(0), request.nodeid, request.name()));
+  return entry(s, linkNode(s.union, s.union.openFiles.current(request.u64(0)), request.nodeid, request.name()));
 }
 
 function unlink(s: Service): number {
@@ -263,8 +254,7 @@ function succeed(): number {
 }
 
 /**
- * The kernel takes ENOSYS as "never ask again", and goes on by itself: zero-message opens (OPEN, OPENDIR), MKNOD and open instead
- * of CREATE, no FLUSH at close, permissions by its own check instead of ACCESS, always readable and writable instead of
+ * The kernel takes ENOSYS as "never ask again", and goes on by itself: zero-message OPENDIR, no FLUSH at close, permissions by its own check instead of ACCESS, always readable and writable instead of
  * POLL, its own locks. BMAP and the mappings belong to block devices and virtiofs.
  */
 function notImplemented(): number {
@@ -284,9 +274,7 @@ table[op.UNLINK] = unlink;
 table[op.RMDIR] = rmdir;
 table[op.RENAME] = rename;
 table[op.LINK] = link;
-table[op.OPEN] = notImplemented;
 table[op.STATFS] = statfs;
-table[op.RELEASE] = succeed;
 table[op.SETXATTR] = setxattr;
 table[op.GETXATTR] = getxattr;
 table[op.LISTXATTR] = listxattr;
@@ -299,7 +287,6 @@ table[op.GETLK] = notImplemented;
 table[op.SETLK] = notImplemented;
 table[op.SETLKW] = notImplemented;
 table[op.ACCESS] = notImplemented;
-table[op.CREATE] = notImplemented;
 table[op.INTERRUPT] = interrupt;
 table[op.BMAP] = notImplemented;
 table[op.DESTROY] = succeed;
@@ -311,8 +298,7 @@ table[op.READDIRPLUS] = readdirplus;
 table[op.RENAME2] = rename2;
 table[op.SETUPMAPPING] = notImplemented;
 table[op.REMOVEMAPPING] = notImplemented;
-table[op.TMPFILE] = tmpfile;
 table[op.STATX] = statx;
 
 /** The handlers by opcode. An opcode without one (INIT after the first, or unknown) is answered ENOSYS. */
-export const handlers: readonly (Handler | undefined)[] = Object.assign(table, dataHandlers);
+export const handlers: readonly (Handler | undefined)[] = Object.assign(table, dataHandlers, openHandlers);

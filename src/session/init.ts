@@ -11,7 +11,7 @@ const pageSize = 4096;
 /**
  * What the driver wants, if the kernel offers it. Left out on purpose:
  * - POSIX_LOCKS, FLOCK_LOCKS: locks stay with the kernel, where they are right for one mount;
- * - ATOMIC_O_TRUNC: with zero-message opens O_TRUNC comes as a SETATTR of the size;
+ * - ATOMIC_O_TRUNC (but with passthrough): with zero-message opens O_TRUNC comes as a SETATTR of the size;
  * - WRITEBACK_CACHE: sizes and times would be the kernel's, and a copy-up would come after write(2) returned;
  * - AUTO_INVAL_DATA: files change only through the mount;
  * - READDIRPLUS_AUTO: a plain READDIR first costs a LOOKUP for each entry later;
@@ -34,18 +34,27 @@ const wanted =
   c.INIT_SETXATTR_EXT |
   c.INIT_EXT;
 
+/**
+ * With passthrough a file that is opened for truncation need not be copied up whole, so OPEN does both. O_TRUNC with read-only
+ * access then truncates before the kernel checks that nobody executes the file.
+ */
+const wantedForPassthrough = c.INIT_ATOMIC_O_TRUNC;
+
 /** What this kernel must be able to do: without it writes and opens would need handlers the driver does not have. */
 const needed = c.INIT_BIG_WRITES | c.INIT_NO_OPEN_SUPPORT | c.INIT_NO_OPENDIR_SUPPORT | c.INIT_MAX_PAGES;
 
 /**
  * The answer to INIT: the lower of both minors, and of the flags those that both sides want. `posixAcl` makes the kernel
- * check permissions by owner, mode and ACL, so it goes with default_permissions only. A string: why there is no agreement.
+ * check permissions by owner, mode and ACL, so it goes with default_permissions only. `stackDepth`: how many file systems,
+ * this one not counted, may lie on each other for passthrough; 0 for none. A string: why there is no agreement.
  */
-export function negotiate(init: InitIn, posixAcl: boolean): InitOut | string {
+export function negotiate(init: InitIn, posixAcl: boolean, stackDepth = 0): InitOut | string {
   if (init.major < c.protocolMajor || (init.major === c.protocolMajor && init.minor < c.protocolMinorMinimum)) {
     return `the kernel speaks FUSE ${init.major}.${init.minor}, and 7.${c.protocolMinorMinimum} (Linux 5.4) is needed`;
   }
-  const flags = init.flags & (wanted | (posixAcl ? c.INIT_POSIX_ACL : 0));
+  const passthrough = stackDepth > 0 && (init.flags & c.INIT_EXT) !== 0 && (init.flags2 & c.INIT2_PASSTHROUGH) !== 0;
+  const more = (posixAcl ? c.INIT_POSIX_ACL : 0) | (passthrough ? wantedForPassthrough : 0);
+  const flags = init.flags & (wanted | more);
   if (init.major === c.protocolMajor && (flags & needed) !== needed) {
     return `the kernel lacks FUSE features: offered 0x${(init.flags >>> 0).toString(16)}, needed 0x${needed.toString(16)}`;
   }
@@ -54,12 +63,13 @@ export function negotiate(init: InitIn, posixAcl: boolean): InitOut | string {
     minor: Math.min(init.minor, c.protocolMinor),
     maxReadahead: init.maxReadahead,
     flags,
-    flags2: 0,
+    flags2: passthrough ? c.INIT2_PASSTHROUGH : 0,
     maxBackground: 64,
     congestionThreshold: 48,
     maxWrite,
     timeGranularity: 1,
     maxPages: maxWrite / pageSize,
+    maxStackDepth: passthrough ? stackDepth : 0,
   };
 }
 
@@ -72,6 +82,7 @@ export function answerInit(
   reply: Reply,
   received: number,
   posixAcl: boolean,
+  stackDepth: number,
 ): { length: number; out: InitOut | null } | string {
   const parsed = request.parseHeader(received);
   if (parsed < 0 || request.opcode !== INIT || request.bodyLength < 16) {
@@ -79,7 +90,7 @@ export function answerInit(
   }
   const init = readInit(request);
   reply.begin();
-  const out = negotiate(init, posixAcl);
+  const out = negotiate(init, posixAcl, stackDepth);
   if (typeof out === "string") return out;
   writeInit(reply, out);
   const length = reply.finish(request.uniqueLow, request.uniqueHigh);

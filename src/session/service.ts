@@ -14,6 +14,8 @@ export interface Agreement {
   readonly setxattrExtended: boolean;
   /** The largest WRITE, in bytes. */
   readonly maxWrite: number;
+  /** Files are opened by OPEN, and the kernel reads and writes their backing by itself. */
+  readonly passthrough: boolean;
 }
 
 /** The result of a handler: the answer comes from somewhere else, or there is none. Outside the range of error numbers. */
@@ -45,3 +47,11 @@ export interface Service {
  * complete; -errno; PARK: dispatch it again when the union's job has ended; NO_REPLY.
  */
 export type Handler = (service: Service) => number;
+
+/** The answer of an operation that yields a node: its entry, or the operation's error. */
+export function entry(s: Service, nodeid: number): number {
+  if (nodeid < 0) return nodeid;
+  s.reply.trusted = s.union.openFiles.trusts(nodeid);
+  s.reply.entry(nodeid, s.union.generation(nodeid), s.union.stat.words);
+  return 0;
+}

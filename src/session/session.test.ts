@@ -27,6 +27,7 @@ const config: MountConfig = {
   timeout: 1e9,
   debug: false,
   spinMicroseconds: 100,
+  io: "auto",
   transport: "kernel",
 };
 

@@ -16,6 +16,8 @@ import { endSignals, unionOptions } from "./lifecycle.js";
 import { Listings } from "./listings.js";
 import { Loop } from "./loop.js";
 import { abandon, type Mounted, mount, raiseReadAhead, unmount } from "./mount.js";
+import { ChannelNotifier } from "./notify.js";
+import { ChannelBackings, stackDepth, whyNoPassthrough } from "./passthrough.js";
 import type { Agreement, Service } from "./service.js";
 import { removeState, writeState } from "./state.js";
 
@@ -90,6 +92,9 @@ class Session {
     const request = new Request(maxWrite + requestRoom);
     const reply = new Reply(maxWrite, validity(config.timeout));
     const agreement = this.handshake(request, reply);
+    if (agreement.passthrough) {
+      union.openFiles.attach(new ChannelBackings(mounted.channel, new ChannelNotifier(mounted.channel), log));
+    }
     const service: Service = {
       union,
       channel: mounted.channel,
@@ -111,18 +116,22 @@ class Session {
     const { mountpoint } = this.config;
     const { channel } = this.mounted;
     const refuse = (why: string) => new MountError(`${shown(mountpoint)}: ${why}`, mountpoint);
+    const passthrough = this.config.io === "passthrough";
+    const depth = passthrough ? stackDepth(this.union) : 0;
     for (;;) {
       const received = native.receive(channel, request.bytes, initPatience);
       if (received === -EAGAIN) continue;
       if (received < 0) throw refuse(`the kernel sends no INIT: ${errnoName(received)}`);
-      const answer = answerInit(request, reply, received, this.config.defaultPermissions);
+      const answer = answerInit(request, reply, received, this.config.defaultPermissions, depth);
       if (typeof answer === "string") throw refuse(answer);
       const sent = native.reply(channel, reply.bytes, answer.length);
       if (sent < 0) throw refuse(`INIT cannot be answered: ${errnoName(sent)}`);
       if (answer.out === null) continue;
-      const { minor, flags } = answer.out;
+      const { minor, flags, flags2 } = answer.out;
       this.log("debug", `FUSE 7.${minor} agreed`, { flags: `0x${(flags >>> 0).toString(16)}` });
-      return { minor, setxattrExtended: setxattrExtended(flags), maxWrite };
+      const missing = passthrough ? whyNoPassthrough(channel, flags2) : undefined;
+      if (missing !== undefined) throw refuse(missing);
+      return { minor, setxattrExtended: setxattrExtended(flags), maxWrite, passthrough };
     }
   }
 

@@ -53,6 +53,7 @@ function optionsOf(config: MountConfig): string[] {
   if (config.allowOther) options.push("allow_other");
   if (config.defaultPermissions) options.push("default_permissions");
   if (config.volatile) options.push("volatile");
+  if (config.io !== "auto") options.push(`io=${config.io}`);
   if (config.transport !== "kernel") options.push(`transport=${config.transport}`);
   return options;
 }

@@ -52,6 +52,14 @@ export class HardlinkIndex {
     this.entries.set(node, entry);
   }
 
+  /** `next` is the node of the entry from now on. */
+  move(node: number, next: number): void {
+    const entry = this.entries.get(node);
+    if (entry === undefined) return;
+    this.entries.delete(node);
+    this.entries.set(next, entry);
+  }
+
   forget(node: number): void {
     this.entries.delete(node);
   }

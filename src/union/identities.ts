@@ -32,6 +32,15 @@ export class Identities {
     return this.keys.has(node);
   }
 
+  /** All that leads to `node` leads to `next` from now on. */
+  move(node: number, next: number): void {
+    const keys = this.keys.get(node);
+    if (keys === undefined) return;
+    this.keys.delete(node);
+    this.keys.set(next, keys);
+    for (const of of keys) if (this.nodes.get(of) === node) this.nodes.set(of, next);
+  }
+
   drop(node: number): void {
     const keys = this.keys.get(node);
     if (keys === undefined) return;

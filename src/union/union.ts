@@ -20,6 +20,7 @@ import { countSubdirectories } from "./listing.js";
 import { Found } from "./merge.js";
 import { MountError } from "./mount-error.js";
 import { ACCESS_PATH, NodeTable, ROOT } from "./node-table.js";
+import { OpenFiles } from "./open-files.js";
 import { Origins } from "./origin.js";
 import { shown } from "./paths.js";
 import type { WorkDirectory } from "./workdir.js";
@@ -51,6 +52,8 @@ export class Union {
   readonly stat = new Stat();
   /** Attributes that an operation needs on its way. */
   readonly aside = new Stat();
+  /** Attributes of a new object while it is opened. */
+  readonly created = new Stat();
   /** The last answer of `statfs`: a raw struct statfs. */
   readonly statfs = new Uint8Array(120);
   /** The last answer of `readlink`, and room for attribute values and lists. */
@@ -63,6 +66,8 @@ export class Union {
   readonly identities = new Identities();
   readonly handles = new DirectoryHandles();
   readonly copies = new Copies();
+  /** The files that are open through the kernel's passthrough. */
+  readonly openFiles = new OpenFiles();
   readonly found = new Found();
   readonly origins: Origins;
   readonly descriptors: Descriptors;
@@ -122,6 +127,7 @@ export class Union {
       nodes: this.table.count,
       descriptors: this.descriptors.count,
       directoryHandles: this.handles.count,
+      openFiles: this.openFiles.count,
       copiesUnderWay: this.copies.byNode.size,
       listedNames: this.listedNames,
     };
@@ -361,6 +367,7 @@ export class Union {
     for (let one = pending.pop(); one !== undefined; one = pending.pop()) {
       // A parent of two names of one node stands in the list twice.
       if (one === ROOT || !table.isAlive(one) || table.hasLookups(one) || table.hasChildren(one)) continue;
+      if (this.openFiles.isNeeded(one)) continue;
       const directory = table.directory(one);
       if (directory !== undefined) this.dropParts(directory);
       this.dropDescriptor(one);
@@ -370,7 +377,47 @@ export class Union {
       this.index?.forget(one);
       table.dropNames(one, (parent) => void pending.push(parent));
       table.remove(one);
+      this.closeFile(one);
+      const successor = this.openFiles.forget(one);
+      if (successor > 0) pending.push(successor);
     }
+  }
+
+  /** Nobody has the node open any more. */
+  closeFile(node: number): void {
+    const below = this.openFiles.remove(node);
+    if (below < 0) return;
+    this.descriptors.unpin();
+    ignore(native.close(below), "only read");
+  }
+
+  /**
+   * A file lies in the upper now, and its data below are still open: a new row takes over its names and all that belongs to
+   * the copy, and shows the same inode number.
+   */
+  succeed(node: number): void {
+    const { table } = this;
+    const next = table.add(table.type(node), table.layer(node));
+    table.setIno(next, table.inoLow(node), table.inoHigh(node));
+    if (!table.isNameless(node)) {
+      for (const { parent, name } of table.namesOf(node)) {
+        table.removeName(node, parent, name);
+        table.addName(next, parent, name);
+      }
+    }
+    const fd = table.descriptor(node);
+    if (fd >= 0) {
+      const access = table.access(node);
+      if (table.isPinned(node)) {
+        table.setPinned(node, false);
+        this.descriptors.unpin();
+      } else this.descriptors.release(fd);
+      table.setDescriptor(node, -1, ACCESS_PATH);
+      this.hold(next, fd, access);
+    }
+    this.identities.move(node, next);
+    this.index?.move(node, next);
+    this.openFiles.succeed(node, next);
   }
 
   /** Takes back a lookup that was counted for an answer which is not given. */

@@ -18,6 +18,11 @@ export function writeFd(u: Union, node: number): number {
   return r < 0 ? r : dataFd(u, node, ACCESS_WRITE);
 }
 
+/** Whether a node's data lie in the upper, so that they can be written where they are. */
+export function hasOwnData(u: Union, node: number): boolean {
+  return u.table.layer(node) === 0;
+}
+
 function dataFd(u: Union, node: number, access: number): number {
   const { table } = u;
   if (!table.isAlive(node)) return -ESTALE;

@@ -4,6 +4,7 @@ import { native } from "../../native/index.js";
 import { copyUp, keepPlain } from "../copy-up.js";
 import type { Union } from "../union.js";
 import { dropSetIdBits, writeFd } from "./data.js";
+import { succeedIfOld } from "./open.js";
 
 /** What to change: `valid` says which, as the FATTR_* bits of the FUSE protocol. */
 export interface SetAttr {
@@ -40,6 +41,7 @@ export function setattr(u: Union, node: number, request: SetAttr): number {
   let r = copyUp(u, node, (valid & FATTR_SIZE) !== 0 ? request.size : Number.MAX_SAFE_INTEGER);
   if (r < 0) return r;
   if ((valid & FATTR_SIZE) !== 0) {
+    if (succeedIfOld(u, node)) return setattr(u, u.openFiles.successor(node), request);
     r = truncate(u, node, request.size, (valid & FATTR_KILL_SUIDGID) !== 0);
     if (r < 0) return r;
   }
@@ -71,7 +73,10 @@ function timeOf(valid: number, set: number, now: number, nsec: number): number {
   return (valid & now) !== 0 ? UTIME_NOW : nsec;
 }
 
-function truncate(u: Union, node: number, size: number, killPrivileges: boolean): number {
+/**
+ * Sets the size of a regular file. `killPrivileges`: the caller may not keep set-id bits. 0, PARK, or -errno.
+ */
+export function truncate(u: Union, node: number, size: number, killPrivileges: boolean): number {
   const type = u.table.type(node);
   if (type !== DT_REG) return type === DT_DIR ? -EISDIR : -EINVAL;
   const fd = writeFd(u, node);

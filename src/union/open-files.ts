@@ -1,0 +1,123 @@
+/**
+ * Regular files that the kernel serves by itself (FUSE passthrough): each has one backing file for all who have it open, as
+ * the kernel demands, for as long as anybody has. So a file that is copied up while its lower data are open cannot show the
+ * copy under the same nodeid: another row, its successor, takes the names over, and the old one goes on serving those who
+ * have it open; whatever else is asked of it means the successor. Empty, and free of cost, in mounts without passthrough.
+ */
+/** The kernel's side of passthrough. */
+export interface Backings {
+  /** Registers the file behind a descriptor, which may be closed then: an id above 0, or -errno. */
+  open(fd: number): number;
+  /** Files that are open by the id stay open. */
+  close(id: number): void;
+  /** What the kernel remembers of a node's attributes is not true any more. */
+  stale(node: number): void;
+}
+
+/** A node that is open. */
+export interface OpenNode {
+  /** Id of its backing; 0 where the kernel refused one: READ and WRITE come to the driver. */
+  readonly backing: number;
+  /** A descriptor of the data as they are below, if those are the backing: writing needs a copy and a successor. Else -1. */
+  readonly below: number;
+  handles: number;
+}
+
+export class OpenFiles {
+  private readonly open = new Map<number, OpenNode>();
+  /** Old row → the row that took its names over. */
+  private readonly successors = new Map<number, number>();
+  /** Successor → how many old rows there are. */
+  private readonly predecessors = new Map<number, number>();
+  /** Open, or once open, in a way that allows a shared mapping that can be written: nobody tells when that changes the times. */
+  private readonly mappable = new Set<number>();
+  private backings: Backings | null = null;
+
+  /** From now on files are opened through the kernel. */
+  attach(backings: Backings): void {
+    this.backings = backings;
+  }
+
+  get count(): number {
+    return this.open.size;
+  }
+
+  get(node: number): OpenNode | undefined {
+    return this.open.get(node);
+  }
+
+  /** The id for the file behind `fd` as a backing, or 0 where the kernel refuses it. */
+  register(fd: number): number {
+    return Math.max(this.backings?.open(fd) ?? 0, 0);
+  }
+
+  unregister(backing: number): void {
+    if (backing > 0) this.backings?.close(backing);
+  }
+
+  /** The first open of a node. `backing` and `below` as in OpenNode; they are taken over. */
+  add(node: number, backing: number, below: number): void {
+    this.open.set(node, { backing, below, handles: 1 });
+  }
+
+  /** From now on the node may be written through a mapping: its attributes can change at any time. */
+  setMappable(node: number): void {
+    if (this.mappable.has(node)) return;
+    this.mappable.add(node);
+    this.backings?.stale(node);
+  }
+
+  /** Nobody has the node open any more. Returns the descriptor of the data below, which the caller closes, or -1. */
+  remove(node: number): number {
+    const one = this.open.get(node);
+    if (one === undefined) return -1;
+    this.open.delete(node);
+    this.unregister(one.backing);
+    return one.below;
+  }
+
+  /** Whether the kernel may go on trusting a node's attributes. */
+  trusts(node: number): boolean {
+    if (this.mappable.size === 0 && this.successors.size === 0) return true;
+    return !this.mappable.has(node) && !this.successors.has(node) && !this.predecessors.has(node);
+  }
+
+  /** Whether any row has a successor. */
+  get anySucceeded(): boolean {
+    return this.successors.size > 0;
+  }
+
+  /** The row that stands for `node`: its successor, or itself. */
+  current(node: number): number {
+    return this.successors.size === 0 ? node : (this.successors.get(node) ?? node);
+  }
+
+  /** The row that took over the names of `node`, or 0. */
+  successor(node: number): number {
+    return this.successors.get(node) ?? 0;
+  }
+
+  /** Whether old rows depend on the row of `node`. */
+  isNeeded(node: number): boolean {
+    return this.predecessors.size > 0 && this.predecessors.has(node);
+  }
+
+  /** From now on `successor` stands for `node`. */
+  succeed(node: number, successor: number): void {
+    this.successors.set(node, successor);
+    this.predecessors.set(successor, (this.predecessors.get(successor) ?? 0) + 1);
+    this.backings?.stale(node);
+  }
+
+  /** A row is freed: returns its successor, which may not be needed any more, or 0. */
+  forget(node: number): number {
+    if (this.mappable.size > 0) this.mappable.delete(node);
+    const successor = this.successors.size > 0 ? this.successor(node) : 0;
+    if (successor === 0) return 0;
+    this.successors.delete(node);
+    const left = (this.predecessors.get(successor) ?? 1) - 1;
+    if (left === 0) this.predecessors.delete(successor);
+    else this.predecessors.set(successor, left);
+    return successor;
+  }
+}

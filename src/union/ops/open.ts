@@ -1,0 +1,122 @@
+/** Opening regular files for passthrough: the kernel reads, writes and maps the backing file by itself. */
+import { EINVAL, ESTALE, ignore } from "../../errno.js";
+import { S_IFREG } from "../../layer/stat.js";
+import { O_ACCMODE, O_DIRECT, O_RDONLY, O_RDWR, O_TRUNC } from "../../native/constants.js";
+import { native } from "../../native/index.js";
+import { copyUp } from "../copy-up.js";
+import type { Cred } from "../cred.js";
+import type { Union } from "../union.js";
+import { hasOwnData, readFd, writeFd } from "./data.js";
+import { mknod } from "./mknod.js";
+import { truncate } from "./setattr.js";
+
+/**
+ * Opens a regular file once more; `release` undoes it. Returns the id of its backing (0: the kernel refuses to have it for
+ * one, so reads and writes come here), PARK, or -errno. ESTALE: the file was copied up while its lower data are open, so that
+ * only another nodeid can be opened; the kernel looks the name up again by itself. A first open costs a descriptor of the
+ * data (often one that is open already) and an ioctl; for a lower file also a dup.
+ */
+export function open(u: Union, node: number, flags: number, killPrivileges: boolean): number {
+  const { table, openFiles } = u;
+  if (!table.isAlive(node) || openFiles.successor(node) > 0) return -ESTALE;
+  const truncates = (flags & O_TRUNC) !== 0;
+  const access = flags & O_ACCMODE;
+  const before = openFiles.get(node);
+  let fd = -1;
+  if (truncates || access !== O_RDONLY) {
+    // Without a name there is nothing that the kernel could look up again, so nothing may change either.
+    if (before !== undefined && before.below >= 0 && table.isNameless(node)) return -ESTALE;
+    const copied = truncates ? copyUp(u, node, 0) : 0;
+    fd = copied < 0 ? copied : writeFd(u, node);
+    if (fd < 0) return fd;
+    if (succeedIfOld(u, node)) return -ESTALE;
+    const r = truncates ? truncate(u, node, 0, killPrivileges) : 0;
+    if (r < 0) return r;
+  } else if (before === undefined || (flags & O_DIRECT) !== 0) {
+    fd = readFd(u, node);
+    if (fd < 0) return fd;
+  }
+  if ((flags & O_DIRECT) !== 0) {
+    // The kernel opens the backing with the caller's flags, and would call a refusal EIO.
+    const direct = native.reopen(fd, O_DIRECT | O_RDONLY);
+    if (direct === -EINVAL) return direct;
+    if (direct >= 0) ignore(native.close(direct), "only a check");
+  }
+  const backing = before === undefined ? openFirst(u, node, fd) : before.backing;
+  if (backing < 0) return backing;
+  if (before !== undefined) before.handles++;
+  // Only such a descriptor can be mapped shared and writable.
+  if (access === O_RDWR && backing > 0) openFiles.setMappable(node);
+  return backing;
+}
+
+function openFirst(u: Union, node: number, fd: number): number {
+  const backing = u.openFiles.register(fd);
+  let below = -1;
+  if (backing > 0 && !hasOwnData(u, node)) {
+    below = native.dup(fd);
+    if (below < 0) {
+      u.openFiles.unregister(backing);
+      // Those that are freed serve the next attempt.
+      ignore(u.descriptors.makeRoom(below) ? 1 : 0, "the caller is told in any case");
+      return below;
+    }
+    u.descriptors.pin();
+  }
+  u.openFiles.add(node, backing, below);
+  return backing;
+}
+
+/**
+ * Before a change of data: if the data below are open, and so the node's backing, the row gives its names to a successor.
+ * The node must have been copied up. Whether that was so.
+ */
+export function succeedIfOld(u: Union, node: number): boolean {
+  const one = u.openFiles.get(node);
+  if (one === undefined || one.below < 0) return false;
+  u.succeed(node);
+  return true;
+}
+
+/** One open file of a node is closed. */
+export function release(u: Union, node: number): void {
+  const one = u.openFiles.get(node);
+  if (one !== undefined && --one.handles === 0) u.closeFile(node);
+}
+
+/**
+ * Creates a regular file and opens it: its nodeid (one lookup counted, attributes in `u.stat`) or -errno; the id of the
+ * backing is then in `u.openFiles`.
+ */
+export function create(
+  u: Union,
+  parent: number,
+  name: string,
+  mode: number,
+  umask: number,
+  flags: number,
+  cred: Cred,
+): number {
+  const node = mknod(u, parent, name, S_IFREG | (mode & 0o7777), 0, 0, umask, cred);
+  return node < 0 ? node : openCreated(u, node, flags);
+}
+
+/** Opens a file that has just been made, and keeps `u.stat`: the nodeid, or -errno with the lookup taken back. */
+export function openCreated(u: Union, node: number, flags: number): number {
+  u.created.copyFrom(u.stat);
+  // It is empty: there is nothing to truncate, and no privilege to lose.
+  const backing = open(u, node, flags & ~O_TRUNC, false);
+  u.stat.copyFrom(u.created);
+  if (backing >= 0) return node;
+  u.dropLookup(node);
+  return backing;
+}
+
+/**
+ * The descriptor to read what those see who have the node open: the data below, if they were open before the copy-up.
+ * Or -errno. Valid until the next call.
+ */
+export function openFd(u: Union, node: number): number {
+  const one = u.openFiles.get(node);
+  return one !== undefined && one.below >= 0 ? one.below : readFd(u, node);
+}
