@@ -1,6 +1,6 @@
 import { describe, test } from "vitest";
 import { compareTrees, type Layers, Merged, withoutNow } from "./merged.js";
-import { type Kind, kinds, mountStack, unmount } from "./mounts.js";
+import { ioPolicy, type Kind, kinds, mountStack, unmount } from "./mounts.js";
 
 /** One behaviour, as layers and what is done in their union; it runs on each kind, and all must answer the same. */
 export interface Case extends Layers {
@@ -13,6 +13,8 @@ export interface Case extends Layers {
   readonly skip?: Partial<Record<Kind, string>>;
   /** Why what it answers on a kind is not compared with the native directory. */
   readonly differs?: Partial<Record<Kind, string>>;
+  /** Why the case is not for a run under `--io passthrough` (COWFS_TEST_IO). */
+  readonly notPassthrough?: string;
   /** What of the trees is compared (words of tools/trees.py). `none` if the final tree means nothing. */
   readonly tree?: string;
   /** Why the tree is not looked at again through the other union file system (layers in a format that overlayfs cannot read). */
@@ -113,7 +115,8 @@ export function cases(theme: string, list: readonly Case[]): void {
         return native;
       };
       for (const kind of kinds) {
-        const reason = one.skip?.[kind];
+        const policy = kind === "cowfs" && ioPolicy === "passthrough" ? one.notPassthrough : undefined;
+        const reason = one.skip?.[kind] ?? policy;
         if (reason !== undefined) {
           test.skip(`${one.name} · ${kind} (${reason})`);
           continue;

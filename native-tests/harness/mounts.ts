@@ -20,6 +20,12 @@ export const cowfsProgram =
 /** Options that every cowfs mount of a run gets, to run all cases under another policy: COWFS_TEST_OPTIONS="-o xino=on". */
 const extraOptions = process.env["COWFS_TEST_OPTIONS"]?.split(" ").filter((word) => word !== "") ?? [];
 
+/** The I/O policy (`--io`) of every cowfs mount of the cases that choose none themselves. */
+export const ioPolicy = process.env["COWFS_TEST_IO"];
+if (ioPolicy !== undefined) {
+  extraOptions.push("--io", ioPolicy);
+}
+
 /** What is to be merged. Paths are absolute; lowers come top first. */
 export interface Stack {
   readonly lowers: readonly string[];

@@ -86,14 +86,17 @@ export function write(
   return r < 0 ? r : written;
 }
 
+/** The bits of a mode that go with a write: set-user-ID, and set-group-ID where the group may execute. */
+export function setIdBits(mode: number): number {
+  return mode & ((mode & S_IXGRP) !== 0 ? S_ISUID | S_ISGID : S_ISUID);
+}
+
 /** Clears set-user-ID, and set-group-ID where the group may execute, as the kernel does for an unprivileged writer. */
 export function dropSetIdBits(u: Union, fd: number): number {
   const r = native.statx(fd, "", STATX_ALL, u.aside.bytes);
   if (r < 0) return r;
-  const mode = u.aside.mode & 0o7777;
-  let drop = mode & S_ISUID;
-  if ((mode & S_IXGRP) !== 0) drop |= mode & S_ISGID;
-  return drop === 0 ? 0 : native.chmod(fd, "", mode & ~drop);
+  const drop = setIdBits(u.aside.mode);
+  return drop === 0 ? 0 : native.chmod(fd, "", u.aside.mode & 0o7777 & ~drop);
 }
 
 let directorySync = -1;

@@ -3,7 +3,7 @@ import { DT_DIR, DT_REG, UTIME_NOW, UTIME_OMIT } from "../../native/constants.js
 import { native } from "../../native/index.js";
 import { copyUp, keepPlain } from "../copy-up.js";
 import type { Union } from "../union.js";
-import { dropSetIdBits, writeFd } from "./data.js";
+import { dropSetIdBits, setIdBits, writeFd } from "./data.js";
 import { succeedIfOld } from "./open.js";
 
 /** What to change: `valid` says which, as the FATTR_* bits of the FUSE protocol. */
@@ -37,7 +37,7 @@ const CHANGES = FATTR_MODE | FATTR_UID | FATTR_GID | FATTR_SIZE | FATTR_ATIME | 
  */
 export function setattr(u: Union, node: number, request: SetAttr): number {
   const { valid } = request;
-  if ((valid & CHANGES) === 0) return u.statNode(node);
+  if ((valid & CHANGES) === 0) return takePrivileges(u, node);
   let r = copyUp(u, node, (valid & FATTR_SIZE) !== 0 ? request.size : Number.MAX_SAFE_INTEGER);
   if (r < 0) return r;
   if ((valid & FATTR_SIZE) !== 0) {
@@ -66,6 +66,18 @@ export function setattr(u: Union, node: number, request: SetAttr): number {
     if (r < 0) return r;
   }
   return u.statNode(node);
+}
+
+/**
+ * A SETATTR of nothing: before somebody without CAP_FSETID writes by himself to a backing file (passthrough), and at a chown
+ * that keeps both owners. Having agreed to HANDLE_KILLPRIV_V2, the kernel leaves it to us to take set-id bits away.
+ */
+function takePrivileges(u: Union, node: number): number {
+  let r = u.statNode(node);
+  if (r < 0 || u.table.type(node) !== DT_REG || setIdBits(u.stat.mode) === 0) return r;
+  r = writeFd(u, node);
+  if (r >= 0) r = dropSetIdBits(u, r);
+  return r < 0 ? r : u.statNode(node);
 }
 
 function timeOf(valid: number, set: number, now: number, nsec: number): number {
