@@ -150,6 +150,7 @@ cases("renaming files", [
   },
   {
     name: "keeps content, metadata and open descriptors",
+    notPassthrough: "whoever has the lower file open keeps to it",
     lowers: [
       {
         f: file("content", { mode: 0o4711, uid: 3, gid: 4, mtime: "1234567890.123456789", xattrs: { "user.x": "x" } }),
