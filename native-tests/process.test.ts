@@ -135,6 +135,7 @@ cases("locks", [
   },
   {
     name: "a lock taken on a lower file holds after its copy-up",
+    notPassthrough: "the kernel keeps locks by nodeid, and the writer gets another one",
     lowers: [{ f: "lower" }],
     steps: `
       r = open f O_RDONLY
@@ -154,6 +155,7 @@ cases("locks", [
   },
   {
     name: "leases",
+    notPassthrough: "the kernel keeps leases by nodeid, and the writer gets another one",
     lowers: [{ f: "lower" }],
     steps: `
       catch SIGIO

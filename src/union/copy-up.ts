@@ -143,7 +143,8 @@ export function finishCopy(u: Union, job: number, result: number): number {
 
 /** Gives the temporary its attributes and publishes it; takes over `fd`. `source` describes the lower file. */
 function finishFile(u: Union, node: number, temporary: string, fd: number): number {
-  let r = keepPlain(u, node, fd);
+  let r = keepBelow(u, node);
+  if (r === 0) r = keepPlain(u, node, fd);
   if (r === 0) r = u.locate(node);
   if (r === 0) r = copyAttributes(u, u.atFd, u.atName, source, u.work.fd, temporary);
   if (r < 0) return failed(u, temporary, fd, r);
@@ -165,6 +166,18 @@ function finishFile(u: Union, node: number, temporary: string, fd: number): numb
   }
   u.table.setLayer(node, 0);
   u.hold(node, fd, ACCESS_WRITE);
+  return 0;
+}
+
+/**
+ * Before the data of a node become the upper's own: those who have the data below open through the kernel go on with them, and
+ * may ask for their holes. 0 or -errno.
+ */
+function keepBelow(u: Union, node: number): number {
+  if (!u.openFiles.isOld(node)) return 0;
+  const fd = openSource(u, node);
+  if (fd < 0) return fd;
+  u.keepBelow(node, fd);
   return 0;
 }
 

@@ -18,8 +18,10 @@ export interface Backings {
 export interface OpenNode {
   /** Id of its backing; 0 where the kernel refused one: READ and WRITE come to the driver. */
   readonly backing: number;
-  /** A descriptor of the data as they are below, if those are the backing: writing needs a copy and a successor. Else -1. */
-  readonly below: number;
+  /** Whether the backing is the upper's own file. If not, writing needs a copy, and then a successor. */
+  readonly own: boolean;
+  /** Once there is a copy: a descriptor of the data below, which are the backing. Else -1. */
+  below: number;
   handles: number;
 }
 
@@ -55,9 +57,15 @@ export class OpenFiles {
     if (backing > 0) this.backings?.close(backing);
   }
 
-  /** The first open of a node. `backing` and `below` as in OpenNode; they are taken over. */
-  add(node: number, backing: number, below: number): void {
-    this.open.set(node, { backing, below, handles: 1 });
+  /** The first open of a node. `backing`, which is taken over, and `own` as in OpenNode. */
+  add(node: number, backing: number, own: boolean): void {
+    this.open.set(node, { backing, own, below: -1, handles: 1 });
+  }
+
+  /** Whether the node's data below are its backing, so that it cannot be written under its nodeid. */
+  isOld(node: number): boolean {
+    const one = this.open.size > 0 ? this.open.get(node) : undefined;
+    return one !== undefined && one.backing > 0 && !one.own;
   }
 
   /** From now on the node may be written through a mapping: its attributes can change at any time. */

@@ -383,6 +383,15 @@ export class Union {
     }
   }
 
+  /** Takes over a descriptor of the data that an open node had before it was copied up. */
+  keepBelow(node: number, fd: number): void {
+    const one = this.openFiles.get(node);
+    const before = one?.below ?? -1;
+    if (one !== undefined) one.below = fd;
+    if (one === undefined || before >= 0) ignore(native.close(one === undefined ? fd : before), "only read");
+    else this.descriptors.pin();
+  }
+
   /** Nobody has the node open any more. */
   closeFile(node: number): void {
     const below = this.openFiles.remove(node);

@@ -14,7 +14,7 @@ import { truncate } from "./setattr.js";
  * Opens a regular file once more; `release` undoes it. Returns the id of its backing (0: the kernel refuses to have it for
  * one, so reads and writes come here), PARK, or -errno. ESTALE: the file was copied up while its lower data are open, so that
  * only another nodeid can be opened; the kernel looks the name up again by itself. A first open costs a descriptor of the
- * data (often one that is open already) and an ioctl; for a lower file also a dup.
+ * data (often one that is open already) and an ioctl.
  */
 export function open(u: Union, node: number, flags: number, killPrivileges: boolean): number {
   const { table, openFiles } = u;
@@ -25,7 +25,7 @@ export function open(u: Union, node: number, flags: number, killPrivileges: bool
   let fd = -1;
   if (truncates || access !== O_RDONLY) {
     // Without a name there is nothing that the kernel could look up again, so nothing may change either.
-    if (before !== undefined && before.below >= 0 && table.isNameless(node)) return -ESTALE;
+    if (table.isNameless(node) && openFiles.isOld(node)) return -ESTALE;
     const copied = truncates ? copyUp(u, node, 0) : 0;
     fd = copied < 0 ? copied : writeFd(u, node);
     if (fd < 0) return fd;
@@ -42,28 +42,11 @@ export function open(u: Union, node: number, flags: number, killPrivileges: bool
     if (direct === -EINVAL) return direct;
     if (direct >= 0) ignore(native.close(direct), "only a check");
   }
-  const backing = before === undefined ? openFirst(u, node, fd) : before.backing;
-  if (backing < 0) return backing;
-  if (before !== undefined) before.handles++;
+  const backing = before === undefined ? openFiles.register(fd) : before.backing;
+  if (before === undefined) openFiles.add(node, backing, hasOwnData(u, node));
+  else before.handles++;
   // Only such a descriptor can be mapped shared and writable.
   if (access === O_RDWR && backing > 0) openFiles.setMappable(node);
-  return backing;
-}
-
-function openFirst(u: Union, node: number, fd: number): number {
-  const backing = u.openFiles.register(fd);
-  let below = -1;
-  if (backing > 0 && !hasOwnData(u, node)) {
-    below = native.dup(fd);
-    if (below < 0) {
-      u.openFiles.unregister(backing);
-      // Those that are freed serve the next attempt.
-      ignore(u.descriptors.makeRoom(below) ? 1 : 0, "the caller is told in any case");
-      return below;
-    }
-    u.descriptors.pin();
-  }
-  u.openFiles.add(node, backing, below);
   return backing;
 }
 
@@ -72,8 +55,7 @@ function openFirst(u: Union, node: number, fd: number): number {
  * The node must have been copied up. Whether that was so.
  */
 export function succeedIfOld(u: Union, node: number): boolean {
-  const one = u.openFiles.get(node);
-  if (one === undefined || one.below < 0) return false;
+  if (!u.openFiles.isOld(node)) return false;
   u.succeed(node);
   return true;
 }
