@@ -1,12 +1,37 @@
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
-import { command } from "./command.js";
+import { attempt, command } from "./command.js";
 import { description, type Tree } from "./layers.js";
+import { mountStack } from "./mounts.js";
 import { mountInfo, requirePrivateNamespace } from "./namespace.js";
 import { helper } from "./worker.js";
 
-/** Where a layer lives: on the disk (ext4), in memory, or on a small file system of its own in a file. */
-export type Place = "disk" | `tmpfs:${string}` | `ext4:${string}` | `xfs:${string}`;
+/**
+ * Where a layer lives: on the disk (ext4); in memory, or on a small file system of its own in a file, of the size after the
+ * colon; on an image that cannot be written; or in a union of an upper and an empty lower layer on the disk.
+ */
+export type Place =
+  | "disk"
+  | `${"tmpfs" | "ext4" | "xfs" | "btrfs"}:${string}`
+  | "squashfs"
+  | "erofs"
+  | "overlay"
+  | "cowfs";
+
+const images = { squashfs: "mksquashfs", erofs: "mkfs.erofs" };
+
+/** Why this kernel cannot offer a place, if so; file systems that are modules are loaded. */
+export async function lacking(place: Place): Promise<string | undefined> {
+  const [type = ""] = place.split(":");
+  if (type === "disk" || type === "cowfs") {
+    return undefined;
+  }
+  const known = (): boolean => new RegExp(`\\b${type}$`, "m").test(readFileSync("/proc/filesystems", "latin1"));
+  if (!known()) {
+    await attempt("modprobe", [type]).catch(() => undefined);
+  }
+  return known() ? undefined : `this kernel has no ${type}`;
+}
 
 /** The scratch directory of one test: everything it makes is below it, and all of it goes away. */
 export class Area {
@@ -31,13 +56,58 @@ export class Area {
     const [type, size = "64M"] = place.split(":");
     if (type === "tmpfs") {
       await command("mount", ["-t", "tmpfs", "-o", `size=${size}`, "tmpfs", path]);
-    } else if (type === "ext4" || type === "xfs") {
+    } else if (type === "ext4" || type === "xfs" || type === "btrfs") {
       const image = this.at(`${name.replaceAll("/", "-")}.img`);
       await command("truncate", ["-s", size, image]);
       await command(`mkfs.${type}`, ["-q", image]);
       await command("mount", ["-o", "loop", image, path]);
+      await attempt("rmdir", [join(path, "lost+found")]);
+    } else if (type === "overlay" || type === "cowfs") {
+      const [lower, upper, work] = ["lower", "upper", "work"].map((part) => `${path}.${part}`) as [
+        string,
+        string,
+        string,
+      ];
+      for (const part of [lower, upper, work]) {
+        mkdirSync(part);
+      }
+      await mountStack(type, { lowers: [lower], upper, work }, path);
+    } else if (type !== "disk") {
+      throw new Error(`${place} can only be made with everything that is in it`);
     }
     return path;
+  }
+
+  /** A layer with its content. */
+  async layer(name: string, place: Place, tree: Tree): Promise<string> {
+    if (place !== "squashfs" && place !== "erofs") {
+      const path = await this.directory(name, place);
+      await this.build(path, tree);
+      return path;
+    }
+    const path = await this.directory(name);
+    const source = await this.directory(`${name}.source`);
+    const image = this.at(`${name.replaceAll("/", "-")}.img`);
+    await this.build(source, tree);
+    await command(
+      images[place],
+      place === "squashfs" ? [source, image, "-quiet", "-no-progress"] : ["--quiet", image, source],
+    );
+    await helper().call("remove_tree", [source], 120_000);
+    await command("mount", ["-o", "loop,ro", image, path]);
+    return path;
+  }
+
+  /** Loop devices that still hold an image of the area. */
+  private loops(): string[] {
+    return readdirSync("/sys/block").filter((name) => {
+      try {
+        const image = readFileSync(`/sys/block/${name}/loop/backing_file`, "latin1");
+        return name.startsWith("loop") && image.startsWith(`${this.path}/`);
+      } catch {
+        return false; // none, or one that has gone meanwhile
+      }
+    });
   }
 
   /** Takes away what `directory` mounted, before the test ends. */
@@ -104,6 +174,12 @@ export class Area {
       } catch {
         // It ended meanwhile.
       }
+    }
+    for (let waited = 0; this.loops().length > 0 && this.mounts().length === 0 && waited < 5_000; waited += 20) {
+      await new Promise((resolve) => setTimeout(resolve, 20)); // they go with the last use of their file system
+    }
+    for (const loop of this.loops()) {
+      complaints.push(`still attached: /dev/${loop}`);
     }
     for (const mount of this.mounts()) {
       await command("umount", ["-l", mount]).catch((error: unknown) => complaints.push(String(error)));

@@ -64,9 +64,8 @@ export class Merged {
   async start(): Promise<void> {
     const { area, layers } = this;
     for (const [index, layer] of (layers.lowers ?? [{}]).entries()) {
-      const path = await area.directory(`l${index}`, isPlaced(layer) ? layer.place : "disk");
-      await area.build(path, isPlaced(layer) ? layer.tree : (layer as Tree));
-      this.lowers.push(path);
+      const placed = isPlaced(layer) ? layer : { place: "disk" as const, tree: layer as Tree };
+      this.lowers.push(await area.layer(`l${index}`, placed.place, placed.tree));
     }
     await area.directory("up", this.kind === "native" ? "disk" : (layers.upperPlace ?? "disk"));
     await area.directory("up/upper");

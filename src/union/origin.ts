@@ -13,9 +13,16 @@ import type { Union } from "./union.js";
 
 /** FS_IOC_GETFSUUID: struct fsuuid2 {u8 length, u8 uuid[16]}. */
 const FS_IOC_GETFSUUID = 0x80111500;
+/** BTRFS_IOC_FS_INFO, for btrfs does not know the other: struct btrfs_ioctl_fs_info_args, the UUID at byte 16. */
+const BTRFS_IOC_FS_INFO = 0x8400941f;
 /** struct ovl_fb: u8 version, magic, length, flags, type, uuid[16], fid[]. */
 export const ORIGIN_HEADER = 21;
 const ORIGIN_MAGIC = 0xfb;
+/** f_type of FUSE: its handles are numbers that its server hands out, often other ones in the next mount. */
+const FUSE_SUPER_MAGIC = 0x65735546;
+/** Types of btrfs's handles, which tell its subvolumes (each a device of its own, all of one UUID) apart. */
+const BTRFS_FIRST = 0x4d;
+const BTRFS_LAST = 0x4f;
 /** struct file_handle: u32 bytes, i32 type, then the handle (MAX_HANDLE_SZ). */
 const HANDLE_HEADER = 8;
 const HANDLE_MAX = 128;
@@ -39,13 +46,16 @@ interface LowerFileSystem {
 const raw = Buffer.alloc(HANDLE_HEADER + HANDLE_MAX);
 const value = Buffer.alloc(256);
 const layerStat = new Stat();
+const statfs = new Uint8Array(120);
+const statfsType = new Uint32Array(statfs.buffer, 0, 1);
 
 function deviceOf(stat: Stat): string {
   return `${stat.devMajor}:${stat.devMinor}`;
 }
 
 export class Origins {
-  private readonly uuids = new Map<string, Buffer>();
+  /** By device; null where handles do not outlast the mount. */
+  private readonly uuids = new Map<string, Buffer | null>();
   private fileSystems: LowerFileSystem[] | null = null;
   private warned = false;
   /** Attributes of the lower object that `read` found, as its layer has them. */
@@ -56,32 +66,55 @@ export class Origins {
 
   /**
    * The handle of the lower object (fd, name), which `stat` describes, in the form overlayfs stores; null where its file
-   * system has none, or -errno.
+   * system has none that would lead to this object and no other in every mount, or -errno. One system call after the first.
    */
   encode(fd: number, name: string, stat: Stat): Buffer | null | number {
+    const uuid = this.uuid(fd, stat);
+    if (uuid === null) return null;
     const length = native.nameToHandle(fd, name, raw);
     if (length === -EOPNOTSUPP || length === -EOVERFLOW) return null;
     if (length < 0) return length;
+    if (this.isShared(uuid, raw.readInt32LE(4), deviceOf(stat))) return null;
     const origin = Buffer.alloc(ORIGIN_HEADER + length - HANDLE_HEADER);
     origin[1] = ORIGIN_MAGIC;
     origin[2] = origin.length;
     origin[4] = raw.readInt32LE(4);
-    this.uuid(fd, stat).copy(origin, 5);
+    uuid.copy(origin, 5);
     raw.copy(origin, ORIGIN_HEADER, HANDLE_HEADER, length);
     return origin;
   }
 
-  /** The UUID of the file system of the directory `fd`, in which `stat` describes an object; zeros where it has none. */
-  private uuid(fd: number, stat: Stat): Buffer {
+  /** Whether another lower file system has the same UUID (squashfs has none): then a handle could be of an object of either. */
+  private isShared(uuid: Buffer, handleType: number, device: string): boolean {
+    if (handleType >= BTRFS_FIRST && handleType <= BTRFS_LAST) return false;
+    this.fileSystems ??= this.findFileSystems();
+    return this.fileSystems.some((one) => one.device !== device && one.uuid.equals(uuid));
+  }
+
+  /**
+   * The UUID of the file system of the directory `fd`, in which `stat` describes an object; zeros where it has none, null
+   * where its handles do not last.
+   */
+  private uuid(fd: number, stat: Stat): Buffer | null {
     const device = deviceOf(stat);
     const known = this.uuids.get(device);
     if (known !== undefined) return known;
-    const answer = Buffer.alloc(17);
-    const directory = native.reopen(fd, O_DIRECTORY);
-    const r = directory < 0 ? directory : native.ioctl(directory, FS_IOC_GETFSUUID, answer);
-    if (directory >= 0) ignore(native.close(directory), "only an ioctl was made through it");
-    const uuid = r === 0 && answer[0] === 16 ? answer.subarray(1) : Buffer.alloc(16);
+    const uuid = this.readUuid(fd);
     this.uuids.set(device, uuid);
+    return uuid;
+  }
+
+  private readUuid(fd: number): Buffer | null {
+    if (native.statfs(fd, statfs) === 0 && statfsType[0] === FUSE_SUPER_MAGIC) return null;
+    if (native.nameToHandle(fd, "", raw) === -EOPNOTSUPP) return null;
+    const directory = native.reopen(fd, O_DIRECTORY);
+    if (directory < 0) return Buffer.alloc(16);
+    const answer = Buffer.alloc(17);
+    const info = Buffer.alloc(1024);
+    let uuid = Buffer.alloc(16);
+    if (native.ioctl(directory, FS_IOC_GETFSUUID, answer) === 0 && answer[0] === 16) uuid = answer.subarray(1);
+    else if (native.ioctl(directory, BTRFS_IOC_FS_INFO, info) === 0) uuid = info.subarray(16, 32);
+    ignore(native.close(directory), "only ioctls were made through it");
     return uuid;
   }
 
@@ -169,7 +202,8 @@ export class Origins {
       if (native.statx(layer.root, "", STATX_ALL, layerStat.bytes) < 0) continue;
       const device = deviceOf(layerStat);
       if (found.some((one) => one.device === device)) continue;
-      found.push({ device, uuid: this.uuid(layer.root, layerStat), root: layer.root, directory: -1 });
+      const uuid = this.uuid(layer.root, layerStat);
+      if (uuid !== null) found.push({ device, uuid, root: layer.root, directory: -1 });
     }
     return found;
   }
