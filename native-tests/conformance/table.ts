@@ -10,7 +10,7 @@ export interface ConformanceCase {
   readonly upper?: Tree;
   /** A shell script that runs in the topmost lower layer, before it is mounted. */
   readonly prepare?: string;
-  /** See harness/steps.ts. What is expected must be what the native directory answers. `remount` applies to all cases of a theme at once. */
+  /** See harness/steps.ts. What is expected must be what the native directory answers; `?` expects nothing, and compares all the same. `remount` applies to all cases of a theme at once. */
   readonly steps: string;
   /** What of the final tree is compared (words of tools/trees.py). `none` if it means nothing. */
   readonly tree?: string;

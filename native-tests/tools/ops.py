@@ -21,6 +21,7 @@ sys.dont_write_bytecode = True
 import base  # noqa: E402
 import bulk_ops  # noqa: E402,F401
 import io_ops  # noqa: E402,F401
+import meta_ops  # noqa: E402,F401
 import name_ops  # noqa: E402,F401
 import process_ops  # noqa: E402,F401
 import state_ops  # noqa: E402,F401
