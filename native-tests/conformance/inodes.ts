@@ -236,7 +236,7 @@ export const inodes: readonly Theme[] = [
         upper: { u: "u" },
         steps: `
           sh "find . -xdev | sort" -> ?
-          sh "cp -ax . /dev/shm/cowfs-x && ls /dev/shm/cowfs-x; rm -r /dev/shm/cowfs-x" -> ?
+          sh "d=$(mktemp -d); cp -ax . $d && ls $d; rm -r $d" -> "0 d\\nf\\ng\\nu"
         `,
       },
       {
@@ -245,12 +245,16 @@ export const inodes: readonly Theme[] = [
         lowers: [{ "d/f": "f", "d/g": "g", "d/s/x": "x" }],
         steps: `
           f = stat d/f dev,ino,mode,nlink,uid,gid,size,mtime,ctime
+          d = stat d dev,ino,mode,nlink,uid,gid,mtime,ctime
           fd = open d/f O_RDONLY
           append d/g +
           chmod d/s 0700
           fstat $fd dev,ino,mode,nlink,uid,gid,size,mtime,ctime -> $f
           read $fd 9 -> f
           stat d/f dev,ino,mode,nlink,uid,gid,size,mtime,ctime -> $f
+          stat d dev,ino,mode,nlink,uid,gid,mtime,ctime -> $d
+          ls d -> f g s
+          stat d dev,ino,mode,nlink,uid,gid,mtime,ctime -> $d
           sh "tar cf - d | tar tf - | wc -l" -> "0 5"
         `,
       },

@@ -90,6 +90,10 @@ export class Stat {
   get ctime(): number {
     return (this.signed[25] as number) * two32 + (this.words[24] as number);
   }
+  /** The words of the change time: seconds (low, high), nanoseconds. */
+  get ctimeWords(): Uint32Array {
+    return this.words.subarray(24, 27);
+  }
   get mtime(): number {
     return (this.signed[29] as number) * two32 + (this.words[28] as number);
   }

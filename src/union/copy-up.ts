@@ -32,6 +32,7 @@ export function copyUpDirectory(u: Union, node: number): number {
   if (above < 0) return above;
   let r = u.statBacking(node, source);
   if (r < 0) return r;
+  const ctime = source.ctimeWords.slice();
   const temporary = u.work.temporary();
   r = native.mkdirAs(u.work.fd, temporary, 0o700, 0, 0);
   if (r < 0) return r;
@@ -45,6 +46,7 @@ export function copyUpDirectory(u: Union, node: number): number {
   upper.marked = WH_NONE;
   upper.purity = PURE;
   directory.parts.unshift(upper);
+  directory.ctime = ctime;
   u.table.setLayer(node, 0);
   return 0;
 }
@@ -58,7 +60,12 @@ export function copyUp(u: Union, node: number, size = Number.MAX_SAFE_INTEGER): 
   if (!table.isAlive(node)) return -ESTALE;
   const writable = u.checkWritable();
   if (writable < 0) return writable;
-  if (table.type(node) === DT_DIR) return copyUpDirectory(u, node);
+  if (table.type(node) === DT_DIR) {
+    const r = copyUpDirectory(u, node);
+    const directory = table.directory(node);
+    if (directory !== undefined) directory.ctime = null; // the caller is about to change it
+    return r;
+  }
   if (table.layer(node) === 0) return 0;
   const running = u.copies.byNode.get(node);
   if (running !== undefined) {
@@ -316,11 +323,10 @@ function publish(u: Union, node: number, temporary: string): number {
   const links = source.nlink;
   const stored = storeOrigin(u, node, temporary);
   if (stored < 0) return stored;
-  let r = stored === STORED ? setImpure(u, parent) : 0;
-  if (r < 0) return r;
   const parentFd = u.upperFd(parent);
   if (parentFd < 0) return parentFd;
-  r = native.statx(parentFd, "", 0x7ff, parentTimes.bytes);
+  let r = native.statx(parentFd, "", 0x7ff, parentTimes.bytes);
+  if (r === 0 && stored === STORED) r = setImpure(u, parent);
   if (r < 0) return r;
   r = native.statx(u.work.fd, temporary, 0x7ff, source.bytes);
   if (r < 0) return r;
@@ -332,16 +338,20 @@ function publish(u: Union, node: number, temporary: string): number {
   if (r < 0) return r;
   keepNumber(u, node, links, stored === STORED);
   // A listing made before says that the entry is in a lower part: a lookup must not begin there any more.
-  table.directory(parent)?.changed(0);
+  const directory = table.directory(parent);
+  if (directory !== undefined) directory.version++;
   restoreTimes(u, parent, parentFd, parentTimes);
   return 0;
 }
 
 /**
- * Puts back access and modification time of the directory `fd`, as `stat` has them. The change that moved them is already
- * on disk, so a failure is no reason to refuse the operation: it is logged.
+ * Puts back access and modification time of the directory `fd`, as `stat` has them; the change time, which nothing can put back,
+ * is shown as it was until users change the directory (tar, for one, takes it for a change of the contents). The change that
+ * moved them is already on disk, so a failure is no reason to refuse the operation: it is logged.
  */
 export function restoreTimes(u: Union, node: number, fd: number, stat: Stat): void {
+  const directory = u.table.directory(node);
+  if (directory !== undefined) directory.ctime ??= stat.ctimeWords.slice();
   const r = native.utimens(fd, "", stat.atime, stat.atimeNsec, stat.mtime, stat.mtimeNsec);
   if (r < 0) u.warn("the times of a directory changed with a copy-up and could not be put back", node, "", r);
 }

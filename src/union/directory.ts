@@ -64,6 +64,8 @@ export class Directory {
   /** Counts changes of the entries: a listing is as old as the version it was made from. */
   version = 0;
   defaultAcl = ACL_UNKNOWN;
+  /** Words of the change time that users go on seeing although copy-ups moved that of the upper part; null: its own. */
+  ctime: Uint32Array | null = null;
 
   constructor(parts: Part[]) {
     this.parts = parts;
@@ -92,9 +94,10 @@ export class Directory {
     return null;
   }
 
-  /** After a change of the entries; `subdirectories` is the change of their number. */
+  /** After a change of the entries that users made; `subdirectories` is the change of their number. */
   changed(subdirectories: number): void {
     this.version++;
+    this.ctime = null;
     if (this.subdirectories >= 0) this.subdirectories += subdirectories;
   }
 }

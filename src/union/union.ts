@@ -267,6 +267,7 @@ export class Union {
       this.stat.nlink = 0;
       return 0;
     }
+    if (directory.ctime !== null) this.stat.ctimeWords.set(directory.ctime);
     if (!directory.isMerged) return 0;
     const count = countSubdirectories(this, node, directory);
     if (count < 0) return count;
