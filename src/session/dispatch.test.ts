@@ -32,6 +32,7 @@ class Exchange {
       sink: new ReplySink(reply, u),
       listings: new Listings(u),
       log: (level, message) => void this.log.push(`${level}: ${message}`),
+      drainForgets: () => 0,
       interrupted: (low, high) => this.dispatcher.parking.interrupt(low, high),
     };
     this.dispatcher = new Dispatcher(this.service, false);

@@ -1,4 +1,4 @@
-import { EINTR, EIO, ENOENT, ENOSYS, errnoName, ignore } from "../errno.js";
+import { EDQUOT, EINTR, EIO, ENOENT, ENOSPC, ENOSYS, errnoName, ignore } from "../errno.js";
 import { native } from "../native/index.js";
 import { INIT_SETXATTR_EXT, inHeaderSize } from "../protocol/constants.js";
 import {
@@ -14,7 +14,7 @@ import {
   RELEASE,
   SETXATTR,
 } from "../protocol/opcodes.js";
-import type { Request } from "../protocol/request.js";
+import { Request } from "../protocol/request.js";
 import { traceReply, traceRequest } from "../protocol/trace.js";
 import { PARK } from "../union/park.js";
 import { handlers } from "./handlers.js";
@@ -24,6 +24,12 @@ import { Statistics } from "./statistics.js";
 
 /** Bytes of the longer form of SETXATTR's fixed part. */
 const setxattrExtendedSize = 16;
+/** How many requests are taken from the queue in search of FORGETs: more processes hardly ever wait at once. */
+const drainMost = 1024;
+
+function isFull(result: number): boolean {
+  return result === -ENOSPC || result === -EDQUOT;
+}
 
 /**
  * Requests for exactly the node that they name, be it an old row with a successor (open-files.ts): what those who have it open
@@ -37,6 +43,10 @@ export class Dispatcher {
   readonly parking: Parking;
   /** The request the receive loop uses; `service.request` is another one while a parked one is handled again. */
   private readonly main: Request;
+  /** Requests that came while FORGETs were looked for, each with bytes of its own, in their order. */
+  private kept: Request[] = [];
+  private drained: Request | null = null;
+  private readonly retried = new WeakSet<Request>();
 
   constructor(
     private readonly service: Service,
@@ -61,11 +71,74 @@ export class Dispatcher {
     const { opcode } = request;
     const timed = this.statistics.count(opcode);
     const start = timed ? performance.now() : 0;
-    const result = this.run(request);
+    let result = this.run(request);
+    if (isFull(result) && this.drainForgets() > 0) result = this.run(request);
     if (timed) this.statistics.time(opcode, performance.now() - start);
     const length = this.conclude(request, result);
     if (this.trace && length > 0) s.log("debug", traceReply(opcode, s.reply));
     return length;
+  }
+
+  /**
+   * Handles the FORGETs that the kernel has queued: a file that was removed a moment ago keeps its blocks until its
+   * descriptor here is closed, and nobody may hear that the disk is full before. The kernel hands them out between other
+   * requests, which are kept for `handleKept`. Returns how many there were. One read(2) where there are none.
+   */
+  drainForgets(): number {
+    const s = this.service;
+    const before = s.request;
+    const { uid, gid } = s.cred;
+    this.drained ??= new Request(this.main.bytes.length);
+    const drained = this.drained;
+    let forgets = 0;
+    for (let count = 0; count < drainMost; count++) {
+      const received = native.receive(s.channel, drained.bytes, 0);
+      // Also the end of the mount: the loop meets it again.
+      if (received < 0) break;
+      if (drained.parseHeader(received) < 0) {
+        this.report(drained, "its header is wrong");
+      } else if (drained.opcode === FORGET || drained.opcode === BATCH_FORGET) {
+        s.request = drained;
+        ignore(this.handle(drained), "FORGET has no answer");
+        forgets++;
+      } else {
+        const own = drained.clone();
+        ignore(own.parseHeader(drained.length), "it was parsed before");
+        this.kept.push(own);
+      }
+    }
+    s.request = before;
+    s.cred.uid = uid;
+    s.cred.gid = gid;
+    return forgets;
+  }
+
+  /** Whether requests wait for `handleKept`. */
+  get hasKept(): boolean {
+    return this.kept.length > 0;
+  }
+
+  /** Handles and answers the requests that `drainForgets` met. Must not be called while an answer is being built. */
+  handleKept(): void {
+    const s = this.service;
+    while (this.kept.length > 0) {
+      const list = this.kept;
+      this.kept = [];
+      for (const request of list) this.handleOwn(request);
+    }
+    s.request = this.main;
+  }
+
+  /** Handles a request that has bytes of its own, and answers it. */
+  private handleOwn(request: Request): void {
+    const s = this.service;
+    s.request = request;
+    try {
+      const length = this.handle(request);
+      if (length > 0) this.send(length);
+    } finally {
+      s.request = this.main;
+    }
   }
 
   /** Runs the handler: its result, or -EIO for a malformed request and for an exception. */
@@ -120,20 +193,14 @@ export class Dispatcher {
 
   /** A job has ended: its waiting requests are handled again, or fail with `error`, and are answered. */
   jobEnded(job: number, error: number): void {
-    const s = this.service;
+    const freed = isFull(error) && this.drainForgets() > 0;
     for (const request of this.parking.take(job)) {
-      if (error < 0) {
-        this.answer(request, error);
-        continue;
-      }
-      s.request = request;
-      try {
-        const length = this.handle(request);
-        if (length > 0) this.send(length);
-      } finally {
-        s.request = this.main;
-      }
+      const again = freed && !this.retried.has(request);
+      if (again) this.retried.add(request);
+      if (error < 0 && !again) this.answer(request, error);
+      else this.handleOwn(request);
     }
+    this.handleKept();
   }
 
   /** Answers a request with an error, now. Must not be called while an answer is being built. */

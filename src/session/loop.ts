@@ -80,11 +80,12 @@ export class Loop {
     let received = native.receive(channel, bytes, 0);
     for (let handled = 1; received >= 0; handled++) {
       const length = dispatcher.dispatch(received);
-      const jobs = native.jobsEnded() > 0;
+      const jobs = native.jobsEnded() > 0 || dispatcher.hasKept;
       // Both the end of the turn and the requests that waited for a job need the answer out of the way first.
       if (jobs || (handled % clockEvery === 0 && performance.now() - started > turnMilliseconds)) {
         if (length > 0) dispatcher.send(length);
         if (!jobs) return;
+        dispatcher.handleKept();
         this.pollJobs();
         received = native.receive(channel, bytes, 0);
       } else if (length > 0) {

@@ -106,6 +106,7 @@ class Session {
       sink: new ReplySink(reply, union),
       listings: new Listings(union),
       log,
+      drainForgets: () => this.dispatcher.drainForgets(),
       interrupted: (low, high) => this.dispatcher.parking.interrupt(low, high),
     };
     this.dispatcher = new Dispatcher(service, config.debug);
