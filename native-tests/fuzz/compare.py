@@ -7,7 +7,7 @@ import time
 from generate import Generator
 from layers import Layers
 from sides import Failure, Native, Union
-from steps import SPECIAL, Case
+from steps import SPECIAL, Case, Step
 from view import differences, identity, view
 
 BATCH = 25
@@ -87,7 +87,7 @@ class Comparison:
 
     def finish(self):
         self.trees("after these steps")
-        self.do_special("remount")
+        self.do_special(Step("a", "", "remount", ()))
         self.end()
 
     def do(self, steps):
@@ -96,7 +96,7 @@ class Comparison:
         while at < len(steps):
             if steps[at].op in SPECIAL:
                 self.done.append(steps[at])
-                self.do_special(steps[at].op)
+                self.do_special(steps[at])
                 at += 1
                 continue
             end = at + 1
@@ -121,17 +121,37 @@ class Comparison:
             if compared and want != have:
                 raise Failure(f"answer to {step.op}", f"{step}\n    native {want[:300]!r}\n    union  {have[:300]!r}")
 
-    def do_special(self, name):
+    def do_special(self, step):
+        name = step.op
         if name == "drop_caches":
             with open("/proc/sys/vm/drop_caches", "w", encoding="ascii") as stream:
                 stream.write("2")
             return
         self.trees(f"before {name}")
+        if name == "crash":
+            self.crash(int(step.args[0]), ("", step.args[1], step.args[2:]))
+            return
         for side in (self.native, self.union):
             {"remount": side.mount, "kill": side.kill, "turn": side.next_turn}[name]()
         if not STABLE_OVER_REMOUNTS or name == "turn":
             self.inodes = {}
         self.trees(f"after {name}")
+
+    def crash(self, microseconds, step):
+        """Kills the driver in the middle of an operation: afterwards it was done, or was not; done it is if the process was told so."""
+        self.native.keep()
+        before, _ = view(self.native.root)
+        done = self.native.single(step)
+        after, _ = view(self.native.root)
+        told = self.union.crash(microseconds, step)
+        union, _ = view(self.union.root)
+        if told == done and union != after:
+            raise Failure("crash", f"{step[1:]} was answered {told!r}, but not done (- native, + union):\n{differences(after, union)}")
+        if union not in (before, after):
+            raise Failure("crash", f"{step[1:]} was half done (- before, + union):\n{differences(before, union)}\n  (- done, + union):\n{differences(after, union)}")
+        if union != after:
+            self.native.back()
+            self.inodes = {}
 
     def trees(self, when):
         native, _ = view(self.native.root)

@@ -18,7 +18,7 @@ class Generator:
         self.process, self.cwd, self.users = "a", {}, set()
         table = dict(OPERATIONS)
         if short:
-            for name in ("hold", "held", "map", "mapped", "directory", "chattr", "kill", "device", "chdir"):
+            for name in ("hold", "held", "map", "mapped", "directory", "chattr", "kill", "crash", "device", "chdir"):
                 table.pop(name)
         else:
             table.pop("turn")
@@ -48,10 +48,10 @@ class Generator:
     def say(self, op, *args, to=""):
         self.steps.append(Step(self.process, to, op, tuple(str(arg) for arg in args)))
 
-    def alone(self, op):
+    def alone(self, op, *args):
         """A step that ends all processes: whoever they were is forgotten."""
-        self.steps.append(Step("a", "", op, ()))
-        if op in ("remount", "kill", "turn"):
+        self.steps.append(Step("a", "", op, tuple(str(arg) for arg in args)))
+        if op != "drop_caches":
             self.users.clear()
             self.cwd.clear()
 
@@ -227,7 +227,7 @@ class Generator:
         self.say(*r.choices(
             (("pread", fd, length, at), ("read", fd, length), ("pwrite", fd, at, self.text()), ("write", fd, self.text()),
              ("fill", fd, at, length, r.randrange(99)), ("ftruncate", fd, at), ("fallocate", fd, r.choice(kinds), at, length), ("holes", fd),
-             ("lseek", fd, at, r.choice(("SEEK_SET", "SEEK_CUR", "SEEK_END"))), ("fstat", fd), ("fchmod", fd, self.mode()),
+             ("seek", fd, at, r.choice(("SEEK_SET", "SEEK_CUR", "SEEK_END"))), ("fstat", fd), ("fchmod", fd, self.mode()),
              ("fchown", fd, 1000, 1000), ("futimens", fd, "omit", "12345.678"), ("fsync", fd), ("fdatasync", fd),
              ("fsetx", fd, "user.fd", self.text()), ("fgetx", fd, "user.fd"), ("linkproc", fd, self.fresh()),
              ("splice_out", fd, at, min(length, 4096)), ("sendfile", fd, fd, 0, 0)),
@@ -302,6 +302,17 @@ class Generator:
     def do_kill(self):
         self.alone("kill")
 
+    def do_crash(self):
+        self.cwd.clear()
+        anything = self.any()
+        step = self.random.choice((
+            ("rename", self.pick("dir"), self.fresh()), ("rename", anything, self.fresh()), ("rename", anything, self.any()),
+            ("rename", self.pick("dir"), self.pick("dir"), "RENAME_EXCHANGE"), ("rename", anything, self.any(), "RENAME_EXCHANGE"),
+            ("unlink", self.pick("file")), ("rmdir", self.pick("dir")), ("mkdir", self.fresh()), ("symlink", "f0", self.fresh()),
+            ("link", self.pick("file"), self.fresh()), ("mknod", self.fresh(), "fifo"), ("chmod", anything, "0640"), ("chown", anything, 7, 7),
+            ("setx", anything, "user.a", "crash"), ("truncate", self.pick("file"), 3), ("utimens", anything, "omit", "123.456")))
+        self.alone("crash", self.random.choice((0, self.random.randrange(300), self.random.randrange(3000))), *step)
+
     def do_turn(self):
         self.alone("turn")
 
@@ -310,6 +321,6 @@ OPERATIONS = {
     "create": 8, "mkdir": 4, "symlink": 2, "mknod": 1, "device": 0.5, "unlink": 6, "rmdir": 2, "rmtree": 1, "rename": 6, "rename_directory": 5,
     "exchange": 3, "link": 4, "tmpfile": 1, "chmod": 3, "chown": 2, "times": 2, "attribute": 4, "acl": 2, "chattr": 0.5, "stat": 4, "list": 3,
     "data": 12, "truncate": 3, "copyrange": 3, "hold": 4, "held": 8, "map": 2, "mapped": 5, "directory": 5, "chdir": 2,
-    "drop_caches": 0.05, "remount": 0.05, "kill": 0.02, "turn": 0.3,
+    "drop_caches": 0.05, "remount": 0.05, "kill": 0.02, "crash": 0.06, "turn": 0.3,
 }
 """What can happen -> how often, compared with the others."""

@@ -125,6 +125,15 @@ class Side:
             self.workers[name] = Worker(self.root)
         return self.workers[name]
 
+    def single(self, step):
+        """One step by a process that ends with it: its answer."""
+        self.end_workers()
+        self.worker("a").send([step])
+        try:
+            return self.worker("a").receive()[0][0]
+        finally:
+            self.end_workers()
+
     def end_workers(self):
         for worker in self.workers.values():
             worker.end()
@@ -180,6 +189,16 @@ class Native(Side):
     def reset(self):
         clear(self.root)
         run("cp", "-a", self.area + "/start/.", self.root)
+
+    def keep(self):
+        """Remembers the tree, for `back`."""
+        clear(self.area + "/kept")
+        run("cp", "-a", self.root + "/.", self.area + "/kept")
+
+    def back(self):
+        self.end_workers()
+        trees.remove_tree(self.root)
+        os.rename(self.area + "/kept", self.root)
 
     def mount(self):
         self.end_workers()
@@ -259,10 +278,29 @@ class Union(Side):
         if self.kernel:
             self.mount()
             return
-        self.worker("a").send([("fd", "open", (".", "O_RDONLY")), ("", "syncfs", ("$fd",))])
-        self.worker("a").receive()
+        self.flush()
         driver = self.driver()
         os.kill(driver, signal.SIGKILL)
+        self.mount_again(driver)
+
+    def flush(self):
+        """What was written to mappings is the kernel's until then."""
+        self.worker("a").send([("fd", "open", (".", "O_RDONLY")), ("", "syncfs", ("$fd",))])
+        self.worker("a").receive()
+
+    def crash(self, microseconds, step):
+        """Kills the driver so long after the step began. Returns what the process was told."""
+        self.flush()
+        self.end_workers()
+        worker, driver = self.worker("a"), self.driver()
+        worker.send([step])
+        time.sleep(microseconds / 1e6)
+        os.kill(driver, signal.SIGKILL)
+        told = worker.receive()[0][0]
+        self.mount_again(driver)
+        return told
+
+    def mount_again(self, driver):
         ended(driver)
         self.end_workers()
         self.force()

@@ -3,8 +3,8 @@
 import json
 from typing import NamedTuple
 
-SPECIAL = {"remount", "drop_caches", "kill", "turn"}
-"""Steps that concern the whole machine, not one process."""
+SPECIAL = {"remount", "drop_caches", "kill", "turn", "crash"}
+"""Steps that concern the whole machine, not one process. `crash MICROSECONDS OP ARGS…`: the driver is killed so long after an operation began."""
 
 
 class Step(NamedTuple):
@@ -15,7 +15,7 @@ class Step(NamedTuple):
 
     def __str__(self):
         if self.op in SPECIAL:
-            return self.op
+            return " ".join([self.op, *map(quoted, self.args)])
         process = "" if self.process == "a" else f"@{self.process} "
         variable = f"{self.variable} = " if self.variable else ""
         return " ".join([process + variable + self.op, *map(quoted, self.args)])

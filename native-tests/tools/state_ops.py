@@ -5,7 +5,7 @@ import os
 import stat as st
 
 from base import check, libc, number, op, path, raw
-from io_ops import MAPS, extents
+from io_ops import MAPS, extents, lseek
 
 
 @op
@@ -58,3 +58,9 @@ def remove(name):
         os.rmdir(name)
     else:
         os.unlink(name)
+
+
+@op
+def seek(fd, offset, whence):
+    """lseek, but not in a directory, where each file system has positions of its own."""
+    return "directory" if st.S_ISDIR(os.fstat(int(fd)).st_mode) else lseek(fd, offset, whence)
