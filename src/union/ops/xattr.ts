@@ -41,8 +41,11 @@ export function getxattr(u: Union, node: number, name: string, out: Uint8Array):
   return r < 0 ? r : native.getxattr(u.atFd, u.atName, storedName(name), out);
 }
 
-/** Writes the names, each ended by a NUL, into `out`: the length, or -errno; an empty `out` asks for the length only. */
-export function listxattr(u: Union, node: number, out: Uint8Array): number {
+/**
+ * Writes the names, each ended by a NUL, into `out`: the length, or -errno; an empty `out` asks for the length only. `trusted`: the
+ * caller may know of attributes of that name space (the kernel filters values by itself, but not lists).
+ */
+export function listxattr(u: Union, node: number, trusted: boolean, out: Uint8Array): number {
   const r = u.locate(node);
   if (r < 0) return r;
   const length = native.listxattr(u.atFd, u.atName, u.scratch);
@@ -52,7 +55,7 @@ export function listxattr(u: Union, node: number, out: Uint8Array): number {
   for (let at = 0; at < length; ) {
     const end = u.scratch.indexOf(0, at);
     const name = shownName(u.scratch.latin1Slice(at, end));
-    if (name !== null) shown += `${name}\0`;
+    if (name !== null && (trusted || !name.startsWith("trusted."))) shown += `${name}\0`;
     at = end + 1;
   }
   if (out.length === 0) return shown.length;
