@@ -4,29 +4,13 @@
  */
 import { EINVAL, ENODATA, EOPNOTSUPP, ERANGE, isAbsent } from "../errno.js";
 import { native } from "../native/index.js";
+import { trustedNames, userNames } from "./mark-names.js";
 import { Stat } from "./stat.js";
 
-/** Where overlayfs keeps its own attributes for a privileged mount. */
-export const OVERLAY_PREFIX = "trusted.overlay.";
-export const XATTR_OPAQUE = "trusted.overlay.opaque";
-export const XATTR_REDIRECT = "trusted.overlay.redirect";
-/** A handle of the lower object that an upper one is a copy of. */
-export const XATTR_ORIGIN = "trusted.overlay.origin";
-/** `y`: the upper directory may hold objects that have an origin. */
-export const XATTR_IMPURE = "trusted.overlay.impure";
-/** The file has attributes only, its data is in a lower layer. */
-export const XATTR_METACOPY = "trusted.overlay.metacopy";
-const XATTR_WHITEOUT = "trusted.overlay.whiteout";
-/**
- * Ours: the object is what it looks like, not a mark. Set on a user's object whose name starts with `.wh.` and on a
- * user's character device 0:0, which would otherwise read as whiteouts.
- */
-export const XATTR_PLAIN = "trusted.overlay.cowfs.plain";
-
 /** The opaque attributes every reader of foreign layers must understand, the likeliest first. */
-const opaqueNames = [XATTR_OPAQUE, "user.overlay.opaque", "user.fuseoverlayfs.opaque"];
-const redirectNames = [XATTR_REDIRECT, "user.overlay.redirect"];
-const whiteoutNames = [XATTR_WHITEOUT, "user.overlay.whiteout"];
+const opaqueNames = [trustedNames.opaque, userNames.opaque, "user.fuseoverlayfs.opaque"];
+const redirectNames = [trustedNames.redirect, userNames.redirect];
+const whiteoutNames = [trustedNames.whiteout, userNames.whiteout];
 
 export const WHITEOUT_PREFIX = ".wh.";
 /** AUFS's own files: `.wh..wh.opq`'s family, never shown. */
@@ -121,14 +105,39 @@ export function readXattrWhiteout(dirfd: number, name: string): number {
   return 0;
 }
 
+/** Reads an attribute that has one of several names: its length, -ENODATA, or another -errno. */
+function readFirst(dirfd: number, name: string, attributes: readonly string[], into: Uint8Array): number {
+  let length = -ENODATA;
+  for (const attribute of attributes) {
+    length = native.getxattr(dirfd, name, attribute, into);
+    if (!isNoAttribute(length)) return length;
+  }
+  return length;
+}
+
+const impureNames = [trustedNames.impure, userNames.impure];
+const originNames = [trustedNames.origin, userNames.origin];
+const nlinkNames = [trustedNames.nlink, userNames.nlink];
+
+/** Reads the origin of an upper object, as overlayfs stores it, into `into`: its length or -errno (`isNoAttribute`: none). */
+export function readOrigin(dirfd: number, name: string, into: Uint8Array): number {
+  return readFirst(dirfd, name, originNames, into);
+}
+
+/** Reads the count of links of an entry of the index into `into`: its length or -errno (`isNoAttribute`: none). */
+export function readNlink(dirfd: number, name: string, into: Uint8Array): number {
+  return readFirst(dirfd, name, nlinkNames, into);
+}
+
 /** What `readObjectMarks` found on a non-directory. */
 export const HAS_ORIGIN = 1;
 export const HAS_METACOPY = 2;
 
 const objectMarks = new Map([
-  [XATTR_ORIGIN, HAS_ORIGIN],
-  [XATTR_METACOPY, HAS_METACOPY],
-  ["user.overlay.metacopy", HAS_METACOPY],
+  [trustedNames.origin, HAS_ORIGIN],
+  [userNames.origin, HAS_ORIGIN],
+  [trustedNames.metacopy, HAS_METACOPY],
+  [userNames.metacopy, HAS_METACOPY],
 ]);
 const list = Buffer.alloc(64 * 1024);
 
@@ -143,12 +152,12 @@ export function readObjectMarks(dirfd: number, name: string): number {
 
 /** Whether the upper directory (dirfd, name) may hold objects that are copies: 1, 0 or -errno. */
 export function readImpure(dirfd: number, name: string): number {
-  const length = native.getxattr(dirfd, name, XATTR_IMPURE, value);
+  const length = readFirst(dirfd, name, impureNames, value);
   if (length < 0) return isNoAttribute(length) ? 0 : length;
   return length === 1 && value[0] === 0x79 /* y */ ? 1 : 0;
 }
 
-const metacopyNames = ["trusted.overlay.metacopy", "user.overlay.metacopy"];
+const metacopyNames = [trustedNames.metacopy, userNames.metacopy];
 
 /**
  * Whether a regular file holds only attributes, its data being elsewhere (overlayfs's `metacopy=on`): 1, 0 or -errno. Such a
@@ -164,10 +173,19 @@ export function isMetacopy(dirfd: number, name: string, stat: Stat): number {
   return 0;
 }
 
-/** Whether the object carries our `plain` attribute: 1, 0 or -errno. */
+const plainNames = [trustedNames.plain, userNames.plain];
+
+/**
+ * Whether the object carries our `plain` attribute: 1, 0 or -errno. It is what it looks like, not a mark: a user's object
+ * whose name starts with `.wh.`, or a user's character device 0:0, which would otherwise read as whiteouts.
+ */
 export function readPlain(dirfd: number, name: string): number {
-  const length = native.getxattr(dirfd, name, XATTR_PLAIN, nothing);
-  return length >= 0 ? 1 : isNoAttribute(length) ? 0 : length;
+  for (const attribute of plainNames) {
+    const length = native.getxattr(dirfd, name, attribute, nothing);
+    if (length >= 0) return 1;
+    if (!isNoAttribute(length)) return length;
+  }
+  return 0;
 }
 
 export const NAME_PLAIN = 0;

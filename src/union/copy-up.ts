@@ -4,7 +4,7 @@
  * lower object is only ever read. Regular data is copied by a job; the request that needs it is parked (park.ts).
  */
 import { EEXIST, EIO, ENOENT, EOPNOTSUPP, EPERM, ESTALE, errnoName, ignore } from "../errno.js";
-import { isMetacopy, WHITEOUT_PREFIX, XATTR_ORIGIN } from "../layer/marks.js";
+import { isMetacopy, WHITEOUT_PREFIX } from "../layer/marks.js";
 import { S_IFLNK, Stat } from "../layer/stat.js";
 import { DT_DIR, DT_REG, O_CREAT, O_EXCL, O_PATH, O_RDONLY, O_RDWR, RENAME_NOREPLACE } from "../native/constants.js";
 import { native } from "../native/index.js";
@@ -293,7 +293,7 @@ function storeOrigin(u: Union, node: number, temporary: string): number {
   const origin = u.origins.encode(u.atFd, u.atName, source);
   if (origin === null) return 0;
   if (typeof origin === "number") return origin;
-  r = native.setxattr(u.work.fd, temporary, XATTR_ORIGIN, origin, 0);
+  r = native.setxattr(u.work.fd, temporary, u.work.names.origin, origin, 0);
   if (r === -EOPNOTSUPP || r === -EPERM) return 0;
   return r < 0 ? r : STORED;
 }

@@ -5,13 +5,13 @@
  * in `overlay.nlink`, relative to the real one: `U-1`.
  */
 import { EEXIST, ENOENT, EOPNOTSUPP, EPERM, ignore } from "../errno.js";
-import { isNoAttribute, XATTR_ORIGIN } from "../layer/marks.js";
+import type { MarkNames } from "../layer/mark-names.js";
+import { isNoAttribute, readNlink, readOrigin } from "../layer/marks.js";
 import { STATX_ALL, Stat } from "../layer/stat.js";
 import { O_DIRECTORY, O_PATH, RENAME_NOREPLACE } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { ORIGIN_HEADER } from "./origin.js";
 
-const XATTR_NLINK = "trusted.overlay.nlink";
 const INDEX = "index";
 
 /** A node whose backing is an entry of the index. */
@@ -25,17 +25,18 @@ export interface Entry {
 const value = Buffer.alloc(256);
 const entryStat = new Stat();
 
-function storeDifference(fd: number, name: string, difference: number): number {
-  const text = `U${difference < 0 ? "-" : "+"}${Math.abs(difference)}`;
-  return native.setxattr(fd, name, XATTR_NLINK, Buffer.from(text, "latin1"), 0);
-}
-
 export class HardlinkIndex {
   private readonly entries = new Map<number, Entry>();
   private fd = -1;
 
-  /** `work`: O_PATH descriptor of the work directory; the index is made there when it is first needed. */
-  constructor(private readonly work: number) {
+  /**
+   * `work`: O_PATH descriptor of the work directory; the index is made there when it is first needed. `names`: what marks are
+   * called in this upper.
+   */
+  constructor(
+    private readonly work: number,
+    private readonly names: MarkNames,
+  ) {
     this.fd = native.open(work, INDEX, O_PATH | O_DIRECTORY, 0);
   }
 
@@ -81,7 +82,7 @@ export class HardlinkIndex {
   /** The entry that the upper object (fd, name) is a link of; null if it is none. `stat` describes the object. */
   findUpper(fd: number, name: string, stat: Stat): Entry | null | number {
     if (this.fd < 0) return null;
-    const length = native.getxattr(fd, name, XATTR_ORIGIN, value);
+    const length = readOrigin(fd, name, value);
     if (isNoAttribute(length) || length <= ORIGIN_HEADER) return length < 0 && !isNoAttribute(length) ? length : null;
     const inIndex = value.subarray(0, length).toString("hex");
     const r = native.statx(this.fd, inIndex, STATX_ALL, entryStat.bytes);
@@ -93,7 +94,7 @@ export class HardlinkIndex {
 
   /** `U+n` counts from the upper's links, `L+n` (which a kernel writes) from the lower's. Without either: only the entry. */
   private readDifference(name: string, upperLinks: number, lowerLinks: number): number {
-    const length = native.getxattr(this.fd, name, XATTR_NLINK, value);
+    const length = readNlink(this.fd, name, value);
     const match = length > 0 ? /^([UL])([+-]\d+)$/.exec(value.latin1Slice(0, length)) : null;
     if (match === null) return -1;
     return match[1] === "U" ? Number(match[2]) : lowerLinks + Number(match[2]) - upperLinks;
@@ -101,7 +102,7 @@ export class HardlinkIndex {
 
   /** Stores how many more links users see than the upper's file system counts: 0 or -errno. */
   writeDifference(entry: Entry, difference: number): number {
-    const r = storeDifference(this.fd, entry.name, difference);
+    const r = this.storeDifference(this.fd, entry.name, difference);
     if (r === 0) entry.difference = difference;
     return r;
   }
@@ -113,15 +114,20 @@ export class HardlinkIndex {
   publish(node: number, workFd: number, temporary: string, origin: Buffer, links: number): number {
     let r = this.makeDirectory();
     if (r < 0) return r;
-    r = native.setxattr(workFd, temporary, XATTR_ORIGIN, origin, 0);
+    r = native.setxattr(workFd, temporary, this.names.origin, origin, 0);
     if (r < 0) return r;
     const difference = links - 1;
-    r = storeDifference(workFd, temporary, difference);
+    r = this.storeDifference(workFd, temporary, difference);
     if (r < 0) return r;
     const name = origin.toString("hex");
     r = native.rename(workFd, temporary, this.fd, name, RENAME_NOREPLACE);
     if (r === 0) this.entries.set(node, { name, difference });
     return r;
+  }
+
+  private storeDifference(fd: number, name: string, difference: number): number {
+    const text = `U${difference < 0 ? "-" : "+"}${Math.abs(difference)}`;
+    return native.setxattr(fd, name, this.names.nlink, Buffer.from(text, "latin1"), 0);
   }
 
   private makeDirectory(): number {

@@ -3,7 +3,7 @@
  * their inode numbers are not those of the upper. One that does not say so costs nothing more than the question.
  */
 import { EOPNOTSUPP, EPERM } from "../errno.js";
-import { readImpure, XATTR_IMPURE } from "../layer/marks.js";
+import { readImpure } from "../layer/marks.js";
 import { native } from "../native/index.js";
 import { IMPURE, PURE, PURE_UNKNOWN } from "./directory.js";
 import type { Union } from "./union.js";
@@ -29,7 +29,7 @@ export function setImpure(u: Union, node: number): number {
   if (!upper || upper.purity === IMPURE) return 0;
   const fd = u.partFd(node, upper);
   if (fd < 0) return fd;
-  const r = native.setxattr(fd, "", XATTR_IMPURE, YES, 0);
+  const r = native.setxattr(fd, "", u.work.names.impure, YES, 0);
   // Where the mark is refused, so are the origins that it tells of.
   if (r < 0 && r !== -EOPNOTSUPP && r !== -EPERM) return r;
   upper.purity = IMPURE;

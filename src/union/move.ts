@@ -1,6 +1,6 @@
 /** Renaming directories: what must be written before, and what changes in memory after. */
 import { E2BIG, ENOSPC, ERANGE, EXDEV } from "../errno.js";
-import { WHITEOUT_PREFIX, XATTR_REDIRECT } from "../layer/marks.js";
+import { WHITEOUT_PREFIX } from "../layer/marks.js";
 import { STATX_ALL, Stat } from "../layer/stat.js";
 import { RENAME_EXCHANGE } from "../native/constants.js";
 import { native } from "../native/index.js";
@@ -31,7 +31,7 @@ export function prepareMove(u: Union, node: number, showsBelowNew: boolean, newN
   if (directory.redirect !== null) return 0;
   const path = u.pathBelow(node);
   if (path.length > PATH_MAX) return -EXDEV;
-  const set = native.setxattr(u.atFd, u.atName, XATTR_REDIRECT, Buffer.from(path, "latin1"), 0);
+  const set = native.setxattr(u.atFd, u.atName, u.work.names.redirect, Buffer.from(path, "latin1"), 0);
   if (set === -ERANGE || set === -E2BIG || (set === -ENOSPC && path.length > 1024)) return -EXDEV;
   return set;
 }

@@ -18,7 +18,8 @@ import {
 } from "../errno.js";
 import { type Layer, openRoot, sealLower } from "../layer/layer.js";
 import { readListing } from "../layer/listing.js";
-import { isNoAttribute, OVERLAY_PREFIX } from "../layer/marks.js";
+import { trustedNames } from "../layer/mark-names.js";
+import { isNoAttribute } from "../layer/marks.js";
 import { STATX_ALL, Stat } from "../layer/stat.js";
 import { AT_FDCWD, AT_REMOVEDIR, LOCK_EX, LOCK_NB, O_DIRECTORY, O_PATH, O_RDONLY } from "../native/constants.js";
 import { native } from "../native/index.js";
@@ -218,11 +219,12 @@ function openWritable(options: UnionOptions, upperPath: string, limit: number): 
       throw new MountError(`cannot write to work directory ${shown(workPath)}: ${errnoName(devices)}`, workPath);
     if (devices === 0) options.log("info", "whiteouts are .wh. files: this process may not make devices here");
     if (!upper.exists) ignore(native.close(upper.fd), "an O_PATH descriptor");
+    const names = trustedNames;
     options.log("debug", "the upper is writable", { limit, workPath: shown(workPath) });
     return {
       upper: { index: 0, path: upperPath, root: upperFd, sealed: false },
-      work: new WorkDirectory(inner, devices === 1),
-      index: new HardlinkIndex(workFd),
+      work: new WorkDirectory(inner, devices === 1, names),
+      index: new HardlinkIndex(workFd, names),
       locks,
       workPath,
       workRoot: workFd,
@@ -244,7 +246,7 @@ function checkFileSystem(upperPath: string, upperFd: number, workPath: string, w
       workPath,
     );
   }
-  const probe = native.getxattr(upperFd, "", `${OVERLAY_PREFIX}opaque`, new Uint8Array(0));
+  const probe = native.getxattr(upperFd, "", trustedNames.opaque, new Uint8Array(0));
   if (probe === -EOPNOTSUPP) {
     throw new MountError(
       `the file system of upper layer ${shown(upperPath)} has no extended attributes: use one that has (ext4, xfs, btrfs, tmpfs)`,

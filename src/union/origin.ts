@@ -5,7 +5,7 @@
  */
 import { EMFILE, ENFILE, ENOMEM, EOPNOTSUPP, EOVERFLOW, EPERM, ignore, isAbsent } from "../errno.js";
 import type { Layer } from "../layer/layer.js";
-import { isNoAttribute, XATTR_ORIGIN } from "../layer/marks.js";
+import { isNoAttribute, readOrigin } from "../layer/marks.js";
 import { STATX_ALL, Stat } from "../layer/stat.js";
 import { O_DIRECTORY, O_PATH, O_RDONLY } from "../native/constants.js";
 import { native } from "../native/index.js";
@@ -123,7 +123,7 @@ export class Origins {
    * origin, or one that leads nowhere, or -errno. `parent` and `base` are its place in the union, `type` its DT_*.
    */
   read(u: Union, fd: number, name: string, parent: number, base: string, type: number): number {
-    const length = native.getxattr(fd, name, XATTR_ORIGIN, value);
+    const length = readOrigin(fd, name, value);
     if (length < 0) return isNoAttribute(length) ? 0 : length;
     const worth = judgeOrigin(value, length);
     if (worth === ORIGIN_CORRUPT && !this.warned) {
@@ -138,7 +138,7 @@ export class Origins {
 
   /** Whether the origin of the upper object (fd, name) leads to an object that is another than `found`: 1, 0 or -errno. */
   contradicts(u: Union, fd: number, name: string, found: Stat): number {
-    const length = native.getxattr(fd, name, XATTR_ORIGIN, value);
+    const length = readOrigin(fd, name, value);
     if (length < 0) return isNoAttribute(length) ? 0 : length;
     if (judgeOrigin(value, length) !== ORIGIN_GOOD) return 0;
     const r = this.open(u, value.subarray(0, length));

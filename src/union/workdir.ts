@@ -4,7 +4,7 @@
  */
 import { EEXIST, EINVAL, EISDIR, EMLINK, ENOENT, ENOTDIR, EPERM, ignore, isAbsent } from "../errno.js";
 import { readListing } from "../layer/listing.js";
-import { XATTR_OPAQUE, XATTR_PLAIN } from "../layer/marks.js";
+import type { MarkNames } from "../layer/mark-names.js";
 import { S_IFCHR } from "../layer/stat.js";
 import { AT_REMOVEDIR, O_DIRECTORY, O_PATH } from "../native/constants.js";
 import { native } from "../native/index.js";
@@ -19,11 +19,12 @@ export class WorkDirectory {
 
   /**
    * `fd`: O_PATH descriptor of WORK/work. `devices`: whether whiteouts are character devices 0:0 (otherwise `.wh.` files,
-   * which the caller writes).
+   * which the caller writes). `names`: what marks are called in this upper.
    */
   constructor(
     readonly fd: number,
     readonly devices: boolean,
+    readonly names: MarkNames,
   ) {}
 
   /** A name that nothing in the work directory has. */
@@ -60,12 +61,12 @@ export class WorkDirectory {
 
   /** Marks a directory that hides what lies below it: 0 or -errno. */
   setOpaque(dirfd: number, name: string): number {
-    return native.setxattr(dirfd, name, XATTR_OPAQUE, YES, 0);
+    return native.setxattr(dirfd, name, this.names.opaque, YES, 0);
   }
 
   /** Marks a user's own object that looks like a whiteout: 0 or -errno. */
   setPlain(dirfd: number, name: string): number {
-    return native.setxattr(dirfd, name, XATTR_PLAIN, YES, 0);
+    return native.setxattr(dirfd, name, this.names.plain, YES, 0);
   }
 }
 

@@ -3,8 +3,9 @@
  * their own marks is escaped by one more `overlay.` on its way down, as overlayfs does for nested mounts: a user's
  * `trusted.overlay.opaque` is stored as `trusted.overlay.overlay.opaque` and never taken for a mark.
  */
+import { TRUSTED_PREFIX, trustedNames, USER_PREFIX } from "../layer/mark-names.js";
 
-const prefixes = ["trusted.overlay.", "user.overlay."];
+const prefixes = [TRUSTED_PREFIX, USER_PREFIX];
 const ESCAPE = "overlay.";
 /** fuse-overlayfs's marks: never shown, never copied, not to be set. */
 const FOREIGN_PREFIX = "user.fuseoverlayfs.";
@@ -34,7 +35,7 @@ export function isReserved(name: string): boolean {
 
 /** Whether copy-up takes the stored attribute along: everything but marks, which describe one layer only. */
 export function copiesUp(name: string): boolean {
-  return shownName(name) !== null || name === "trusted.overlay.cowfs.plain";
+  return shownName(name) !== null || name === trustedNames.plain;
 }
 
 /** Whether copy-up must fail where the upper cannot hold the attribute: it carries a user's data or a permission. */
