@@ -57,6 +57,16 @@ const works = {
       closeSync(fd);
     };
   },
+  /** The same, reading. */
+  randomRead(path, count) {
+    const next = sequence();
+    const buffer = Buffer.alloc(4096);
+    const fd = openSync(path, "r");
+    return () => {
+      for (let i = 0; i < Number(count); i++) readSync(fd, buffer, 0, 4096, Math.floor(next() * 16384) * 4096);
+      closeSync(fd);
+    };
+  },
   /** Opens files and keeps them open until its input ends; says so with the time. */
   hold(root, list, count) {
     const paths = pathsOf(root, list, count);

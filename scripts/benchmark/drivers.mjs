@@ -118,10 +118,14 @@ class FuseOverlayfs extends Union {
 }
 
 class Cowfs extends Union {
+  constructor(name, place, options = []) {
+    super(name, place);
+    this.options = options;
+  }
   start(layers) {
     const lower = layers.flatMap((layer) => ["--lower", layer]);
     const places = ["--upper", this.upper, "--work", this.work, "--log", this.log];
-    run(process.execPath, [cowfs, "mount", ...lower, ...places, this.mountpoint]);
+    run(process.execPath, [cowfs, "mount", ...lower, ...places, ...this.options, this.mountpoint]);
   }
   findPid() {
     const mounts = JSON.parse(execFileSync(process.execPath, [cowfs, "mounts", "--json"]).toString());
@@ -142,6 +146,9 @@ class Cowfs extends Union {
   }
 }
 
+/** Those that are measured where none are named. */
+export const usualDrivers = "native,overlay,fuse-overlayfs,cowfs";
+
 /** The drivers by name, in the order of the table. */
 export function makeDrivers(base, native) {
   return [
@@ -149,5 +156,6 @@ export function makeDrivers(base, native) {
     new KernelOverlay("overlay", join(base, "overlay")),
     new FuseOverlayfs("fuse-overlayfs", join(base, "fuse-overlayfs")),
     new Cowfs("cowfs", join(base, "cowfs")),
+    new Cowfs("cowfs-passthrough", join(base, "cowfs-passthrough"), ["--io", "passthrough"]),
   ];
 }

@@ -2,7 +2,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { makeDrivers, run } from "./drivers.mjs";
+import { makeDrivers, run, usualDrivers } from "./drivers.mjs";
 import { inspect, messagesBetween, settle } from "./inside.mjs";
 import { makeArchive, makeLayers } from "./layers.mjs";
 import { Place } from "./place.mjs";
@@ -17,7 +17,7 @@ Compares a native directory, kernel overlayfs, fuse-overlayfs (if installed) and
 each driver in turn, freshly mounted; medians count.
 
   --only NAME,…      these workloads only; "${inspection}" is the part on the driver's memory and time per request
-  --drivers NAME,…   these drivers only: native, overlay, fuse-overlayfs, cowfs
+  --drivers NAME,…   these drivers: native, overlay, fuse-overlayfs, cowfs, cowfs-passthrough (default: all but the last)
   --rounds N         rounds (default 5; those of the bar, marked *, count; the others run in three of five)
   --dir DIR          where the layers are made, on a real disk (default /var/tmp)
   --json FILE        write every measurement
@@ -88,7 +88,7 @@ async function main() {
     const list = join(base, "files.list");
     writeFileSync(list, files.join("\n"));
     run("sync", []);
-    drivers = chosen(options.drivers, makeDrivers(base, native)).filter((driver) => driver.available());
+    drivers = chosen(options.drivers ?? usualDrivers, makeDrivers(base, native)).filter((driver) => driver.available());
     const results = {};
     const messages = {};
     const fileCounts = {};

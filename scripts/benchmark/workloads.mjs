@@ -107,6 +107,14 @@ export const workloads = [
     clean: (p) => p.shell("rm -f written"),
   },
   {
+    name: "read-random",
+    title: "random read, 8,000 × 4 KiB",
+    files: () => 8000,
+    prepare: (p) => p.shell("dd if=/dev/zero of=written bs=1M count=64 status=none"),
+    measure: (p) => p.client("randomRead", join(p.root, "written"), 8000),
+    clean: (p) => p.shell("rm -f written"),
+  },
+  {
     name: "compile",
     title: "compile of 30 C files",
     needs: "/usr/bin/cc",
