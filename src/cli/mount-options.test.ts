@@ -56,12 +56,13 @@ test("what podman writes for -v x:/y:O", () => {
   expect(parse("lowerdir=/src,upperdir=/u,workdir=/w,private")).toMatchObject({ lowers: ["/src"], skipped: [] });
 });
 
-test("what podman writes for --uidmap is tolerated", () => {
+test("what podman writes for --uidmap", () => {
   const options = parse(
     "lowerdir=/l,upperdir=/u,workdir=/w,,volatile,uidmapping=:0:100000:65536,gidmapping=:0:100000:65536",
   );
   expect(options).toMatchObject({ volatile: true, lowers: ["/l"], work: "/w" });
-  expect(options.skipped).toEqual(["uidmapping=:0:100000:65536", "gidmapping=:0:100000:65536"]);
+  expect(options.skipped).toEqual([]);
+  expect(options.ownership.uids).toEqual([{ onDisk: 0, shown: 100000, length: 65536 }]);
 });
 
 test("what containerd writes", () => {

@@ -7,7 +7,9 @@ import {
   timeoutForever,
 } from "../session/config.js";
 import { shown } from "../text.js";
+import type { OwnershipOptions } from "../union/ownership.js";
 import { UsageError } from "./exit.js";
+import { parseId, parseIdMapping } from "./id-mapping.js";
 import { splitLayers, unescapeAll } from "./layer-list.js";
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] };
@@ -28,6 +30,8 @@ export interface MountOptions {
   /** Seconds. */
   timeout: number;
   spinMicroseconds?: number;
+  ownership: Writable<OwnershipOptions>;
+  squashToRoot: boolean;
   mountFlags: Writable<MountFlags>;
   /** Options that changed nothing and might have been meant to. */
   skipped: string[];
@@ -45,6 +49,8 @@ export function defaultMountOptions(root: boolean): MountOptions {
     xino: "auto",
     io: "auto",
     timeout: timeoutForever,
+    ownership: { uids: [], gids: [], squashUid: -1, squashGid: -1, xattrPermissions: 0 },
+    squashToRoot: false,
     mountFlags: { ...defaultMountFlags(root) },
     skipped: [],
   };
@@ -108,6 +114,9 @@ const flags: Record<string, (options: MountOptions) => void> = {
   debug: (o) => {
     o.debug = true;
   },
+  squash_to_root: (o) => {
+    o.squashToRoot = true;
+  },
   remount: () => {
     throw new UsageError("remount is not for cowfs: unmount and mount again, or for ro and rw: mount -i -o remount,ro");
   },
@@ -139,6 +148,26 @@ const settings: Record<string, (options: MountOptions, value: string) => void> =
   },
   spin: (o, value) => {
     o.spinMicroseconds = numberValue("spin", value);
+  },
+  uidmapping: (o, value) => {
+    o.ownership.uids = parseIdMapping("uidmapping", value);
+  },
+  gidmapping: (o, value) => {
+    o.ownership.gids = parseIdMapping("gidmapping", value);
+  },
+  squash_to_uid: (o, value) => {
+    o.ownership.squashUid = parseId("squash_to_uid", value);
+  },
+  squash_to_gid: (o, value) => {
+    o.ownership.squashGid = parseId("squash_to_gid", value);
+  },
+  xattr_permissions: (o, value) => {
+    if (value !== "0" && value !== "1" && value !== "2") {
+      throw new UsageError(
+        `xattr_permissions=${shown(value)} is unknown: use 0 (off), 1 (security.*) or 2 (user.containers.*)`,
+      );
+    }
+    o.ownership.xattrPermissions = value === "0" ? 0 : value === "1" ? 1 : 2;
   },
   fsync: (o, value) => {
     o.volatile = value === "0";

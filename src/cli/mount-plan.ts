@@ -3,7 +3,7 @@ import { shown } from "../text.js";
 import { absolutePath, resolvedPath } from "./arguments.js";
 import { UsageError } from "./exit.js";
 import { splitLayers } from "./layer-list.js";
-import { applyOptionList, defaultMountOptions, ioNamed } from "./mount-options.js";
+import { applyOptionList, defaultMountOptions, ioNamed, type MountOptions } from "./mount-options.js";
 
 /** The words of a mount command line, as commander collects them. Paths are bytes in latin1 strings. */
 export interface MountWords {
@@ -77,6 +77,7 @@ export function planMount(words: MountWords, cwd: string, root: boolean): MountP
       defaultPermissions: options.defaultPermissions,
       volatile: words.volatile === true || options.volatile,
       xino: options.xino,
+      ...ownershipOf(options),
       timeout: options.timeout,
       debug,
       spinMicroseconds: options.spinMicroseconds ?? defaultSpinMicroseconds,
@@ -88,6 +89,16 @@ export function planMount(words: MountWords, cwd: string, root: boolean): MountP
     impliedMountpoint: mountpoint === undefined,
     remarks: debug ? remarks : [],
   };
+}
+
+/** `squash_to_root` is for what no other option names. */
+function ownershipOf({ ownership, squashToRoot }: MountOptions): Pick<MountConfig, "ownership"> {
+  const least = squashToRoot ? 0 : -1;
+  const squashUid = Math.max(ownership.squashUid, least);
+  const squashGid = Math.max(ownership.squashGid, least);
+  const asked = { ...ownership, squashUid, squashGid };
+  const any = asked.uids.length + asked.gids.length > 0 || Math.max(squashUid, squashGid) >= 0;
+  return any || asked.xattrPermissions !== 0 ? { ownership: asked } : {};
 }
 
 /** The last positional is the mountpoint; one before it is a source, as mount(8) hands it to its helpers. */

@@ -106,6 +106,10 @@ export class Stat {
   get rdevMinor(): number {
     return this.words[33] as number;
   }
+  setRdev(major: number, minor: number): void {
+    this.words[32] = major;
+    this.words[33] = minor;
+  }
   get devMajor(): number {
     return this.words[34] as number;
   }

@@ -1,5 +1,7 @@
 /** What a mount is asked to be: filled in by the command line, read by the session. */
 
+import type { OwnershipOptions } from "../union/ownership.js";
+
 /** Where a session reports. `details` are structured fields for the log, never needed to understand `message`. */
 export type Log = (level: "debug" | "info" | "warn" | "error", message: string, details?: object) => void;
 
@@ -47,6 +49,8 @@ export interface MountConfig {
   /** fsync and its family are answered without doing anything; nothing survives a crash of the machine. */
   readonly volatile: boolean;
   readonly xino: "off" | "auto" | "on";
+  /** Whose objects are shown to be, where that is not what the layers say. */
+  readonly ownership?: OwnershipOptions;
   /** How long the kernel may trust names and attributes, in seconds. Infinite is right as long as nobody changes the layers. */
   readonly timeout: number;
   /** Each request and reply becomes a line at level "debug". */

@@ -98,7 +98,8 @@ export class PackageOperations {
   };
 
   constructor(private readonly u: Union) {
-    this.cred = { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 };
+    const [uid, gid] = [process.geteuid?.() ?? 0, process.getegid?.() ?? 0];
+    this.cred = { uid: u.ownership?.shownUid(uid) ?? uid, gid: u.ownership?.shownGid(gid) ?? gid };
   }
 
   /** The node of a path, with one lookup counted (not for the root), or -errno. */

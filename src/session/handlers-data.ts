@@ -3,9 +3,18 @@ import { EAGAIN, EFBIG, EINVAL, EIO, EOPNOTSUPP, ignore } from "../errno.js";
 import { native } from "../native/index.js";
 import { FSYNC_FDATASYNC, WRITE_CACHE, WRITE_KILL_SUIDGID } from "../protocol/constants.js";
 import * as op from "../protocol/opcodes.js";
-import { dropSetIdBits, fsyncFd, readFd, syncfsFd, write as writeData, writeFd } from "../union/ops/data.js";
+import {
+  dropSetIdBits,
+  fsyncFd,
+  hasSetIdBits,
+  readFd,
+  syncfsFd,
+  write as writeData,
+  writeFd,
+} from "../union/ops/data.js";
 import { lseek as seek } from "../union/ops/lseek.js";
 import { openFd } from "../union/ops/open.js";
+import { isRootAsking } from "./caller.js";
 import { type Handler, NO_REPLY, type Service } from "./service.js";
 
 /** One COPY_FILE_RANGE copies at most this much, so that a thread is free again and a signal is noticed soon. */
@@ -81,10 +90,10 @@ function syncfs(s: Service): number {
 
 /**
  * Drops set-user-id and set-group-id before a change of data for which the protocol has no flag. Who lacks CAP_FSETID is
- * not told either; root has it nearly always, and nobody else does.
+ * not told either; root has it nearly always, and nobody else does. Who asks matters only where there are such bits.
  */
 function killPrivileges(s: Service, fd: number): number {
-  return s.cred.uid === 0 ? 0 : dropSetIdBits(s.union, fd);
+  return hasSetIdBits(s.union, fd) === 0 || isRootAsking(s.request) ? 0 : dropSetIdBits(s.union, fd);
 }
 
 function fallocate(s: Service): number {

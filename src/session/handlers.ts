@@ -28,6 +28,7 @@ import {
   removexattr as removeAttribute,
   setxattr as setAttribute,
 } from "../union/ops/xattr.js";
+import { isRootAsking } from "./caller.js";
 import { dataHandlers } from "./handlers-data.js";
 import { openHandlers } from "./handlers-open.js";
 import { entry, type Handler, NO_REPLY, type Service } from "./service.js";
@@ -188,7 +189,7 @@ function listxattr(s: Service): number {
   const asked = s.request.u32(0);
   const out = s.reply.area(Math.min(asked, s.reply.room));
   // The request says who asks, not with which capabilities: root stands for CAP_SYS_ADMIN.
-  return attributeBytes(s, asked, listAttributes(s.union, s.request.nodeid, s.request.uid === 0, out));
+  return attributeBytes(s, asked, listAttributes(s.union, s.request.nodeid, isRootAsking(s.request), out));
 }
 
 function removexattr(s: Service): number {

@@ -55,6 +55,8 @@ export function negotiate(init: InitIn, posixAcl: boolean, stackDepth = 0): Init
   const passthrough = stackDepth > 0 && (init.flags & c.INIT_EXT) !== 0 && (init.flags2 & c.INIT2_PASSTHROUGH) !== 0;
   const more = (posixAcl ? c.INIT_POSIX_ACL : 0) | (passthrough ? wantedForPassthrough : 0);
   const flags = init.flags & (wanted | more);
+  // Idmapped mounts too need the kernel's own check of permissions: it sends no caller's ids then but with creations.
+  const idmaps = posixAcl && (init.flags & c.INIT_EXT) !== 0 ? init.flags2 & c.INIT2_ALLOW_IDMAP : 0;
   if (init.major === c.protocolMajor && (flags & needed) !== needed) {
     return `the kernel lacks FUSE features: offered 0x${(init.flags >>> 0).toString(16)}, needed 0x${needed.toString(16)}`;
   }
@@ -63,7 +65,7 @@ export function negotiate(init: InitIn, posixAcl: boolean, stackDepth = 0): Init
     minor: Math.min(init.minor, c.protocolMinor),
     maxReadahead: init.maxReadahead,
     flags,
-    flags2: passthrough ? c.INIT2_PASSTHROUGH : 0,
+    flags2: (passthrough ? c.INIT2_PASSTHROUGH : 0) | idmaps,
     maxBackground: 64,
     congestionThreshold: 48,
     maxWrite,

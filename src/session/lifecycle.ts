@@ -11,6 +11,7 @@ export function unionOptions(config: MountConfig, log: Log): UnionOptions {
     upper: config.upper,
     work: config.work,
     volatile: config.volatile,
+    ownership: config.ownership,
     mountpoint: config.mountpoint,
     log,
   };

@@ -67,7 +67,9 @@ describe("INIT", () => {
     expect(out.flags & unwanted).toBe(0);
     const needed = c.INIT_DO_READDIRPLUS | c.INIT_HANDLE_KILLPRIV_V2 | c.INIT_POSIX_ACL | c.INIT_DONT_MASK;
     expect(out.flags & needed).toBe(needed);
-    expect(out).toMatchObject({ major: 7, minor: 45, maxWrite: 1 << 20, maxPages: 256, timeGranularity: 1, flags2: 0 });
+    expect(out).toMatchObject({ major: 7, minor: 45, maxWrite: 1 << 20, maxPages: 256, timeGranularity: 1 });
+    expect(out.flags2).toBe(c.INIT2_ALLOW_IDMAP);
+    expect(negotiate(offer, false)).toMatchObject({ flags2: 0 });
   });
 
   it("takes nothing that is not offered, and the lower minor", () => {

@@ -1,5 +1,7 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { IdRange } from "../union/id-map.js";
+import type { OwnershipOptions } from "../union/ownership.js";
 import type { Log, MountConfig } from "./config.js";
 import { fileSystemType, type Mount, readMounts } from "./mountinfo.js";
 
@@ -54,7 +56,19 @@ function optionsOf(config: MountConfig): string[] {
   if (config.defaultPermissions) options.push("default_permissions");
   if (config.volatile) options.push("volatile");
   if (config.io !== "auto") options.push(`io=${config.io}`);
+  if (config.ownership !== undefined) options.push(...ownershipOptions(config.ownership));
   if (config.transport !== "kernel") options.push(`transport=${config.transport}`);
+  return options;
+}
+
+function ownershipOptions(asked: OwnershipOptions): string[] {
+  const ranges = (list: readonly IdRange[]) => list.map((one) => `${one.onDisk}:${one.shown}:${one.length}`).join(":");
+  const options: string[] = [];
+  if (asked.uids.length > 0) options.push(`uidmapping=${ranges(asked.uids)}`);
+  if (asked.gids.length > 0) options.push(`gidmapping=${ranges(asked.gids)}`);
+  if (asked.squashUid >= 0) options.push(`squash_to_uid=${asked.squashUid}`);
+  if (asked.squashGid >= 0) options.push(`squash_to_gid=${asked.squashGid}`);
+  if (asked.xattrPermissions !== 0) options.push(`xattr_permissions=${asked.xattrPermissions}`);
   return options;
 }
 

@@ -5,7 +5,7 @@
  */
 import { EEXIST, EIO, ENOENT, EOPNOTSUPP, EPERM, ESTALE, errnoName, ignore } from "../errno.js";
 import { isMetacopy, WHITEOUT_PREFIX } from "../layer/marks.js";
-import { S_IFLNK, Stat } from "../layer/stat.js";
+import { S_IFLNK, S_IFREG, Stat } from "../layer/stat.js";
 import { DT_DIR, DT_REG, O_CREAT, O_EXCL, O_PATH, O_RDONLY, O_RDWR, RENAME_NOREPLACE } from "../native/constants.js";
 import { native } from "../native/index.js";
 import type { Copy } from "./copies.js";
@@ -19,6 +19,8 @@ import { copiesUp, mustCopyUp } from "./xattr-names.js";
 
 const source = new Stat();
 const parentTimes = new Stat();
+/** What the source of a copy is shown as, where it says so itself. */
+const shownAs = new Stat();
 const list = Buffer.alloc(64 * 1024);
 const value = Buffer.alloc(64 * 1024);
 
@@ -211,7 +213,7 @@ function copyUpSpecial(u: Union, node: number): number {
     r = native.mknodAs(
       u.work.fd,
       temporary,
-      (source.mode & 0o170000) | 0o600,
+      (u.ownership?.stored ? S_IFREG : source.type) | 0o600,
       source.rdevMajor,
       source.rdevMinor,
       0,
@@ -369,11 +371,17 @@ export function copyAttributes(
   toFd: number,
   toName: string,
 ): number {
-  let r = native.chown(toFd, toName, stat.uid, stat.gid);
+  const stored = u.ownership?.stored ?? null;
+  let r = stored === null ? native.chown(toFd, toName, stat.uid, stat.gid) : 0;
   if (r < 0) return r;
   r = copyXattrs(u, fromFd, fromName, toFd, toName);
   if (r < 0) return r;
-  if (stat.type !== S_IFLNK) {
+  if (stored !== null) {
+    shownAs.copyFrom(stat);
+    r = stored.apply(fromFd, fromName, shownAs);
+    if (r === 0) r = stored.adopt(toFd, toName, shownAs);
+    if (r < 0) return r;
+  } else if (stat.type !== S_IFLNK) {
     r = native.chmod(toFd, toName, stat.mode & 0o7777);
     if (r < 0) return r;
   }
@@ -388,7 +396,7 @@ function copyXattrs(u: Union, fromFd: number, fromName: string, toFd: number, to
     const end = list.indexOf(0, at);
     const name = list.latin1Slice(at, end);
     at = end + 1;
-    if (!copiesUp(name)) continue;
+    if (!copiesUp(name) || u.ownership?.hides(name)) continue;
     const size = native.getxattr(fromFd, fromName, name, value);
     if (size < 0) return size;
     const r = native.setxattr(toFd, toName, name, value.subarray(0, size), 0);

@@ -4,9 +4,9 @@
  * built in the work directory and renamed into place.
  */
 
-import { EEXIST, ENAMETOOLONG, ignore } from "../errno.js";
+import { EEXIST, ENAMETOOLONG, EPERM, ignore } from "../errno.js";
 import { WHITEOUT_PREFIX } from "../layer/marks.js";
-import { S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_ISGID, STATX_ALL, Stat } from "../layer/stat.js";
+import { S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, S_ISGID, STATX_ALL, Stat } from "../layer/stat.js";
 import { AT_REMOVEDIR, RENAME_EXCHANGE } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { copyUpDirectory } from "./copy-up.js";
@@ -25,6 +25,8 @@ import { enter } from "./enter.js";
 import { setImpureFor } from "./impure.js";
 import { learnNames } from "./listing.js";
 import { isMarked, judge, NAME_MAX, WHITEOUT } from "./merge.js";
+import type { Ownership } from "./ownership.js";
+import type { StoredOwners } from "./stored-owner.js";
 import type { Union } from "./union.js";
 
 const DEFAULT_ACL = "system.posix_acl_default";
@@ -46,6 +48,9 @@ export interface Creation {
 }
 
 export const creation: Creation = { mode: 0, major: 0, minor: 0, target: "", umask: 0, uid: 0, gid: 0, hardLink: 0 };
+
+/** What is really made where owners are stored: an object of the driver's user. */
+const own: Creation = { mode: 0, major: 0, minor: 0, target: "", umask: 0, uid: 0, gid: 0, hardLink: 0 };
 
 const there = new Stat();
 const parentStat = new Stat();
@@ -74,13 +79,19 @@ export function createAt(u: Union, parent: number, name: string, c: Creation): n
   if (marked < 0) return marked;
   const acl = hasDefaultAcl(directory, parentFd);
   if (acl < 0) return acl;
+  if (c.hardLink === 0 && u.ownership !== null) {
+    r = takeIds(u.ownership, c);
+    if (r < 0) return r;
+  }
+  const stores = c.hardLink === 0 && (u.ownership?.stored ?? null) !== null;
   const lookalike = name.startsWith(WHITEOUT_PREFIX) || isWhiteoutDevice(c);
-  if (marked === 0 && !lookalike) {
+  if (marked === 0 && !lookalike && !stores) {
     r = make(u, c, parentFd, name, acl === ACL_SOME);
     if (r === -EEXIST && isWhiteoutThere(upper, parentFd, name))
-      r = createOver(u, parent, directory, parentFd, name, c);
+      r = createOver(u, parent, directory, parentFd, name, c, true);
   } else {
-    r = createOver(u, parent, directory, parentFd, name, c);
+    const hides = marked === 1 || lookalike || isWhiteoutThere(upper, parentFd, name);
+    r = createOver(u, parent, directory, parentFd, name, c, hides);
   }
   if (r < 0) return r;
   r = native.statx(parentFd, name, STATX_ALL, u.stat.bytes);
@@ -95,6 +106,16 @@ export function createAt(u: Union, parent: number, name: string, c: Creation): n
     part.purity = PURE;
     u.found.add(part);
   }
+  return 0;
+}
+
+/** Puts the ids of the disk in the place of those users know: 0, or -EOVERFLOW and nothing may be created. */
+function takeIds(ownership: Ownership, c: Creation): number {
+  const uid = ownership.uidOnDisk(c.uid);
+  const gid = ownership.gidOnDisk(c.gid);
+  if (uid < 0 || gid < 0) return Math.min(uid, gid);
+  c.uid = uid;
+  c.gid = gid;
   return 0;
 }
 
@@ -133,7 +154,7 @@ function isWhiteoutThere(upper: Part, parentFd: number, name: string): boolean {
   return judge(parentFd, name, there, upper.xattrWhiteouts) === WHITEOUT;
 }
 
-/** Creates in the work directory and renames into place, over a whiteout if there is one. */
+/** Creates in the work directory and renames into place, over a whiteout if there is one. `hides`: a directory must be opaque. */
 function createOver(
   u: Union,
   parent: number,
@@ -141,12 +162,17 @@ function createOver(
   parentFd: number,
   name: string,
   c: Creation,
+  hides: boolean,
 ): number {
   const temporary = u.work.temporary();
-  let r = c.hardLink !== 0 ? make(u, c, u.work.fd, temporary, false) : makeStaged(u, directory, parentFd, temporary, c);
+  const stored = u.ownership?.stored ?? null;
+  let r: number;
+  if (c.hardLink !== 0) r = make(u, c, u.work.fd, temporary, false);
+  else if (stored !== null) r = makeStored(u, stored, directory, parentFd, temporary, c);
+  else r = makeStaged(u, directory, parentFd, temporary, c);
   if (r < 0) return r;
   const isDirectory = c.hardLink === 0 && (c.mode & S_IFMT) === S_IFDIR;
-  if (isDirectory) r = u.work.setOpaque(u.work.fd, temporary);
+  if (isDirectory && hides) r = u.work.setOpaque(u.work.fd, temporary);
   if (r === 0 && (name.startsWith(WHITEOUT_PREFIX) || isWhiteoutDevice(c))) r = u.work.setPlain(u.work.fd, temporary);
   if (r === 0) r = putInPlace(u, temporary, isDirectory, directory.upper as Part, parentFd, name);
   if (r < 0) {
@@ -212,6 +238,52 @@ function makeStaged(u: Union, directory: Directory, parentFd: number, temporary:
   if (r < 0) u.work.discard(staging);
   else ignore(native.unlink(u.work.fd, staging, AT_REMOVEDIR), "the next mount clears the work directory");
   return r;
+}
+
+/**
+ * Makes the object in the work directory as the driver's own, with its owner, mode and type stored beside it: 0 or -errno. A
+ * default ACL is applied by the kernel, and what it makes of the permissions is stored.
+ */
+function makeStored(
+  u: Union,
+  stored: StoredOwners,
+  directory: Directory,
+  parentFd: number,
+  temporary: string,
+  c: Creation,
+): number {
+  let r = stored.read(parentFd, "", parentStat);
+  if (r < 0) return r;
+  const type = c.mode & S_IFMT;
+  inheritGroup(c, parentStat);
+  const { uid, gid, mode, major, minor } = c;
+  if (type === S_IFLNK && stored.linksAreReal) {
+    r = native.symlinkAs(c.target, u.work.fd, temporary, uid, gid);
+    if (r !== -EPERM) return r;
+  }
+  const acl = directory.defaultAcl === ACL_SOME;
+  const permissions = acl ? mode : mode & ~c.umask;
+  own.mode = type === S_IFLNK ? c.mode : type === S_IFDIR ? S_IFDIR | 0o700 : S_IFREG | 0o600;
+  own.mode |= permissions & 0o777;
+  own.target = c.target;
+  r = makeStaged(u, directory, parentFd, temporary, own);
+  if (r === 0) r = native.statx(u.work.fd, temporary, STATX_ALL, there.bytes);
+  if (r < 0 || (type === S_IFLNK && stored.linksAreReal)) return r;
+  there.uid = uid;
+  there.gid = gid;
+  // The owner's permissions may have been widened, for the driver.
+  there.mode = type | (permissions & 0o7700 & (there.mode | 0o7000)) | (there.mode & 0o077);
+  there.setRdev(major, minor);
+  r = stored.write(u.work.fd, temporary, there);
+  if (r < 0) u.work.discard(temporary);
+  return r;
+}
+
+/** Group and set-group-ID bit, in a directory that has the bit, as the kernel gives them. */
+function inheritGroup(c: Creation, parent: Stat): void {
+  if ((parent.mode & S_ISGID) === 0) return;
+  c.gid = parent.gid;
+  if ((c.mode & S_IFMT) === S_IFDIR) c.mode |= S_ISGID;
 }
 
 /** The node of what `createAt` made: a new row, one lookup counted, `u.stat` as users see it. */

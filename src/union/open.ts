@@ -25,6 +25,7 @@ import { AT_FDCWD, AT_REMOVEDIR, LOCK_EX, LOCK_NB, O_DIRECTORY, O_PATH, O_RDONLY
 import { native } from "../native/index.js";
 import { HardlinkIndex } from "./hardlink-index.js";
 import { MountError } from "./mount-error.js";
+import type { OwnershipOptions } from "./ownership.js";
 import { basename, dirname, isInside, realPath, shown } from "./paths.js";
 import { type Log, Union } from "./union.js";
 import { emptyDirectory, probeWhiteoutDevices, WorkDirectory } from "./workdir.js";
@@ -43,6 +44,7 @@ export interface UnionOptions {
   readonly work?: string | undefined;
   readonly mountpoint: string;
   readonly volatile: boolean;
+  readonly ownership?: OwnershipOptions | undefined;
   readonly log: Log;
   /** Largest file, in bytes, that is copied up without a job; for a union without a session, everything. */
   readonly inlineCopyLimit?: number;
@@ -90,6 +92,7 @@ export function openUnion(options: UnionOptions): Union {
     work: writable?.work ?? null,
     index: writable?.index ?? null,
     volatile: options.volatile,
+    ownership: options.ownership,
     log: options.log,
     // Jobs, directory listings and temporaries need some beside the cache and the layers.
     descriptorLimit: Math.max(32, Math.min(16_384, Math.floor((limit - layers.length) * 0.75) - 64)),

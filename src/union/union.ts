@@ -22,6 +22,7 @@ import { MountError } from "./mount-error.js";
 import { ACCESS_PATH, NodeTable, ROOT } from "./node-table.js";
 import { OpenFiles } from "./open-files.js";
 import { Origins } from "./origin.js";
+import { Ownership, type OwnershipOptions } from "./ownership.js";
 import { shown } from "./paths.js";
 import type { WorkDirectory } from "./workdir.js";
 
@@ -36,6 +37,8 @@ export interface UnionParts {
   readonly index: HardlinkIndex | null;
   /** No fsync reaches the disk: the caller wants speed and throws the upper away after a crash. */
   readonly volatile: boolean;
+  /** Whose objects are, where that is not what their layers say. */
+  readonly ownership?: OwnershipOptions | undefined;
   readonly log: Log;
   /** Descriptors the union may hold open. */
   readonly descriptorLimit: number;
@@ -80,6 +83,8 @@ export class Union {
   /** Names held in the listings of lower parts. */
   listedNames = 0;
   readonly index: HardlinkIndex | null;
+  /** Null: objects belong to whom their layers say. */
+  readonly ownership: Ownership | null;
   private readonly workOrNull: WorkDirectory | null;
   private readonly closed: () => void;
 
@@ -93,6 +98,9 @@ export class Union {
     this.index = parts.index;
     this.readOnly = parts.work === null;
     this.volatile = parts.volatile;
+    this.ownership = Ownership.of(parts.ownership, (value) =>
+      this.log("warn", "a malformed stored owner: the object shows its own", { value: shown(value) }),
+    );
     this.log = parts.log;
     this.inlineCopyLimit = parts.inlineCopyLimit;
     this.closed = parts.closed;
@@ -101,6 +109,17 @@ export class Union {
     );
     this.origins = new Origins(this.layers);
     this.lastLayer = this.openRoot();
+    this.markRoot();
+  }
+
+  /** Where owners are stored, the upper's root says so: other programs take that for a property of the layer. */
+  private markRoot(): void {
+    const upper = this.layers[0];
+    const r = upper ? (this.ownership?.stored?.markRoot(upper.root) ?? 0) : 0;
+    if (r < 0 && upper) {
+      const why = errnoName(r);
+      throw new MountError(`xattr_permissions: the upper ${shown(upper.path)} cannot store owners: ${why}`, upper.path);
+    }
   }
 
   /** The work directory; only for operations that have checked `readOnly`. */
@@ -257,6 +276,10 @@ export class Union {
   /** Turns `this.stat` from what the layer says about a node into what users see: 0 or -errno. */
   present(node: number): number {
     const table = this.table;
+    if (this.ownership !== null) {
+      const r = this.ownership.show(this, node);
+      if (r < 0) return r;
+    }
     this.stat.setIno(table.inoLow(node), table.inoHigh(node));
     const directory = table.directory(node);
     if (directory === undefined) {

@@ -1,10 +1,12 @@
 /** Data of regular files: descriptors from the cache, writes, what to sync. */
 import { EINVAL, EISDIR, EPERM, ESTALE, ignore } from "../../errno.js";
-import { S_ISGID, S_ISUID, S_IXGRP, STATX_ALL } from "../../layer/stat.js";
+import { STATX_ALL } from "../../layer/stat.js";
 import { DT_DIR, DT_REG, O_DIRECTORY, O_NOATIME, O_RDONLY, O_RDWR } from "../../native/constants.js";
 import { native } from "../../native/index.js";
 import { copyUp, refuseMetacopy } from "../copy-up.js";
 import { ACCESS_READ, ACCESS_WRITE, ROOT } from "../node-table.js";
+import { applyStored, changeMode } from "../ownership.js";
+import { withoutSetId } from "../stored-owner.js";
 import type { Union } from "../union.js";
 
 /** A descriptor to read the file `node`, or -errno. It belongs to the cache: valid until the next call into the union. */
@@ -86,17 +88,17 @@ export function write(
   return r < 0 ? r : written;
 }
 
-/** The bits of a mode that go with a write: set-user-ID, and set-group-ID where the group may execute. */
-export function setIdBits(mode: number): number {
-  return mode & ((mode & S_IXGRP) !== 0 ? S_ISUID | S_ISGID : S_ISUID);
+/** Whether the file `fd` has bits that `dropSetIdBits` would clear: 1, 0 or -errno. */
+export function hasSetIdBits(u: Union, fd: number): number {
+  let r = native.statx(fd, "", STATX_ALL, u.aside.bytes);
+  if (r === 0) r = applyStored(u, fd, "", u.aside);
+  return r < 0 ? r : withoutSetId(u.aside.mode) === u.aside.mode ? 0 : 1;
 }
 
 /** Clears set-user-ID, and set-group-ID where the group may execute, as the kernel does for an unprivileged writer. */
 export function dropSetIdBits(u: Union, fd: number): number {
-  const r = native.statx(fd, "", STATX_ALL, u.aside.bytes);
-  if (r < 0) return r;
-  const drop = setIdBits(u.aside.mode);
-  return drop === 0 ? 0 : native.chmod(fd, "", u.aside.mode & 0o7777 & ~drop);
+  const has = hasSetIdBits(u, fd);
+  return has <= 0 ? has : changeMode(u, fd, "", withoutSetId(u.aside.mode & 0o7777));
 }
 
 let directorySync = -1;

@@ -1,5 +1,6 @@
 import { EBADF, ENOENT, ESTALE, isAbsent } from "../../errno.js";
-import { DT_DIR } from "../../native/constants.js";
+import { S_IFMT } from "../../layer/stat.js";
+import { DT_DIR, DT_REG, DT_UNKNOWN } from "../../native/constants.js";
 import type { Directory } from "../directory.js";
 import type { DirectoryHandle } from "../handles.js";
 import { isImpure } from "../impure.js";
@@ -48,7 +49,7 @@ export function readdir(u: Union, handle: number, offset: number, plus: boolean,
       inodes.low = listing.inoLow[i] as number;
       inodes.high = listing.inoHigh[i] as number;
       if (mayDiffer(u, node, directory, listing, i)) childNumber(u, node, directory, name);
-      sink.add(name, listing.types[i] as number, inodes.low, inodes.high, next, 0);
+      sink.add(name, shownType(u, listing.types[i] as number), inodes.low, inodes.high, next, 0);
       continue;
     }
     const from = listing.version === directory.version ? (listing.parts[i] as number) : 0;
@@ -59,9 +60,14 @@ export function readdir(u: Union, handle: number, offset: number, plus: boolean,
       sink.add(name, listing.types[i] as number, listing.inoLow[i] as number, listing.inoHigh[i] as number, next, 0);
       continue;
     }
-    sink.add(name, u.table.type(child), u.stat.inoLow, u.stat.inoHigh, next, child);
+    sink.add(name, (u.stat.mode & S_IFMT) >> 12, u.stat.inoLow, u.stat.inoHigh, next, child);
   }
   return 0;
+}
+
+/** A regular file may store that it is shown as something else: only its attributes tell. */
+function shownType(u: Union, type: number): number {
+  return type === DT_REG && (u.ownership?.stored ?? null) !== null ? DT_UNKNOWN : type;
 }
 
 /**

@@ -2,8 +2,10 @@ import { EINVAL, EISDIR } from "../../errno.js";
 import { DT_DIR, DT_REG, UTIME_NOW, UTIME_OMIT } from "../../native/constants.js";
 import { native } from "../../native/index.js";
 import { copyUp, keepPlain } from "../copy-up.js";
+import { changeMode, changeOwner } from "../ownership.js";
+import { withoutSetId } from "../stored-owner.js";
 import type { Union } from "../union.js";
-import { dropSetIdBits, setIdBits, writeFd } from "./data.js";
+import { dropSetIdBits, writeFd } from "./data.js";
 import { succeedIfOld } from "./open.js";
 
 /** What to change: `valid` says which, as the FATTR_* bits of the FUSE protocol. */
@@ -49,13 +51,16 @@ export function setattr(u: Union, node: number, request: SetAttr): number {
   if (r < 0) return r;
   const { atFd, atName } = u;
   if ((valid & (FATTR_UID | FATTR_GID)) !== 0) {
-    const uid = (valid & FATTR_UID) !== 0 ? request.uid : -1;
-    const gid = (valid & FATTR_GID) !== 0 ? request.gid : -1;
-    r = native.chown(atFd, atName, uid, gid);
+    const { ownership } = u;
+    const uid = (valid & FATTR_UID) === 0 ? -1 : (ownership?.uidOnDisk(request.uid) ?? request.uid);
+    const gid = (valid & FATTR_GID) === 0 ? -1 : (ownership?.gidOnDisk(request.gid) ?? request.gid);
+    if (uid < -1) return uid;
+    if (gid < -1) return gid;
+    r = changeOwner(u, atFd, atName, uid, gid);
     if (r < 0) return r;
   }
   if ((valid & FATTR_MODE) !== 0) {
-    r = native.chmod(atFd, atName, request.mode & 0o7777);
+    r = changeMode(u, atFd, atName, request.mode & 0o7777);
     if (r < 0) return r;
   }
   if ((valid & (FATTR_ATIME | FATTR_MTIME)) !== 0) {
@@ -74,7 +79,7 @@ export function setattr(u: Union, node: number, request: SetAttr): number {
  */
 function takePrivileges(u: Union, node: number): number {
   let r = u.statNode(node);
-  if (r < 0 || u.table.type(node) !== DT_REG || setIdBits(u.stat.mode) === 0) return r;
+  if (r < 0 || u.table.type(node) !== DT_REG || withoutSetId(u.stat.mode) === u.stat.mode) return r;
   r = writeFd(u, node);
   if (r >= 0) r = dropSetIdBits(u, r);
   return r < 0 ? r : u.statNode(node);

@@ -4,6 +4,7 @@ import { S_ISGID, STATX_ALL } from "../../layer/stat.js";
 import { native } from "../../native/index.js";
 import { copyUp } from "../copy-up.js";
 import { ACL_UNKNOWN } from "../directory.js";
+import { applyStored, changeMode } from "../ownership.js";
 import type { Union } from "../union.js";
 import { isReserved, shownName, storedName } from "../xattr-names.js";
 
@@ -21,24 +22,30 @@ export function setxattr(
   flags: number,
   aclKillSgid: boolean,
 ): number {
-  if (isReserved(name)) return -EPERM;
+  const { ownership } = u;
+  if (isReserved(name) || ownership?.hides(name)) return -EPERM;
   let r = copyUp(u, node);
   if (r === 0) r = u.locate(node);
   if (r < 0) return r;
-  r = native.setxattr(u.atFd, u.atName, storedName(name), value, flags);
-  if (r < 0) return r;
-  aclChanged(u, node, name);
-  if (!aclKillSgid) return 0;
+  const stored = ownership === null ? value : ownership.storedValue(name, value, u.scratch);
+  if (typeof stored === "number") return stored;
+  r = native.setxattr(u.atFd, u.atName, storedName(name), stored, flags);
+  if (r === 0) r = aclChanged(u, node, name);
+  if (r < 0 || !aclKillSgid) return r;
   r = native.statx(u.atFd, u.atName, STATX_ALL, u.aside.bytes);
+  if (r === 0) r = applyStored(u, u.atFd, u.atName, u.aside);
   if (r < 0 || (u.aside.mode & S_ISGID) === 0) return r;
-  return native.chmod(u.atFd, u.atName, u.aside.mode & 0o7777 & ~S_ISGID);
+  return changeMode(u, u.atFd, u.atName, u.aside.mode & 0o7777 & ~S_ISGID);
 }
 
 /** Reads an attribute into `out`: its length, or -errno; an empty `out` asks for the length only. */
 export function getxattr(u: Union, node: number, name: string, out: Uint8Array): number {
-  if (isReserved(name)) return -ENODATA;
+  const { ownership } = u;
+  if (isReserved(name) || ownership?.hides(name)) return -ENODATA;
   const r = u.locate(node);
-  return r < 0 ? r : native.getxattr(u.atFd, u.atName, storedName(name), out);
+  if (r < 0) return r;
+  const length = native.getxattr(u.atFd, u.atName, storedName(name), out);
+  return ownership === null ? length : ownership.showValue(name, out, length);
 }
 
 /**
@@ -55,8 +62,9 @@ export function listxattr(u: Union, node: number, trusted: boolean, out: Uint8Ar
   for (let at = 0; at < length; ) {
     const end = u.scratch.indexOf(0, at);
     const name = shownName(u.scratch.latin1Slice(at, end));
-    if (name !== null && (trusted || !name.startsWith("trusted."))) shown += `${name}\0`;
     at = end + 1;
+    if (name === null || u.ownership?.hides(name)) continue;
+    if (trusted || !name.startsWith("trusted.")) shown += `${name}\0`;
   }
   if (out.length === 0) return shown.length;
   if (shown.length > out.length) return -ERANGE;
@@ -66,7 +74,7 @@ export function listxattr(u: Union, node: number, trusted: boolean, out: Uint8Ar
 
 /** Removes an attribute: 0, PARK, or -errno (ENODATA: there is none, and nothing is copied up for that). */
 export function removexattr(u: Union, node: number, name: string): number {
-  if (isReserved(name)) return -ENODATA;
+  if (isReserved(name) || u.ownership?.hides(name)) return -ENODATA;
   let r = u.locate(node);
   if (r < 0) return r;
   const present = native.getxattr(u.atFd, u.atName, storedName(name), nothing);
@@ -77,12 +85,14 @@ export function removexattr(u: Union, node: number, name: string): number {
   if (r === 0) r = u.locate(node);
   if (r < 0) return r;
   r = native.removexattr(u.atFd, u.atName, storedName(name));
-  aclChanged(u, node, name);
-  return r;
+  return r < 0 ? r : aclChanged(u, node, name);
 }
 
-function aclChanged(u: Union, node: number, name: string): void {
-  if (name !== "system.posix_acl_default") return;
+/** What depends on an ACL of the object that `locate` found: 0 or -errno. */
+function aclChanged(u: Union, node: number, name: string): number {
+  if (name === "system.posix_acl_access") return u.ownership?.stored?.followAcl(u.atFd, u.atName) ?? 0;
+  if (name !== "system.posix_acl_default") return 0;
   const directory = u.table.directory(node);
   if (directory !== undefined) directory.defaultAcl = ACL_UNKNOWN;
+  return 0;
 }
