@@ -52,7 +52,7 @@ export async function mountStack(kind: Kind, stack: Stack, at: string, options: 
     if (upper !== undefined) {
       words.push(`upperdir=${upper}`, `workdir=${work}`);
     }
-    words.push("redirect_dir=on", "index=on", "metacopy=off", "xino=auto", ...options);
+    words.push("redirect_dir=on", "index=on", "metacopy=on", "xino=auto", ...options);
     if (upper === undefined && list.length === 1) {
       await command("mkdir", ["-p", `${at}.none`]);
     }

@@ -11,10 +11,21 @@ test.each([
   ["/ends\\", ["/ends\\"]],
   ["/\xc3\xa9\xff:/b", ["/\xc3\xa9\xff", "/b"]],
 ])("splits the layers of %s", (list, layers) => {
-  expect(splitLayers(list)).toEqual(layers);
+  expect(splitLayers(list)).toEqual({ lowers: layers, data: [] });
 });
 
-test.each(["", ":", "a:", ":a", "a::b"])("refuses an empty layer: %j", (list) => {
+test.each([
+  ["a::d", ["a"], ["d"]],
+  ["a:b::d\\:1::d2", ["a", "b"], ["d:1", "d2"]],
+])("layers of %s that only hold data", (list, lowers, data) => {
+  expect(splitLayers(list)).toEqual({ lowers, data });
+});
+
+test.each(["a::d:b", "a::d:b::c"])("refuses an ordinary layer after one that only holds data: %j", (list) => {
+  expect(() => splitLayers(list)).toThrow("only holds data");
+});
+
+test.each(["", ":", "a:", ":a", "::", "::d", "a::", "a:::d", "a::::d"])("refuses an empty layer: %j", (list) => {
   expect(() => splitLayers(list)).toThrow(UsageError);
 });
 

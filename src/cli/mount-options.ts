@@ -17,6 +17,7 @@ type Writable<T> = { -readonly [K in keyof T]: T[K] };
 /** What a number of `-o` lists says. Paths are as written: not yet absolute. */
 export interface MountOptions {
   lowers: string[];
+  dataLowers: string[];
   upper?: string;
   work?: string;
   source?: string;
@@ -27,6 +28,7 @@ export interface MountOptions {
   debug: boolean;
   xino: MountConfig["xino"];
   io: IoPolicy;
+  metacopy?: boolean;
   /** Seconds. */
   timeout: number;
   spinMicroseconds?: number;
@@ -41,6 +43,7 @@ export interface MountOptions {
 export function defaultMountOptions(root: boolean): MountOptions {
   return {
     lowers: [],
+    dataLowers: [],
     readOnly: false,
     allowOther: root,
     defaultPermissions: true,
@@ -124,7 +127,11 @@ const flags: Record<string, (options: MountOptions) => void> = {
 
 /** Options with a value. */
 const settings: Record<string, (options: MountOptions, value: string) => void> = {
-  lowerdir: (o, value) => o.lowers.push(...splitLayers(value)),
+  lowerdir: (o, value) => {
+    const { lowers, data } = splitLayers(value);
+    o.lowers.push(...lowers);
+    o.dataLowers.push(...data);
+  },
   upperdir: (o, value) => {
     o.upper = pathValue("upperdir", value);
   },
@@ -142,6 +149,22 @@ const settings: Record<string, (options: MountOptions, value: string) => void> =
   },
   io: (o, value) => {
     o.io = ioNamed(value);
+  },
+  metacopy: (o, value) => {
+    if (value !== "on" && value !== "off") {
+      throw new UsageError(`metacopy=${shown(value)} is unknown: use metacopy=on or metacopy=off`);
+    }
+    o.metacopy = value === "on";
+  },
+  verity: (_o, value) => {
+    if (value === "require") {
+      throw new UsageError(
+        "verity=require is not possible: digests of data are not verified (verity=off and verity=on mount)",
+      );
+    }
+    if (value !== "on" && value !== "off") {
+      throw new UsageError(`verity=${shown(value)} is unknown: use verity=off or verity=on`);
+    }
   },
   timeout: (o, value) => {
     o.timeout = Math.min(numberValue("timeout", value), timeoutForever);

@@ -40,7 +40,9 @@ const transports = ["kernel", "fuse-native"] as const;
 export function planMount(words: MountWords, cwd: string, root: boolean): MountPlan {
   const options = defaultMountOptions(root);
   for (const list of words.options) applyOptionList(options, list);
-  const lowers = [...words.lower.flatMap(splitLayers), ...options.lowers];
+  const lists = words.lower.map(splitLayers);
+  const lowers = [...lists.flatMap((list) => list.lowers), ...options.lowers];
+  const dataLowers = [...lists.flatMap((list) => list.data), ...options.dataLowers];
   if (lowers.length === 0) {
     throw new UsageError("no lower layer is given: name at least one with --lower DIR or -o lowerdir=DIR");
   }
@@ -68,6 +70,7 @@ export function planMount(words: MountWords, cwd: string, root: boolean): MountP
   return {
     config: {
       lowers: lowers.map((lower) => absolutePath(lower, cwd)),
+      ...(dataLowers.length === 0 ? {} : { dataLowers: dataLowers.map((lower) => absolutePath(lower, cwd)) }),
       ...(upper === undefined ? {} : { upper, ...(work === undefined ? {} : { work }) }),
       mountpoint: resolvedPath(mountpoint ?? `${upper}.merged`),
       source: options.source ?? source ?? "cowfs",
@@ -78,6 +81,7 @@ export function planMount(words: MountWords, cwd: string, root: boolean): MountP
       volatile: words.volatile === true || options.volatile,
       xino: options.xino,
       ...ownershipOf(options),
+      ...(options.metacopy === undefined ? {} : { metacopy: options.metacopy }),
       timeout: options.timeout,
       debug,
       spinMicroseconds: options.spinMicroseconds ?? defaultSpinMicroseconds,

@@ -10,6 +10,7 @@ interface Row {
   readonly upper: string | null;
   readonly work: string | null;
   readonly lowers: readonly string[] | null;
+  readonly dataLowers: readonly string[] | null;
   readonly options: readonly string[];
   readonly started: string | null;
 }
@@ -24,6 +25,7 @@ function rowOf(mount: LiveMount): Row {
     upper: state?.upper ?? null,
     work: state?.work ?? null,
     lowers: state?.lowers ?? null,
+    dataLowers: state === undefined ? null : (state.dataLowers ?? []),
     options: state?.options ?? mount.mountOptions.split(","),
     started: state?.started ?? null,
   };
@@ -47,6 +49,12 @@ export function table(rows: readonly (readonly string[])[]): string {
   return `${lines.join("\n")}\n`;
 }
 
+/** The layers as `--lower` takes them. */
+function layerList(lowers: readonly string[], data: readonly string[]): string {
+  const escaped = (layer: string): string => layer.replace(/[:\\]/g, "\\$&");
+  return [lowers.map(escaped).join(":"), ...data.map(escaped)].join("::");
+}
+
 /** The table for people. A mount whose driver is not known here (dead, or started by another user) shows `-`. */
 export function mountTable(mounts: readonly LiveMount[]): string {
   const rows = mounts.map(({ mountpoint, readOnly, state }) => [
@@ -54,7 +62,7 @@ export function mountTable(mounts: readonly LiveMount[]): string {
     readOnly ? "ro" : "rw",
     state === undefined ? "-" : String(state.pid),
     cell(state?.upper ?? "-"),
-    cell(state?.lowers.map((lower) => lower.replace(/[:\\]/g, "\\$&")).join(":") ?? "-"),
+    cell(state === undefined ? "-" : layerList(state.lowers, state.dataLowers ?? [])),
   ]);
   return table([["MOUNTPOINT", "MODE", "PID", "UPPER", "LOWERS"], ...rows]);
 }

@@ -17,6 +17,11 @@ export class MarkNames {
   readonly whiteout: string;
   /** Ours: see `readPlain`. */
   readonly plain: string;
+  /**
+   * Ours, on a metacopy while its data is copied into it: the attributes that the copying disturbs, as they were. They are put
+   * back when it is done, or by the next mount if that never comes.
+   */
+  readonly pending: string;
 
   constructor(readonly prefix: typeof TRUSTED_PREFIX | typeof USER_PREFIX) {
     this.opaque = `${prefix}opaque`;
@@ -28,6 +33,7 @@ export class MarkNames {
     this.protattr = `${prefix}protattr`;
     this.whiteout = `${prefix}whiteout`;
     this.plain = `${prefix}cowfs.plain`;
+    this.pending = `${prefix}cowfs.pending`;
   }
 
   /** Whether they are `user.` attributes, which only regular files and directories can have. */

@@ -74,7 +74,9 @@ export function readMarks(dirfd: number, name: string, isLowest: boolean, marks:
   return isLowest || marks.opaque === OPAQUE_YES ? 0 : readRedirect(dirfd, name, marks);
 }
 
-function readRedirect(dirfd: number, name: string, marks: DirectoryMarks): number {
+/** Reads where the layers below know an object into `marks.redirect`: 0, -EINVAL for a malformed one, or another -errno. */
+export function readRedirect(dirfd: number, name: string, marks: DirectoryMarks): number {
+  marks.redirect = null;
   for (const attribute of redirectNames) {
     const length = native.getxattr(dirfd, name, attribute, value);
     if (isNoAttribute(length)) continue;
@@ -132,12 +134,19 @@ export function readNlink(dirfd: number, name: string, into: Uint8Array): number
 /** What `readObjectMarks` found on a non-directory. */
 export const HAS_ORIGIN = 1;
 export const HAS_METACOPY = 2;
+/** The data of a metacopy was being completed. */
+export const HAS_PENDING = 4;
+
+/** Attributes that say that a file has no data of its own. */
+export const metacopyNames = [trustedNames.metacopy, userNames.metacopy];
 
 const objectMarks = new Map([
   [trustedNames.origin, HAS_ORIGIN],
   [userNames.origin, HAS_ORIGIN],
   [trustedNames.metacopy, HAS_METACOPY],
   [userNames.metacopy, HAS_METACOPY],
+  [trustedNames.pending, HAS_PENDING],
+  [userNames.pending, HAS_PENDING],
 ]);
 const list = Buffer.alloc(64 * 1024);
 
@@ -157,20 +166,12 @@ export function readImpure(dirfd: number, name: string): number {
   return length === 1 && value[0] === 0x79 /* y */ ? 1 : 0;
 }
 
-const metacopyNames = [trustedNames.metacopy, userNames.metacopy];
+/** The attribute that says what a metacopy was before its data was copied into it. */
+export const pendingNames = [trustedNames.pending, userNames.pending];
 
-/**
- * Whether a regular file holds only attributes, its data being elsewhere (overlayfs's `metacopy=on`): 1, 0 or -errno. Such a
- * file has a size and not one block, so hardly any other file costs more than the look at `stat`.
- */
-export function isMetacopy(dirfd: number, name: string, stat: Stat): number {
-  if (!stat.isRegular || stat.size === 0 || stat.blocks !== 0) return 0;
-  for (const attribute of metacopyNames) {
-    const length = native.getxattr(dirfd, name, attribute, nothing);
-    if (length >= 0) return 1;
-    if (!isNoAttribute(length)) return length;
-  }
-  return 0;
+/** Reads it into `into`: its length or -errno (`isNoAttribute`: none). */
+export function readPending(dirfd: number, name: string, into: Uint8Array): number {
+  return readFirst(dirfd, name, pendingNames, into);
 }
 
 const plainNames = [trustedNames.plain, userNames.plain];

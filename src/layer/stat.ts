@@ -75,6 +75,10 @@ export class Stat {
     this.words[11] = Math.floor(value / two32);
   }
   /** Of 512 bytes. */
+  set blocks(value: number) {
+    this.words[12] = value % two32;
+    this.words[13] = Math.floor(value / two32);
+  }
   get blocks(): number {
     return (this.words[13] as number) * two32 + (this.words[12] as number);
   }
@@ -136,6 +140,22 @@ export class Stat {
   /** A character device 0:0: overlayfs's whiteout. */
   get isWhiteoutDevice(): boolean {
     return this.type === S_IFCHR && this.words[32] === 0 && this.words[33] === 0;
+  }
+  /** Access and modification time: seconds (may be negative) and nanoseconds. */
+  setTimes(atime: number, atimeNsec: number, mtime: number, mtimeNsec: number): void {
+    this.setTime(16, atime, atimeNsec);
+    this.setTime(28, mtime, mtimeNsec);
+  }
+  private setTime(word: number, seconds: number, nsec: number): void {
+    this.words[word] = seconds % two32;
+    this.words[word + 1] = Math.floor(seconds / two32);
+    this.words[word + 2] = nsec;
+  }
+  /** Takes over what writing to a file changes: size, access and modification time, and if it is the file's own the mode. */
+  copyWrittenFrom(other: Stat, mode: boolean): void {
+    if (mode) this.mode = other.mode;
+    this.size = other.size;
+    for (const word of [16, 17, 18, 28, 29, 30]) this.words[word] = other.words[word] as number;
   }
   copyFrom(other: Stat): void {
     this.words.set(other.words);

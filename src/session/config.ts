@@ -32,6 +32,8 @@ export function defaultMountFlags(root: boolean): MountFlags {
 export interface MountConfig {
   /** The read-only layers, topmost first. */
   readonly lowers: string[];
+  /** Layers below those, which show nothing and only hold the data of metacopies. */
+  readonly dataLowers?: string[];
   /** The writable layer; without one the mount is read-only. */
   readonly upper?: string;
   /** The work directory, on the file system of `upper` and outside of it. */
@@ -48,6 +50,8 @@ export interface MountConfig {
   readonly defaultPermissions: boolean;
   /** fsync and its family are answered without doing anything; nothing survives a crash of the machine. */
   readonly volatile: boolean;
+  /** Copy-up leaves data below until it changes. Default: yes, where marks are `trusted.` attributes. */
+  readonly metacopy?: boolean;
   readonly xino: "off" | "auto" | "on";
   /** Whose objects are shown to be, where that is not what the layers say. */
   readonly ownership?: OwnershipOptions;

@@ -8,6 +8,8 @@ export const endSignals = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
 export function unionOptions(config: MountConfig, log: Log): UnionOptions {
   return {
     lowers: config.lowers,
+    ...(config.dataLowers === undefined ? {} : { dataLowers: config.dataLowers }),
+    ...(config.metacopy === undefined ? {} : { metacopy: config.metacopy }),
     upper: config.upper,
     work: config.work,
     volatile: config.volatile,

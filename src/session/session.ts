@@ -4,7 +4,7 @@ import { native } from "../native/index.js";
 import { Reply, validity } from "../protocol/reply.js";
 import { Request } from "../protocol/request.js";
 import { shown } from "../text.js";
-import { finishCopy } from "../union/copy-up.js";
+import { finishCopy } from "../union/copy-file.js";
 import { MountError } from "../union/mount-error.js";
 import { defaultWork, openUnion } from "../union/open.js";
 import type { Union } from "../union/union.js";

@@ -12,6 +12,7 @@ export interface MountState {
   readonly processStart: string;
   readonly mountpoint: string;
   readonly lowers: readonly string[];
+  readonly dataLowers?: readonly string[];
   readonly upper?: string;
   readonly work?: string;
   readonly options: readonly string[];
@@ -55,6 +56,7 @@ function optionsOf(config: MountConfig): string[] {
   if (config.allowOther) options.push("allow_other");
   if (config.defaultPermissions) options.push("default_permissions");
   if (config.volatile) options.push("volatile");
+  if (config.metacopy !== undefined) options.push(`metacopy=${config.metacopy ? "on" : "off"}`);
   if (config.io !== "auto") options.push(`io=${config.io}`);
   if (config.ownership !== undefined) options.push(...ownershipOptions(config.ownership));
   if (config.transport !== "kernel") options.push(`transport=${config.transport}`);
@@ -82,6 +84,7 @@ export function writeState(config: MountConfig, minor: number, log: Log): string
     processStart: processStart(process.pid) ?? "",
     mountpoint: config.mountpoint,
     lowers: config.lowers,
+    ...(config.dataLowers === undefined ? {} : { dataLowers: config.dataLowers }),
     ...(config.upper === undefined ? {} : { upper: config.upper }),
     ...(config.work === undefined ? {} : { work: config.work }),
     options: optionsOf(config),

@@ -1,4 +1,14 @@
-/** Copy-ups whose data a job is copying: which node, into which temporary. */
+/** Copy-ups whose data a job is copying: which node, into which temporary, or into which metacopy. */
+import type { Stat } from "../layer/stat.js";
+
+/** What a metacopy was before its data is copied into it. */
+export interface Completion {
+  readonly before: Stat;
+  /** Only a part of the data is wanted: the file is truncated. */
+  readonly cut: boolean;
+  /** Its security.capability. */
+  readonly capability: Buffer | null;
+}
 
 export interface Copy {
   readonly job: number;
@@ -9,6 +19,8 @@ export interface Copy {
   readonly fd: number;
   /** The node is gone, or its name: the copy is thrown away. */
   abandoned: boolean;
+  /** null: a copy of a lower file. */
+  readonly completes: Completion | null;
 }
 
 export class Copies {

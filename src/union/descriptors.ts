@@ -5,10 +5,11 @@
 import { EMFILE, ENFILE, ignore } from "../errno.js";
 import { native } from "../native/index.js";
 
-/** Told that a descriptor is gone: `layer` as given to `keep` (a directory's part), or FILE for a file's data. */
+/** Told that a descriptor is gone: `layer` as given to `keep` (a directory's part), FILE for a file's data, SOURCE for that of a metacopy. */
 export type Evicted = (node: number, layer: number, fd: number) => void;
 
 export const FILE = -1;
+export const SOURCE = -2;
 
 const END = 0;
 const KEPT_AT_LEAST = 32;

@@ -1,11 +1,14 @@
 /** From what a search found to its node: a known one, or a new row of the table. */
 import { ENOENT } from "../errno.js";
-import { HAS_ORIGIN, readObjectMarks } from "../layer/marks.js";
-import { S_IFMT } from "../layer/stat.js";
-import { DT_DIR } from "../native/constants.js";
+import { HAS_METACOPY, HAS_ORIGIN, HAS_PENDING, readObjectMarks } from "../layer/marks.js";
+import { S_IFMT, STATX_ALL, type Stat } from "../layer/stat.js";
+import { DT_DIR, DT_REG } from "../native/constants.js";
+import { native } from "../native/index.js";
+import { forgetPending, recoverMetacopy } from "./complete.js";
 import { Directory } from "./directory.js";
 import type { Entry } from "./hardlink-index.js";
 import { isImpure } from "./impure.js";
+import { DATA_BELOW, DATA_OWN } from "./node-table.js";
 import type { Union } from "./union.js";
 
 /**
@@ -44,15 +47,32 @@ function addRow(u: Union, parent: number, name: string, type: number, layer: num
  */
 function enterUpper(u: Union, parent: number, name: string, type: number, entry: Entry | null): number {
   const node = addRow(u, parent, name, type, 0);
-  if (u.found.fresh) return node;
+  if (u.found.fresh) {
+    u.table.setData(node, DATA_OWN);
+    return node;
+  }
   const impure = entry === null ? isImpure(u, parent) : 1;
   if (impure === 0) return node;
   const fd = impure < 0 ? impure : u.upperFd(parent);
-  const marks = fd < 0 ? fd : readObjectMarks(fd, name);
+  const marks = fd < 0 ? fd : noteData(u, node, fd, name, u.stat);
   const r = marks < 0 ? marks : (marks & HAS_ORIGIN) === 0 ? 0 : showOrigin(u, node, fd, name, entry !== null);
   if (r >= 0) return node;
   u.release(node);
   return r;
+}
+
+/**
+ * Reads the marks of the upper object (fd, name): HAS_* together, or -errno. The node learns where its data is; what a crash
+ * left while that was being copied is put right, and `stat` read again.
+ */
+function noteData(u: Union, node: number, fd: number, name: string, stat: Stat): number {
+  const marks = readObjectMarks(fd, name);
+  if (marks < 0 || u.table.type(node) !== DT_REG) return marks;
+  u.table.setData(node, (marks & HAS_METACOPY) === 0 ? DATA_OWN : DATA_BELOW);
+  if ((marks & HAS_PENDING) === 0) return marks;
+  const r = (marks & HAS_METACOPY) === 0 ? forgetPending(fd, name) : recoverMetacopy(fd, name);
+  const read = r < 0 ? r : native.statx(fd, name, STATX_ALL, stat.bytes);
+  return read < 0 ? read : marks;
 }
 
 /**
@@ -115,5 +135,8 @@ function enterLinked(u: Union, parent: number, name: string, type: number): numb
   identities.add(stat, node);
   identities.add(u.aside, node);
   index.adopt(node, entry);
-  return node;
+  const marks = noteData(u, node, index.directory, entry.name, stat);
+  if (marks >= 0) return node;
+  u.release(node);
+  return marks;
 }

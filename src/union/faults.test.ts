@@ -78,9 +78,17 @@ function tree(b: Bench, path = "/"): string {
 
 const lowers: LayerTree[] = [
   { "d/a": "top", "d/s/x": "x", "e/": "", link: "-> d/a", "over/": "", "d/h1": "linked", "h/h2": "= d/h1" },
-  { "d/b": "below", "d/s/y": "y", "e/hidden": "h" },
+  { "d/b": "below", "d/s/y": "y", "e/hidden": "h", "m/f": "data below", "m/g": "DATA BELOW" },
 ];
-const upper: LayerTree = { "e/hidden": "whiteout", mine: "upper file", "over/": "", "plain/": "" };
+const upper: LayerTree = {
+  "e/hidden": "whiteout",
+  mine: "upper file",
+  "over/": "",
+  "plain/": "",
+  "m/f": "metacopy 10",
+  "m/g": "metacopy 10 /m/g",
+  "m/h": "= m/g",
+};
 
 function make(): Bench {
   const b = new Bench(lowers, upper);
@@ -89,6 +97,8 @@ function make(): Bench {
   b.reopen();
   return b;
 }
+
+const nothing: SetAttr = { valid: 0, size: 0, mode: 0, uid: 0, gid: 0, atime: 0, atimeNsec: 0, mtime: 0, mtimeNsec: 0 };
 
 const chmodTo600: SetAttr = {
   valid: 1,
@@ -125,6 +135,33 @@ const operations: Record<string, (b: Bench) => () => number> = {
     const h = b.node("h");
     b.node("h/h2");
     return () => rename(b.u, h, "h2", ROOT, "mine", 0);
+  },
+  "write to a metacopy": (b) => {
+    const node = b.node("m/f");
+    return () => write(b.u, node, Buffer.from("NEW"), 0, 3, 0, false, false);
+  },
+  "write to a metacopy with two names": (b) => {
+    const node = b.node("m/h");
+    b.node("m/g");
+    return () => write(b.u, node, Buffer.from("NEW"), 0, 3, 0, false, false);
+  },
+  "truncation of a metacopy": (b) => {
+    const node = b.node("m/f");
+    return () => setattr(b.u, node, { ...nothing, valid: 8, size: 4 });
+  },
+  "rename of a metacopy": (b) => {
+    const m = b.node("m");
+    b.node("m/f");
+    return () => rename(b.u, m, "f", ROOT, "moved", 0);
+  },
+  "hard link of a metacopy": (b) => {
+    const node = b.node("m/f");
+    return () => link(b.u, node, ROOT, "linked");
+  },
+  "unlink of a metacopy": (b) => {
+    const m = b.node("m");
+    b.node("m/f");
+    return () => unlink(b.u, m, "f");
   },
   "chmod of a lower directory": (b) => {
     const node = b.node("d/s");

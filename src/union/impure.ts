@@ -6,6 +6,7 @@ import { EOPNOTSUPP, EPERM } from "../errno.js";
 import { readImpure } from "../layer/marks.js";
 import { native } from "../native/index.js";
 import { IMPURE, PURE, PURE_UNKNOWN } from "./directory.js";
+import { DATA_BELOW } from "./node-table.js";
 import type { Union } from "./union.js";
 
 const YES = Uint8Array.of(0x79);
@@ -40,6 +41,8 @@ export function setImpure(u: Union, node: number): number {
 export function setImpureFor(u: Union, node: number, into: number): number {
   const { table } = u;
   const copied =
-    table.directory(node)?.hasLower === true || u.inodes.isClaimed(node, table.inoLow(node), table.inoHigh(node));
+    table.directory(node)?.hasLower === true ||
+    table.data(node) === DATA_BELOW ||
+    u.inodes.isClaimed(node, table.inoLow(node), table.inoHigh(node));
   return copied ? setImpure(u, into) : 0;
 }

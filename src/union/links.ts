@@ -3,7 +3,8 @@ import { isAbsent } from "../errno.js";
 import { WHITEOUT_PREFIX } from "../layer/marks.js";
 import { STATX_ALL, Stat } from "../layer/stat.js";
 import { native } from "../native/index.js";
-import { copyUp, restoreTimes } from "./copy-up.js";
+import { restoreTimes } from "./copy-attributes.js";
+import { copyUp } from "./copy-up.js";
 import { setImpure } from "./impure.js";
 import type { Union } from "./union.js";
 

@@ -4,7 +4,8 @@ import { WHITEOUT_PREFIX } from "../layer/marks.js";
 import { STATX_ALL, Stat } from "../layer/stat.js";
 import { RENAME_EXCHANGE } from "../native/constants.js";
 import { native } from "../native/index.js";
-import { copyAttributes, restoreTimes } from "./copy-up.js";
+import { copyAttributes, restoreTimes } from "./copy-attributes.js";
+import { prepareName } from "./metacopy.js";
 import type { Union } from "./union.js";
 
 /** A longer redirect could be stored, but nothing could be opened by it. */
@@ -16,7 +17,8 @@ const parentBefore = new Stat();
 /**
  * Prepares a node (which lies in the upper) for its new name. A directory with lower parts says in `overlay.redirect` where
  * the layers below know it; one without, moving to where something shows below, becomes opaque. Both are true of the old
- * place too, so a crash before the rename changes nothing. 0 or -errno (EXDEV: the redirect is too long to be stored).
+ * place too, so a crash before the rename changes nothing. A metacopy says
+ * where its data is. 0, PARK (its data must be copied), or -errno (EXDEV: the redirect is too long to be stored).
  */
 export function prepareMove(u: Union, node: number, showsBelowNew: boolean, newName: string): number {
   const directory = u.table.directory(node);
@@ -26,7 +28,7 @@ export function prepareMove(u: Union, node: number, showsBelowNew: boolean, newN
     const plain = u.work.setPlain(u.atFd, u.atName);
     if (plain < 0) return plain;
   }
-  if (directory === undefined) return 0;
+  if (directory === undefined) return prepareName(u, node);
   if (!directory.hasLower) return showsBelowNew ? u.work.setOpaque(u.atFd, u.atName) : 0;
   if (directory.redirect !== null) return 0;
   const path = u.pathBelow(node);

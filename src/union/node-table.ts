@@ -15,6 +15,14 @@ const NAMELESS = 1;
 const ALIVE = 8;
 /** The node's descriptor is the last way to it, and not in the LRU. */
 const PINNED = 16;
+/** Where the data of a regular file is: two bits of the flags. */
+const DATA_SHIFT = 5;
+const DATA_MASK = 3 << DATA_SHIFT;
+export const DATA_UNKNOWN = 0;
+/** In the file itself. */
+export const DATA_OWN = 1;
+/** The file is a metacopy. */
+export const DATA_BELOW = 2;
 /** How the node's descriptor is open: two bits of the flags. */
 const ACCESS_SHIFT = 1;
 const ACCESS_MASK = 3 << ACCESS_SHIFT;
@@ -164,6 +172,13 @@ export class NodeTable {
    */
   descriptor(node: number): number {
     return this.descriptors[node] as number;
+  }
+  /** DATA_*. */
+  data(node: number): number {
+    return ((this.flags[node] as number) & DATA_MASK) >> DATA_SHIFT;
+  }
+  setData(node: number, data: number): void {
+    this.flags[node] = ((this.flags[node] as number) & ~DATA_MASK) | (data << DATA_SHIFT);
   }
   isPinned(node: number): boolean {
     return ((this.flags[node] as number) & PINNED) !== 0;

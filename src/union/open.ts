@@ -45,6 +45,10 @@ export interface UnionOptions {
   readonly mountpoint: string;
   readonly volatile: boolean;
   readonly ownership?: OwnershipOptions | undefined;
+  /** Layers that show nothing and only hold the data of metacopies. */
+  readonly dataLowers?: readonly string[];
+  /** Copy-up leaves data below until it changes; default: yes. */
+  readonly metacopy?: boolean;
   readonly log: Log;
   /** Largest file, in bytes, that is copied up without a job; for a union without a session, everything. */
   readonly inlineCopyLimit?: number;
@@ -69,26 +73,29 @@ export function defaultWork(upper: string): string {
 /** Opens the union; throws MountError for anything the user must change. */
 export function openUnion(options: UnionOptions): Union {
   if (options.lowers.length === 0) throw new MountError("no lower layer is given: name at least one with --lower");
-  if (options.lowers.length > MAX_LAYERS) {
-    throw new MountError(`${options.lowers.length} lower layers are too many: at most ${MAX_LAYERS} can be merged`);
+  const paths = [...options.lowers, ...(options.dataLowers ?? [])];
+  if (paths.length > MAX_LAYERS) {
+    throw new MountError(`${paths.length} lower layers are too many: at most ${MAX_LAYERS} can be merged`);
   }
   const limit = native.raiseFileLimit();
   if (limit < 0) throw new MountError(`cannot raise the limit of open files: ${errnoName(limit)}`);
   ignore(native.umask(0), "the kernel applied the caller's umask where it counts");
-  const roots = options.lowers.map((path) => openLayer(path, "lower layer"));
-  const real = roots.map((root, i) => realPath(root, options.lowers[i] as string));
+  const roots = paths.map((path) => openLayer(path, "lower layer"));
+  const real = roots.map((root, i) => realPath(root, paths[i] as string));
   checkPlaces(options, real);
   const writable = options.upper === undefined ? null : openWritable(options, options.upper, limit);
   const layers: (Layer | null)[] = [writable?.upper ?? null];
   for (const [i, root] of roots.entries()) {
-    const path = options.lowers[i] as string;
+    const path = paths[i] as string;
     const layer = sealLower(i + 1, path, root);
     if (typeof layer === "number")
       throw new MountError(`cannot use lower layer ${shown(path)}: ${errnoName(layer)}`, path);
     layers.push(layer);
   }
   return new Union({
-    layers,
+    layers: layers.slice(0, options.lowers.length + 1),
+    dataLayers: layers.slice(options.lowers.length + 1).filter((layer) => layer !== null),
+    metacopy: options.metacopy ?? true,
     work: writable?.work ?? null,
     index: writable?.index ?? null,
     volatile: options.volatile,

@@ -2,6 +2,7 @@
 
 import { STATX_ALL } from "../layer/stat.js";
 import { native } from "../native/index.js";
+import { keepSource } from "./data-source.js";
 import type { Directory } from "./directory.js";
 import { enter } from "./enter.js";
 import { find } from "./merge.js";
@@ -24,7 +25,9 @@ export function nodeAt(u: Union, parent: number, directory: Directory, name: str
  * `unpin` when the name stayed after all, `forgetName` when it went.
  */
 export function prepareLoss(u: Union, node: number): number {
-  return u.table.hasAliases(node) ? 0 : u.pin(node);
+  if (u.table.hasAliases(node)) return 0;
+  const r = keepSource(u, node);
+  return r < 0 ? r : u.pin(node);
 }
 
 /** The name is gone from disk: the row loses it, and the inode number if nothing is left of the object. */

@@ -1,8 +1,11 @@
 /** For unit tests: a union of directories made from a compact description, without a mount. */
 import { execFileSync } from "node:child_process";
-import { linkSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { linkSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { errnoName } from "../errno.js";
+import { AT_FDCWD } from "../native/constants.js";
+import { native } from "../native/index.js";
 import { ROOT } from "./node-table.js";
 import { openUnion } from "./open.js";
 import { getattr } from "./ops/getattr.js";
@@ -14,9 +17,23 @@ import type { Union } from "./union.js";
 
 /**
  * One layer: path → content. A path ending in `/` is a directory; content `whiteout` makes a device 0:0, `-> target` a
- * symbolic link, `= path` a hard link, `opaque` and `redirect PATH` (for a directory) set overlayfs's attributes, anything else is a file's text.
+ * symbolic link, `= path` a hard link, `metacopy SIZE [REDIRECT]` a file without data, `opaque` and `redirect PATH` (for a directory) set overlayfs's attributes, anything else is a file's text.
  */
 export type LayerTree = Record<string, string>;
+
+function metacopy(path: string, [, size, redirect]: string[]): void {
+  writeFileSync(path, "");
+  truncateSync(path, Number(size));
+  mark(path, "metacopy", "");
+  if (redirect !== undefined) mark(path, "redirect", redirect);
+  mark(dirname(path), "impure", "y");
+}
+
+/** Sets one of overlayfs's attributes. */
+export function mark(path: string, name: string, value: string): void {
+  const r = native.setxattr(AT_FDCWD, path, `trusted.overlay.${name}`, Buffer.from(value, "latin1"), 0);
+  if (r < 0) throw new Error(`${path}: trusted.overlay.${name}: ${errnoName(r)}`);
+}
 
 export class Bench {
   readonly root = mkdtempSync(join(tmpdir(), "cowfs-union-"));
@@ -26,7 +43,12 @@ export class Bench {
   u: Union;
   readonly messages: string[] = [];
 
-  constructor(lowers: LayerTree[], upper?: LayerTree) {
+  /** `data`: how many of the last lowers only hold data. */
+  constructor(
+    lowers: LayerTree[],
+    upper?: LayerTree,
+    readonly options: { data?: number; inlineCopyLimit?: number; metacopy?: boolean } = {},
+  ) {
     this.lowers = lowers.map((tree, i) => this.tree(`lower${i + 1}`, tree));
     mkdirSync(join(this.root, "mnt"));
     if (upper !== undefined) this.tree("upper", upper);
@@ -40,9 +62,9 @@ export class Bench {
       const full = join(top, path);
       mkdirSync(path.endsWith("/") ? full : dirname(full), { recursive: true });
       if (content === "whiteout") execFileSync("mknod", [full, "c", "0", "0"]);
-      else if (content === "opaque") execFileSync("setfattr", ["-n", "trusted.overlay.opaque", "-v", "y", full]);
-      else if (content.startsWith("redirect "))
-        execFileSync("setfattr", ["-n", "trusted.overlay.redirect", "-v", content.slice(9), full]);
+      else if (content === "opaque") mark(full, "opaque", "y");
+      else if (content.startsWith("redirect ")) mark(full, "redirect", content.slice(9));
+      else if (content.startsWith("metacopy ")) metacopy(full, content.split(" "));
       else if (content.startsWith("= ")) linkSync(join(top, content.slice(2)), full);
       else if (content.startsWith("-> ")) symlinkSync(content.slice(3), full);
       else if (!path.endsWith("/")) writeFileSync(full, content);
@@ -51,8 +73,11 @@ export class Bench {
   }
 
   private open(): Union {
+    const { data = 0, ...options } = this.options;
     return openUnion({
-      lowers: this.lowers,
+      ...options,
+      lowers: this.lowers.slice(0, this.lowers.length - data),
+      dataLowers: this.lowers.slice(this.lowers.length - data),
       upper: this.upper,
       work: this.work,
       mountpoint: join(this.root, "mnt"),

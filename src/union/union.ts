@@ -9,8 +9,9 @@ import { STATX_ALL, Stat } from "../layer/stat.js";
 import { DT_DIR, O_DIRECTORY, O_PATH } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { Copies } from "./copies.js";
-import { finishCopy } from "./copy-up.js";
-import { Descriptors, FILE } from "./descriptors.js";
+import { finishCopy } from "./copy-file.js";
+import { type DataSource, dataPlace, dataSource } from "./data-source.js";
+import { Descriptors, FILE, SOURCE } from "./descriptors.js";
 import { Directory, newPart, type Part } from "./directory.js";
 import { DirectoryHandles } from "./handles.js";
 import type { HardlinkIndex } from "./hardlink-index.js";
@@ -19,7 +20,7 @@ import { InodeNumbers } from "./inode-numbers.js";
 import { countSubdirectories } from "./listing.js";
 import { Found } from "./merge.js";
 import { MountError } from "./mount-error.js";
-import { ACCESS_PATH, NodeTable, ROOT } from "./node-table.js";
+import { ACCESS_PATH, DATA_BELOW, DATA_UNKNOWN, NodeTable, ROOT } from "./node-table.js";
 import { OpenFiles } from "./open-files.js";
 import { Origins } from "./origin.js";
 import { Ownership, type OwnershipOptions } from "./ownership.js";
@@ -32,6 +33,10 @@ export type Log = (level: "debug" | "info" | "warn" | "error", message: string, 
 export interface UnionParts {
   /** Index 0 is the upper, null for a read-only union. */
   readonly layers: readonly (Layer | null)[];
+  /** Layers below those, which show nothing and only hold the data of metacopies; their indices follow. */
+  readonly dataLayers: readonly Layer[];
+  /** Copy-up leaves data below until it changes. */
+  readonly metacopy: boolean;
   readonly work: WorkDirectory | null;
   /** Keeps hard links of lower files together over copy-up; null for a read-only union. */
   readonly index: HardlinkIndex | null;
@@ -71,11 +76,16 @@ export class Union {
   readonly copies = new Copies();
   /** The files that are open through the kernel's passthrough. */
   readonly openFiles = new OpenFiles();
+  /** Where the data of metacopies is, as far as somebody wanted to know. */
+  readonly sources = new Map<number, DataSource>();
   readonly found = new Found();
   readonly origins: Origins;
   readonly descriptors: Descriptors;
   readonly layers: readonly (Layer | null)[];
+  readonly dataLayers: readonly Layer[];
   readonly lastLayer: number;
+  /** Whether copy-up makes metacopies; false once the upper has refused one. */
+  metacopy: boolean;
   readonly readOnly: boolean;
   readonly volatile: boolean;
   readonly log: Log;
@@ -93,7 +103,9 @@ export class Union {
   atName = "";
 
   constructor(parts: UnionParts) {
-    this.layers = parts.layers;
+    this.layers = [...parts.layers, ...parts.dataLayers];
+    this.dataLayers = parts.dataLayers;
+    this.metacopy = parts.metacopy;
     this.workOrNull = parts.work;
     this.index = parts.index;
     this.readOnly = parts.work === null;
@@ -107,8 +119,8 @@ export class Union {
     this.descriptors = new Descriptors(parts.descriptorLimit, (node, layer, fd) =>
       this.forgetDescriptor(node, layer, fd),
     );
-    this.origins = new Origins(this.layers);
-    this.lastLayer = this.openRoot();
+    this.origins = new Origins(parts.layers);
+    this.lastLayer = this.openRoot(parts.layers);
     this.markRoot();
   }
 
@@ -284,7 +296,7 @@ export class Union {
     const directory = table.directory(node);
     if (directory === undefined) {
       this.stat.nlink = this.shownLinks(node, this.stat.nlink);
-      return 0;
+      return this.presentMetacopy(node);
     }
     if (table.isNameless(node) && node !== ROOT) {
       this.stat.nlink = 0;
@@ -295,6 +307,23 @@ export class Union {
     const count = countSubdirectories(this, node, directory);
     if (count < 0) return count;
     this.stat.nlink = count + 2;
+    return 0;
+  }
+
+  /**
+   * Blocks of a metacopy are those of its data, and what copying that disturbs shows as it was. Costs a system call for each file
+   * that is all hole, and once.
+   */
+  private presentMetacopy(node: number): number {
+    const { stat, table } = this;
+    let place = table.data(node);
+    if (place === DATA_UNKNOWN && stat.isRegular && stat.blocks === 0 && stat.size > 0) place = dataPlace(this, node);
+    if (place !== DATA_BELOW) return Math.min(place, 0);
+    const before = this.copies.byNode.get(node)?.completes?.before;
+    if (before !== undefined) stat.copyWrittenFrom(before, this.ownership?.stored == null);
+    const source = dataSource(this, node);
+    if (typeof source === "number") return source;
+    stat.blocks = source.blocks;
     return 0;
   }
 
@@ -395,6 +424,7 @@ export class Union {
       const directory = table.directory(one);
       if (directory !== undefined) this.dropParts(directory);
       this.dropDescriptor(one);
+      this.dropSource(one);
       this.identities.drop(one);
       this.inodes.unclaim(one, table.inoLow(one), table.inoHigh(one));
       this.copies.abandon(one);
@@ -432,6 +462,8 @@ export class Union {
     const { table } = this;
     const next = table.add(table.type(node), table.layer(node));
     table.setIno(next, table.inoLow(node), table.inoHigh(node));
+    if (this.inodes.isClaimed(node, table.inoLow(node), table.inoHigh(node))) this.inodes.claimShown(table, next);
+    table.setData(next, table.data(node));
     if (!table.isNameless(node)) {
       for (const { parent, name } of table.namesOf(node)) {
         table.removeName(node, parent, name);
@@ -473,6 +505,14 @@ export class Union {
     ignore(native.close(fd), "whatever was written through it was answered already");
   }
 
+  /** Forgets where a metacopy's data is. */
+  dropSource(node: number): void {
+    const source = this.sources.get(node);
+    if (source === undefined) return;
+    this.sources.delete(node);
+    if (source.fd >= 0) this.descriptors.drop(source.fd);
+  }
+
   /** Closes the descriptors of a directory's parts and forgets their listings. */
   dropParts(directory: Directory): void {
     for (const part of directory.parts) {
@@ -493,6 +533,11 @@ export class Union {
       this.table.setDescriptor(node, -1, ACCESS_PATH);
       return;
     }
+    if (layer === SOURCE) {
+      const source = this.sources.get(node);
+      if (source !== undefined) source.fd = -1;
+      return;
+    }
     const part = this.table.directory(node)?.partIn(layer);
     if (part?.fd === fd) part.fd = -1;
   }
@@ -501,9 +546,9 @@ export class Union {
    * Enters the merged root; returns the index of the lowest layer that shows. As overlayfs does, a layer's root is not taken
    * for opaque by its attribute (the layer may be a part of another one's tree), but by the marker file of OCI layers.
    */
-  private openRoot(): number {
+  private openRoot(layers: readonly (Layer | null)[]): number {
     const parts: Part[] = [];
-    for (const layer of this.layers) {
+    for (const layer of layers) {
       if (layer === null) continue;
       // The order of the layers numbers their file systems, whatever is looked up first.
       if (native.statx(layer.root, "", STATX_ALL, this.stat.bytes) === 0) this.inodes.addFileSystem(this.stat);

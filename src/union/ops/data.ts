@@ -3,8 +3,9 @@ import { EINVAL, EISDIR, EPERM, ESTALE, ignore } from "../../errno.js";
 import { STATX_ALL } from "../../layer/stat.js";
 import { DT_DIR, DT_REG, O_DIRECTORY, O_NOATIME, O_RDONLY, O_RDWR } from "../../native/constants.js";
 import { native } from "../../native/index.js";
-import { copyUp, refuseMetacopy } from "../copy-up.js";
-import { ACCESS_READ, ACCESS_WRITE, ROOT } from "../node-table.js";
+import { copyUpData } from "../copy-up.js";
+import { dataPlace, sourceFd } from "../data-source.js";
+import { ACCESS_READ, ACCESS_WRITE, DATA_BELOW, DATA_OWN, ROOT } from "../node-table.js";
 import { applyStored, changeMode } from "../ownership.js";
 import { withoutSetId } from "../stored-owner.js";
 import type { Union } from "../union.js";
@@ -16,13 +17,13 @@ export function readFd(u: Union, node: number): number {
 
 /** A descriptor to read and write the file, which is copied up first; PARK or -errno. */
 export function writeFd(u: Union, node: number): number {
-  const r = copyUp(u, node);
+  const r = copyUpData(u, node);
   return r < 0 ? r : dataFd(u, node, ACCESS_WRITE);
 }
 
 /** Whether a node's data lie in the upper, so that they can be written where they are. */
 export function hasOwnData(u: Union, node: number): boolean {
-  return u.table.layer(node) === 0;
+  return u.table.layer(node) === 0 && dataPlace(u, node) === DATA_OWN;
 }
 
 function dataFd(u: Union, node: number, access: number): number {
@@ -35,6 +36,9 @@ function dataFd(u: Union, node: number, access: number): number {
   }
   const type = table.type(node);
   if (type !== DT_REG) return type === DT_DIR ? -EISDIR : -EINVAL;
+  const place = dataPlace(u, node);
+  if (place < 0) return place;
+  if (place === DATA_BELOW) return sourceFd(u, node);
   let fd = openData(u, node, access);
   if (fd < 0 && u.descriptors.makeRoom(fd)) fd = openData(u, node, access);
   if (fd < 0) return fd;
@@ -43,10 +47,8 @@ function dataFd(u: Union, node: number, access: number): number {
 }
 
 function openData(u: Union, node: number, access: number): number {
-  const r = u.statBacking(node, u.aside);
+  const r = u.locate(node);
   if (r < 0) return r;
-  const refused = refuseMetacopy(u, node, u.aside);
-  if (refused < 0) return refused;
   const mode = access === ACCESS_WRITE ? O_RDWR : O_RDONLY;
   const fd = openAt(u, mode | O_NOATIME);
   // O_NOATIME is for the owner: a driver without CAP_FOWNER may not use it on others' files.
@@ -110,7 +112,12 @@ let directorySync = -1;
 export function fsyncFd(u: Union, node: number): number {
   if (!u.table.isAlive(node)) return -ESTALE;
   if (u.volatile || u.table.layer(node) !== 0) return 0;
-  if (u.table.type(node) === DT_REG) return dataFd(u, node, ACCESS_READ);
+  if (u.table.type(node) === DT_REG) {
+    const place = dataPlace(u, node);
+    // The data of a metacopy is safe below; its attributes are what it has.
+    if (place === DATA_BELOW) return openObjectToSync(u, node);
+    return place < 0 ? place : dataFd(u, node, ACCESS_READ);
+  }
   if (u.table.type(node) !== DT_DIR) return 0;
   if (u.table.isNameless(node) && node !== ROOT) return 0;
   const fd = u.upperFd(node);
@@ -122,6 +129,14 @@ export function syncfsFd(u: Union): number {
   if (u.volatile || u.readOnly) return 0;
   const fd = u.upperFd(ROOT);
   return fd < 0 ? fd : openToSync(fd);
+}
+
+function openObjectToSync(u: Union, node: number): number {
+  const r = u.locate(node);
+  if (r < 0) return r;
+  if (directorySync >= 0) ignore(native.close(directorySync), "only read");
+  directorySync = openAt(u, O_RDONLY);
+  return directorySync;
 }
 
 /** An O_PATH descriptor cannot be synced: this opens the directory for real, one at a time. */

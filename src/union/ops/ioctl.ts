@@ -2,7 +2,7 @@
 import { ENOTTY, ignore } from "../../errno.js";
 import { DT_DIR, DT_REG, O_DIRECTORY, O_NONBLOCK, O_RDONLY } from "../../native/constants.js";
 import { native } from "../../native/index.js";
-import { copyUp } from "../copy-up.js";
+import { copyUpData } from "../copy-up.js";
 import type { Union } from "../union.js";
 
 const FS_IOC_GETFLAGS = 0x80086601;
@@ -39,7 +39,8 @@ export function getFlags(u: Union, node: number, command: number, out: Uint8Arra
 /** Sets attributes of a file or directory, copied up first: 0, PARK, or -errno. */
 export function setFlags(u: Union, node: number, command: number, data: Uint8Array): number {
   if (command !== FS_IOC_SETFLAGS && command !== FS_IOC_FSSETXATTR) return -ENOTTY;
-  const r = copyUp(u, node);
+  // With its data: a file that is immutable from now on could not get it later.
+  const r = copyUpData(u, node);
   if (r < 0) return r;
   argument.fill(0);
   argument.set(data.subarray(0, argument.length));

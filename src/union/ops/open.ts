@@ -3,7 +3,7 @@ import { EINVAL, ESTALE, ignore } from "../../errno.js";
 import { S_IFREG } from "../../layer/stat.js";
 import { O_ACCMODE, O_DIRECT, O_RDONLY, O_RDWR, O_TRUNC } from "../../native/constants.js";
 import { native } from "../../native/index.js";
-import { copyUp } from "../copy-up.js";
+import { copyUpData } from "../copy-up.js";
 import type { Cred } from "../cred.js";
 import type { Union } from "../union.js";
 import { hasOwnData, readFd, writeFd } from "./data.js";
@@ -26,7 +26,7 @@ export function open(u: Union, node: number, flags: number, killPrivileges: bool
   if (truncates || access !== O_RDONLY) {
     // Without a name there is nothing that the kernel could look up again, so nothing may change either.
     if (table.isNameless(node) && openFiles.isOld(node)) return -ESTALE;
-    const copied = truncates ? copyUp(u, node, 0) : 0;
+    const copied = truncates ? copyUpData(u, node, 0) : 0;
     fd = copied < 0 ? copied : writeFd(u, node);
     if (fd < 0) return fd;
     if (succeedIfOld(u, node)) return -ESTALE;

@@ -1,7 +1,8 @@
 import { EINVAL, EISDIR } from "../../errno.js";
 import { DT_DIR, DT_REG, UTIME_NOW, UTIME_OMIT } from "../../native/constants.js";
 import { native } from "../../native/index.js";
-import { copyUp, keepPlain } from "../copy-up.js";
+import { keepPlain } from "../copy-file.js";
+import { copyUp, copyUpData } from "../copy-up.js";
 import { changeMode, changeOwner } from "../ownership.js";
 import { withoutSetId } from "../stored-owner.js";
 import type { Union } from "../union.js";
@@ -40,7 +41,7 @@ const CHANGES = FATTR_MODE | FATTR_UID | FATTR_GID | FATTR_SIZE | FATTR_ATIME | 
 export function setattr(u: Union, node: number, request: SetAttr): number {
   const { valid } = request;
   if ((valid & CHANGES) === 0) return takePrivileges(u, node);
-  let r = copyUp(u, node, (valid & FATTR_SIZE) !== 0 ? request.size : Number.MAX_SAFE_INTEGER);
+  let r = (valid & FATTR_SIZE) !== 0 ? copyUpData(u, node, request.size) : copyUp(u, node);
   if (r < 0) return r;
   if ((valid & FATTR_SIZE) !== 0) {
     if (succeedIfOld(u, node)) return setattr(u, u.openFiles.successor(node), request);

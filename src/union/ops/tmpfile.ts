@@ -4,7 +4,7 @@ import { DT_REG, O_RDWR, O_TMPFILE } from "../../native/constants.js";
 import { native } from "../../native/index.js";
 import { copyUpDirectory } from "../copy-up.js";
 import type { Cred } from "../cred.js";
-import { ACCESS_WRITE } from "../node-table.js";
+import { ACCESS_WRITE, DATA_OWN } from "../node-table.js";
 import type { StoredOwners } from "../stored-owner.js";
 import type { Union } from "../union.js";
 
@@ -41,6 +41,7 @@ export function tmpfile(u: Union, parent: number, mode: number, umask: number, c
     return r;
   }
   const node = u.table.add(DT_REG, 0);
+  u.table.setData(node, DATA_OWN);
   u.hold(node, fd, ACCESS_WRITE);
   u.inodes.show(u.stat);
   u.table.setIno(node, u.inodes.low, u.inodes.high);

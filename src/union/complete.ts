@@ -1,0 +1,161 @@
+/**
+ * Before the data of a metacopy changes, it is copied into it: into the same inode, so that hard links and the index stay
+ * what they are. Writing disturbs times, set-id bits and capabilities; `overlay.cowfs.pending` holds them meanwhile. The
+ * mark goes last: until then the data below is what counts, and after a crash the next mount puts the attributes back.
+ */
+import { ignore } from "../errno.js";
+import { isNoAttribute, metacopyNames, pendingNames, readPending } from "../layer/marks.js";
+import { Stat } from "../layer/stat.js";
+import { O_NOATIME, O_NONBLOCK, O_RDWR, UTIME_NOW } from "../native/constants.js";
+import { native } from "../native/index.js";
+import type { Completion } from "./copies.js";
+import { keepBelow, sourceFd } from "./data-source.js";
+import { ACCESS_WRITE, DATA_OWN } from "./node-table.js";
+import { PARK } from "./park.js";
+import type { Union } from "./union.js";
+
+const CAPABILITY = "security.capability";
+const value = Buffer.alloc(512);
+const nothing = new Uint8Array(0);
+
+/** Copies the data of an upper metacopy, at most `size` bytes, to which it is then cut: 0, PARK, or -errno. */
+export function completeData(u: Union, node: number, size: number): number {
+  const before = new Stat();
+  const input = size === 0 ? 0 : sourceFd(u, node);
+  if (input < 0) return input;
+  let r = u.statBacking(node, before);
+  if (r < 0) return r;
+  const flags = O_RDWR | O_NOATIME | O_NONBLOCK;
+  const fd = u.atName === "" ? native.reopen(u.atFd, flags) : native.open(u.atFd, u.atName, flags, 0);
+  if (fd < 0) return fd;
+  const capability = native.getxattr(fd, "", CAPABILITY, value);
+  r = capability < 0 && !isNoAttribute(capability) ? capability : 0;
+  const length = Math.min(size, before.size);
+  const completion: Completion = {
+    before,
+    cut: length < before.size,
+    capability: capability > 0 ? Buffer.from(value.subarray(0, capability)) : null,
+  };
+  if (r === 0) r = native.setxattr(fd, "", u.work.names.pending, encode(completion), 0);
+  if (r < 0) return closed(fd, r);
+  if (length <= u.inlineCopyLimit) {
+    r = length === 0 ? native.truncate(fd, 0) : native.copyData(input, fd, length);
+    if (r >= 0 && length > 0 && !u.volatile) r = native.fsync(fd);
+    return settle(u, node, fd, completion, Math.min(r, 0));
+  }
+  const job = u.copies.newJob();
+  r = native.jobCopy(job, input, fd, length, u.volatile ? 0 : 1);
+  if (r < 0) return settle(u, node, fd, completion, r);
+  // The row, with it what the kernel may ask about meanwhile, stays until the data is there.
+  u.table.addLookup(node);
+  u.copies.add({ job, node, temporary: "", fd, abandoned: false, completes: completion });
+  u.parkedOn = job;
+  return PARK;
+}
+
+function closed(fd: number, result: number): number {
+  ignore(native.close(fd), "no data was written through it");
+  return result;
+}
+
+/** The job of `completeData` has ended with `result`: 0 or the -errno that whoever waits gets. */
+export function finishCompletion(u: Union, node: number, fd: number, completion: Completion, result: number): number {
+  const r = settle(u, node, fd, completion, result);
+  u.dropLookup(node);
+  return r;
+}
+
+/** Data has been copied, or has not (`result`): the file is made one with data, or the metacopy that it was. Takes over `fd`. */
+function settle(u: Union, node: number, fd: number, completion: Completion, result: number): number {
+  let r = result;
+  if (r === 0) r = putBack(fd, completion, completion.cut);
+  if (r === 0) r = keepBelow(u, node);
+  if (r === 0) r = unmark(fd);
+  if (r < 0) {
+    const undone = undo(fd, completion);
+    if (undone < 0) u.warn("attributes of a file could not be put back; the next mount does", node, "", undone);
+    return closed(fd, r);
+  }
+  ignore(native.removexattr(fd, "", u.work.names.pending), "without the mark of a metacopy it means nothing");
+  ignore(native.removexattr(fd, "", u.work.names.redirect), "nor does this");
+  u.table.setData(node, DATA_OWN);
+  u.dropSource(node);
+  u.hold(node, fd, ACCESS_WRITE);
+  return 0;
+}
+
+/** What writing disturbed, all but the size. A file that was `cut` has been changed by whoever wanted that. */
+function putBack(fd: number, { before, capability }: Completion, cut: boolean): number {
+  let r = native.chmod(fd, "", before.mode & 0o7777);
+  if (r === 0 && capability !== null) r = native.setxattr(fd, "", CAPABILITY, capability, 0);
+  if (r < 0) return r;
+  const mtimeNsec = cut ? UTIME_NOW : before.mtimeNsec;
+  return native.utimens(fd, "", before.atime, before.atimeNsec, before.mtime, mtimeNsec);
+}
+
+/** Takes the marks of a metacopy away. On failure at least one is still there. */
+function unmark(fd: number): number {
+  const present: string[] = [];
+  for (const attribute of metacopyNames) {
+    const r = native.getxattr(fd, "", attribute, nothing);
+    if (r >= 0) present.push(attribute);
+    else if (!isNoAttribute(r)) return r;
+  }
+  for (const attribute of present) {
+    const r = native.removexattr(fd, "", attribute);
+    if (r < 0) return r;
+  }
+  return 0;
+}
+
+/** Makes the file the sparse metacopy again that it was. */
+function undo(fd: number, completion: Completion): number {
+  let r = native.truncate(fd, 0);
+  if (r === 0) r = native.truncate(fd, completion.before.size);
+  if (r === 0) r = putBack(fd, completion, false);
+  return r < 0 ? r : forgetPending(fd, "");
+}
+
+/** After a crash: puts the attributes of the metacopy (dirfd, name) back, as `overlay.cowfs.pending` says. 0 or -errno. */
+export function recoverMetacopy(dirfd: number, name: string): number {
+  const length = readPending(dirfd, name, value);
+  if (length < 0) return length;
+  const completion = decode(value.latin1Slice(0, length));
+  if (completion === null) return forgetPending(dirfd, name);
+  const fd = native.open(dirfd, name, O_RDWR | O_NOATIME | O_NONBLOCK, 0);
+  return fd < 0 ? fd : closed(fd, undo(fd, completion));
+}
+
+/** After a crash at the very end: the file (dirfd, name) has its data. 0 or -errno. */
+export function forgetPending(dirfd: number, name: string): number {
+  for (const attribute of pendingNames) {
+    const r = native.removexattr(dirfd, name, attribute);
+    if (r < 0 && !isNoAttribute(r)) return r;
+  }
+  return 0;
+}
+
+function encode({ before, capability }: Completion): Buffer {
+  const { size, mode, atime, atimeNsec, mtime, mtimeNsec } = before;
+  const numbers = [size, mode & 0o7777, atime, atimeNsec, mtime, mtimeNsec].join(" ");
+  return Buffer.from(`${numbers} ${capability?.toString("hex") ?? ""}`, "latin1");
+}
+
+/** What `encode` wrote; null if it is something else. */
+function decode(text: string): Completion | null {
+  const match = /^(\d{1,15}) (\d{1,4}) (-?\d{1,15}) (\d{1,9}) (-?\d{1,15}) (\d{1,9}) ([0-9a-f]*)$/.exec(text);
+  if (match === null) return null;
+  const [size, mode, atime, atimeNsec, mtime, mtimeNsec] = match.slice(1, 7).map(Number) as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
+  const before = new Stat();
+  before.size = size;
+  before.mode = mode;
+  before.setTimes(atime, atimeNsec, mtime, mtimeNsec);
+  return { before, cut: false, capability: match[7] === "" ? null : Buffer.from(match[7] as string, "hex") };
+}

@@ -1,0 +1,71 @@
+/** What a copy takes along from the object it is made of. */
+import { EOPNOTSUPP, errnoName } from "../errno.js";
+import { S_IFLNK, Stat } from "../layer/stat.js";
+import { native } from "../native/index.js";
+import type { Union } from "./union.js";
+import { copiesUp, mustCopyUp } from "./xattr-names.js";
+
+/** What the source of a copy is shown as, where it says so itself. */
+const shownAs = new Stat();
+const list = Buffer.alloc(64 * 1024);
+const value = Buffer.alloc(64 * 1024);
+
+/**
+ * Puts back access and modification time of the directory `fd`, as `stat` has them; the change time, which nothing can put back,
+ * is shown as it was until users change the directory (tar, for one, takes it for a change of the contents). The change that
+ * moved them is already on disk, so a failure is no reason to refuse the operation: it is logged.
+ */
+export function restoreTimes(u: Union, node: number, fd: number, stat: Stat): void {
+  const directory = u.table.directory(node);
+  if (directory !== undefined) directory.ctime ??= stat.ctimeWords.slice();
+  const r = native.utimens(fd, "", stat.atime, stat.atimeNsec, stat.mtime, stat.mtimeNsec);
+  if (r < 0) u.warn("the times of a directory changed with a copy-up and could not be put back", node, "", r);
+}
+
+/**
+ * Gives (toFd, toName) the owner, extended attributes (ACLs and capabilities among them), mode and times of
+ * (fromFd, fromName), which `stat` describes. chown drops set-id bits and capabilities, so it comes first; an ACL changes
+ * the mode, so the mode follows it; times come last. 0 or -errno.
+ */
+export function copyAttributes(
+  u: Union,
+  fromFd: number,
+  fromName: string,
+  stat: Stat,
+  toFd: number,
+  toName: string,
+): number {
+  const stored = u.ownership?.stored ?? null;
+  let r = stored === null ? native.chown(toFd, toName, stat.uid, stat.gid) : 0;
+  if (r < 0) return r;
+  r = copyXattrs(u, fromFd, fromName, toFd, toName);
+  if (r < 0) return r;
+  if (stored !== null) {
+    shownAs.copyFrom(stat);
+    r = stored.apply(fromFd, fromName, shownAs);
+    if (r === 0) r = stored.adopt(toFd, toName, shownAs);
+    if (r < 0) return r;
+  } else if (stat.type !== S_IFLNK) {
+    r = native.chmod(toFd, toName, stat.mode & 0o7777);
+    if (r < 0) return r;
+  }
+  return native.utimens(toFd, toName, stat.atime, stat.atimeNsec, stat.mtime, stat.mtimeNsec);
+}
+
+function copyXattrs(u: Union, fromFd: number, fromName: string, toFd: number, toName: string): number {
+  const length = native.listxattr(fromFd, fromName, list);
+  if (length === -EOPNOTSUPP) return 0;
+  if (length < 0) return length;
+  for (let at = 0; at < length; ) {
+    const end = list.indexOf(0, at);
+    const name = list.latin1Slice(at, end);
+    at = end + 1;
+    if (!copiesUp(name) || u.ownership?.hides(name)) continue;
+    const size = native.getxattr(fromFd, fromName, name, value);
+    if (size < 0) return size;
+    const r = native.setxattr(toFd, toName, name, value.subarray(0, size), 0);
+    if (r < 0 && (r !== -EOPNOTSUPP || mustCopyUp(name))) return r;
+    if (r < 0) u.log("warn", "an extended attribute is lost: the upper cannot hold it", { name, error: errnoName(r) });
+  }
+  return 0;
+}

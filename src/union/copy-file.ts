@@ -1,0 +1,110 @@
+/**
+ * Copy-up of regular files with their data, which a job copies; the request that needs it is parked (park.ts). Data comes
+ * before attributes, since a write drops security.capability, and times come last.
+ */
+import { ESTALE, ignore } from "../errno.js";
+import { WHITEOUT_PREFIX } from "../layer/marks.js";
+import { Stat } from "../layer/stat.js";
+import { O_CREAT, O_EXCL, O_RDWR } from "../native/constants.js";
+import { native } from "../native/index.js";
+import { finishCompletion } from "./complete.js";
+import type { Copy } from "./copies.js";
+import { copyAttributes } from "./copy-attributes.js";
+import { copyUpDirectory } from "./copy-up.js";
+import { keepBelow, openBelow } from "./data-source.js";
+import { ACCESS_WRITE, DATA_OWN } from "./node-table.js";
+import { PARK } from "./park.js";
+import { bringNames, PUBLISHED, publish, publishLinked } from "./publish.js";
+import type { Union } from "./union.js";
+
+const lower = new Stat();
+
+/** Copies a lower file, at most `size` bytes of it: 0, PARK, or -errno. The parent has an upper part. */
+export function copyUpFile(u: Union, node: number, size: number): number {
+  let r = u.statBacking(node, lower);
+  if (r < 0) return r;
+  const length = Math.min(size, lower.size);
+  const temporary = u.work.temporary();
+  const output = native.openAs(u.work.fd, temporary, O_CREAT | O_EXCL | O_RDWR, 0o600, 0, 0);
+  if (output < 0) return output;
+  const input = length === 0 ? 0 : openBelow(u, node);
+  if (input < 0) return failed(u, temporary, output, input);
+  if (length > u.inlineCopyLimit) {
+    const job = u.copies.newJob();
+    const started = native.jobCopy(job, input, output, length, u.volatile ? 0 : 1);
+    ignore(native.close(input), "the job has its own");
+    if (started < 0) return failed(u, temporary, output, started);
+    u.copies.add({ job, node, temporary, fd: output, abandoned: false, completes: null });
+    u.parkedOn = job;
+    return PARK;
+  }
+  r = length === 0 ? 0 : native.copyData(input, output, length);
+  if (length > 0) ignore(native.close(input), "nothing was written through it");
+  if (r >= 0 && length > 0 && !u.volatile) r = native.fsync(output);
+  return r < 0 ? failed(u, temporary, output, r) : finishFile(u, node, temporary, output);
+}
+
+function failed(u: Union, temporary: string, fd: number, result: number): number {
+  ignore(native.close(fd), "the temporary is thrown away");
+  u.work.discard(temporary);
+  return result;
+}
+
+/**
+ * A copy job has ended: publishes the copy. Returns 0 (the requests that wait can be dispatched again) or the -errno that
+ * each of them gets.
+ */
+export function finishCopy(u: Union, job: number, result: number): number {
+  const copy: Copy | undefined = u.copies.take(job);
+  if (copy === undefined) return 0;
+  if (copy.completes !== null) return finishCompletion(u, copy.node, copy.fd, copy.completes, result);
+  if (copy.abandoned) {
+    ignore(failed(u, copy.temporary, copy.fd, -ESTALE), "nobody waits for it");
+    return 0;
+  }
+  if (result < 0) return failed(u, copy.temporary, copy.fd, result);
+  if (!u.table.isNameless(copy.node)) {
+    const above = copyUpDirectory(u, u.table.parent(copy.node));
+    if (above < 0) return failed(u, copy.temporary, copy.fd, above);
+  }
+  const r = u.statBacking(copy.node, lower);
+  return r < 0 ? failed(u, copy.temporary, copy.fd, r) : finishFile(u, copy.node, copy.temporary, copy.fd);
+}
+
+/** Gives the temporary its attributes and publishes it; takes over `fd`. */
+function finishFile(u: Union, node: number, temporary: string, fd: number): number {
+  let r = keepBelow(u, node);
+  if (r === 0) r = publishFile(u, node, temporary, fd, lower);
+  if (r < 0) return failed(u, temporary, fd, r);
+  u.table.setLayer(node, 0);
+  u.table.setData(node, DATA_OWN);
+  u.dropSource(node);
+  u.hold(node, fd, ACCESS_WRITE);
+  return r === PUBLISHED ? bringNames(u, node) : 0;
+}
+
+/**
+ * Gives the copy `fd` of the lower file that `stat` describes its attributes, and publishes it: PUBLISHED if that was in the
+ * index, otherwise 0, or -errno. The node table does not know of it yet.
+ */
+export function publishFile(u: Union, node: number, temporary: string, fd: number, stat: Stat): number {
+  let r = keepPlain(u, node, fd);
+  if (r === 0) r = u.locate(node);
+  if (r === 0) r = copyAttributes(u, u.atFd, u.atName, stat, u.work.fd, temporary);
+  if (r < 0) return r;
+  if (stat.nlink > 1) {
+    r = publishLinked(u, node, temporary, stat);
+    if (r !== 0) return r;
+  }
+  return u.table.isNameless(node) ? native.unlink(u.work.fd, temporary, 0) : publish(u, node, temporary, stat);
+}
+
+/**
+ * A file whose name looks like a whiteout's shows because it has content or says so: before it loses the content, it must
+ * say so. `fd` is its backing in the upper. 0 or -errno.
+ */
+export function keepPlain(u: Union, node: number, fd: number): number {
+  if (u.table.isNameless(node)) return 0;
+  const looks = u.table.namesOf(node).some(({ name }) => name.startsWith(WHITEOUT_PREFIX));
+  return looks ? u.work.setPlain(fd, "") : 0;
+}

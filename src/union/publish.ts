@@ -1,0 +1,110 @@
+/** A finished copy in the work directory becomes the object that users see: by one rename, or as an entry of the index. */
+import { EEXIST, EIO, EOPNOTSUPP, EPERM } from "../errno.js";
+import { STATX_ALL, Stat } from "../layer/stat.js";
+import { DT_DIR, RENAME_NOREPLACE } from "../native/constants.js";
+import { native } from "../native/index.js";
+import { restoreTimes } from "./copy-attributes.js";
+import { copyUpDirectory } from "./copy-up.js";
+import { setImpure } from "./impure.js";
+import { bringName } from "./links.js";
+import type { Union } from "./union.js";
+
+const copy = new Stat();
+const parentTimes = new Stat();
+
+/** The copy is in the index, and so under every name of the file. */
+export const PUBLISHED = 1;
+
+/**
+ * Publishes the copy of a lower file with several links, which `lower` describes: PUBLISHED, 0 if the file has no handle or no
+ * link is left (it is then published like any other), or -errno.
+ */
+export function publishLinked(u: Union, node: number, temporary: string, lower: Stat): number {
+  const links = u.shownLinks(node, lower.nlink);
+  const { index } = u;
+  if (index === null || links === 0) return 0;
+  let r = u.locate(node);
+  if (r < 0) return r;
+  const origin = u.origins.encode(u.atFd, u.atName, lower);
+  if (origin === null) return 0;
+  if (typeof origin === "number") return origin;
+  r = native.statx(u.work.fd, temporary, STATX_ALL, copy.bytes);
+  if (r === 0) r = index.publish(node, u.work.fd, temporary, origin, links);
+  if (r < 0) return r;
+  u.inodes.claimShown(u.table, node);
+  u.identities.add(copy, node);
+  return PUBLISHED;
+}
+
+/** Links the copy to the names by which its file is known, so that the upper has them too: 0 or -errno. */
+export function bringNames(u: Union, node: number): number {
+  if (u.table.isNameless(node)) return 0;
+  for (const { parent, name } of u.table.namesOf(node)) {
+    let r = copyUpDirectory(u, parent);
+    if (r === 0) r = bringName(u, node, parent, name);
+    if (r < 0) return r;
+  }
+  return 0;
+}
+
+const STORED = 1;
+
+/** Marks a finished temporary as a copy of the lower object that `lower` describes: STORED, 0 (it cannot be), or -errno. */
+function storeOrigin(u: Union, node: number, temporary: string, lower: Stat): number {
+  // Without the index several copies may be made of a file with several names: none of them is it.
+  if (u.table.type(node) !== DT_DIR && lower.nlink > 1) return 0;
+  let r = u.locate(node);
+  if (r < 0) return r;
+  const origin = u.origins.encode(u.atFd, u.atName, lower);
+  if (origin === null) return 0;
+  if (typeof origin === "number") return origin;
+  r = native.setxattr(u.work.fd, temporary, u.work.names.origin, origin, 0);
+  if (r === -EOPNOTSUPP || r === -EPERM) return 0;
+  return r < 0 ? r : STORED;
+}
+
+/** The copy goes on showing the node's inode number, if need be for as long as the mount lives. */
+function keepNumber(u: Union, node: number, links: number, stored: boolean): void {
+  const { table, inodes } = u;
+  if (table.type(node) === DT_DIR) return;
+  if (stored) {
+    inodes.claimShown(table, node);
+  } else if (links > 1) {
+    // The other names still show the lower file, which is another one now.
+    inodes.show(copy);
+    table.setIno(node, inodes.low, inodes.high);
+  } else {
+    inodes.keep(copy, table.inoLow(node), table.inoHigh(node));
+  }
+}
+
+/**
+ * Renames a finished temporary to where the node is seen, in the upper part of its parent, whose times stay as they were:
+ * users did not change the directory. The new object, the copy of what `lower` describes, goes on showing the node's inode
+ * number. 0 or -errno.
+ */
+export function publish(u: Union, node: number, temporary: string, lower: Stat): number {
+  const { table } = u;
+  const parent = table.parent(node);
+  const stored = storeOrigin(u, node, temporary, lower);
+  if (stored < 0) return stored;
+  const parentFd = u.upperFd(parent);
+  if (parentFd < 0) return parentFd;
+  let r = native.statx(parentFd, "", STATX_ALL, parentTimes.bytes);
+  if (r === 0 && stored === STORED) r = setImpure(u, parent);
+  if (r < 0) return r;
+  r = native.statx(u.work.fd, temporary, STATX_ALL, copy.bytes);
+  if (r < 0) return r;
+  r = native.rename(u.work.fd, temporary, parentFd, table.name(node), RENAME_NOREPLACE);
+  if (r === -EEXIST) {
+    u.warn("the upper changed beneath the mount: copy-up would replace an object", parent, table.name(node), r);
+    return -EIO;
+  }
+  if (r < 0) return r;
+  keepNumber(u, node, lower.nlink, stored === STORED);
+  // A listing made before says that the entry is in a lower part: a lookup must not begin there any more.
+  const directory = table.directory(parent);
+  if (directory !== undefined) directory.version++;
+  restoreTimes(u, parent, parentFd, parentTimes);
+  return 0;
+}
