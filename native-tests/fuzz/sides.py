@@ -243,7 +243,7 @@ class Union(Side):
         lowers, upper, work = ":".join(self.lowers), self.area + "/upper", self.area + "/work"
         if self.kernel:
             words = f"lowerdir={lowers},upperdir={upper},workdir={work},redirect_dir=on,index=on,xino=auto"
-            metacopy = "on" if "metacopy=on" in ",".join(self.options) else "off"
+            metacopy = "off" if "metacopy=off" in ",".join(self.options) else "on"
             run("mount", "-t", "overlay", "-o", f"{words},metacopy={metacopy}", "overlay", self.root)
         else:
             log = ["--log", self.area + "/driver.log"]

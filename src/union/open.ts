@@ -95,7 +95,7 @@ export function openUnion(options: UnionOptions): Union {
   return new Union({
     layers: layers.slice(0, options.lowers.length + 1),
     dataLayers: layers.slice(options.lowers.length + 1).filter((layer) => layer !== null),
-    metacopy: options.metacopy ?? true,
+    metacopy: options.metacopy ?? writable?.work.names.isUser !== true,
     work: writable?.work ?? null,
     index: writable?.index ?? null,
     volatile: options.volatile,
