@@ -1,4 +1,5 @@
-/** Linux flag values that the layers and the union use (asm-generic: x86_64, aarch64, riscv64). */
+/** Linux flag values that the layers and the union use. Those of open(2) that differ between x86_64 and aarch64 come from Node. */
+import { constants } from "node:fs";
 
 export const AT_FDCWD = -100;
 export const AT_REMOVEDIR = 0x200;
@@ -11,9 +12,7 @@ export const O_CREAT = 0o100;
 export const O_EXCL = 0o200;
 export const O_TRUNC = 0o1000;
 export const O_NONBLOCK = 0o4000;
-export const O_DIRECT = 0o40000;
-export const O_DIRECTORY = 0o200000;
-export const O_NOATIME = 0o1000000;
+export const { O_DIRECT, O_DIRECTORY, O_NOATIME } = constants;
 export const O_PATH = 0o10000000;
 export const O_TMPFILE = 0o20000000 | O_DIRECTORY;
 
