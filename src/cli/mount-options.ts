@@ -26,6 +26,7 @@ export interface MountOptions {
   defaultPermissions: boolean;
   volatile: boolean;
   debug: boolean;
+  userxattr: boolean;
   xino: MountConfig["xino"];
   io: IoPolicy;
   metacopy?: boolean;
@@ -49,6 +50,7 @@ export function defaultMountOptions(root: boolean): MountOptions {
     defaultPermissions: true,
     volatile: false,
     debug: false,
+    userxattr: false,
     xino: "auto",
     io: "auto",
     timeout: timeoutForever,
@@ -119,6 +121,9 @@ const flags: Record<string, (options: MountOptions) => void> = {
   },
   squash_to_root: (o) => {
     o.squashToRoot = true;
+  },
+  userxattr: (o) => {
+    o.userxattr = true;
   },
   remount: () => {
     throw new UsageError("remount is not for cowfs: unmount and mount again, or for ro and rw: mount -i -o remount,ro");

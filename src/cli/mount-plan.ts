@@ -79,6 +79,7 @@ export function planMount(words: MountWords, cwd: string, root: boolean): MountP
       allowOther: options.allowOther,
       defaultPermissions: options.defaultPermissions,
       volatile: words.volatile === true || options.volatile,
+      userxattr: options.userxattr,
       xino: options.xino,
       ...ownershipOf(options),
       ...(options.metacopy === undefined ? {} : { metacopy: options.metacopy }),

@@ -189,6 +189,16 @@ export function readPlain(dirfd: number, name: string): number {
   return 0;
 }
 
+/** Whether a name of AUFS's own, or a bare `.wh.`, which is never shown unless the object is plain, whatever it is. */
+function isMetadataName(name: string): boolean {
+  return name.startsWith(AUFS_PREFIX) || name === WHITEOUT_PREFIX;
+}
+
+/** Whether a user's object of this name must say that it is plain; of the others only an empty file is taken for a mark. */
+export function looksLikeMark(name: string, isRegular: boolean): boolean {
+  return name.startsWith(WHITEOUT_PREFIX) && (isRegular || isMetadataName(name));
+}
+
 export const NAME_PLAIN = 0;
 /** A whiteout of the name that follows `.wh.`. */
 export const NAME_WHITEOUT = 1;
@@ -200,7 +210,7 @@ export const NAME_HIDDEN = 2;
  * Only an empty regular file can be a whiteout: a file with content, a directory, a link of that name is a user's own.
  */
 export function classifyMarkedName(dirfd: number, name: string, stat: Stat): number {
-  const metadata = name.startsWith(AUFS_PREFIX) || name === WHITEOUT_PREFIX;
+  const metadata = isMetadataName(name);
   if (!metadata && !(stat.isRegular && stat.size === 0)) return NAME_PLAIN;
   const plain = readPlain(dirfd, name);
   if (plain < 0) return plain;

@@ -52,6 +52,8 @@ export interface MountConfig {
   readonly volatile: boolean;
   /** Copy-up leaves data below until it changes. Default: yes, where marks are `trusted.` attributes. */
   readonly metacopy?: boolean;
+  /** Marks are written as `user.overlay.` attributes; otherwise only where `trusted.` ones are refused. */
+  readonly userxattr: boolean;
   readonly xino: "off" | "auto" | "on";
   /** Whose objects are shown to be, where that is not what the layers say. */
   readonly ownership?: OwnershipOptions;

@@ -23,6 +23,7 @@ const config: MountConfig = {
   allowOther: true,
   defaultPermissions: true,
   volatile: false,
+  userxattr: false,
   xino: "auto",
   timeout: 1e9,
   debug: false,

@@ -3,7 +3,7 @@ import { EOPNOTSUPP, errnoName } from "../errno.js";
 import { S_IFLNK, Stat } from "../layer/stat.js";
 import { native } from "../native/index.js";
 import type { Union } from "./union.js";
-import { copiesUp, mustCopyUp } from "./xattr-names.js";
+import { copiedName, mustCopyUp } from "./xattr-names.js";
 
 /** What the source of a copy is shown as, where it says so itself. */
 const shownAs = new Stat();
@@ -60,11 +60,12 @@ function copyXattrs(u: Union, fromFd: number, fromName: string, toFd: number, to
     const end = list.indexOf(0, at);
     const name = list.latin1Slice(at, end);
     at = end + 1;
-    if (!copiesUp(name) || u.ownership?.hides(name)) continue;
+    const stored = copiedName(name, u.work.names);
+    if (stored === null || u.ownership?.hides(name)) continue;
     const size = native.getxattr(fromFd, fromName, name, value);
     if (size < 0) return size;
-    const r = native.setxattr(toFd, toName, name, value.subarray(0, size), 0);
-    if (r < 0 && (r !== -EOPNOTSUPP || mustCopyUp(name))) return r;
+    const r = native.setxattr(toFd, toName, stored, value.subarray(0, size), 0);
+    if (r < 0 && (r !== -EOPNOTSUPP || mustCopyUp(stored))) return r;
     if (r < 0) u.log("warn", "an extended attribute is lost: the upper cannot hold it", { name, error: errnoName(r) });
   }
   return 0;

@@ -5,9 +5,9 @@
  */
 
 import { EEXIST, ENAMETOOLONG, EPERM, ignore } from "../errno.js";
-import { WHITEOUT_PREFIX } from "../layer/marks.js";
+import { looksLikeMark, WHITEOUT_PREFIX } from "../layer/marks.js";
 import { S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, S_ISGID, STATX_ALL, Stat } from "../layer/stat.js";
-import { AT_REMOVEDIR, RENAME_EXCHANGE } from "../native/constants.js";
+import { AT_REMOVEDIR, DT_REG, RENAME_EXCHANGE } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { copyUpDirectory } from "./copy-up.js";
 import {
@@ -84,7 +84,7 @@ export function createAt(u: Union, parent: number, name: string, c: Creation): n
     if (r < 0) return r;
   }
   const stores = c.hardLink === 0 && (u.ownership?.stored ?? null) !== null;
-  const lookalike = name.startsWith(WHITEOUT_PREFIX) || isWhiteoutDevice(c);
+  const lookalike = needsPlain(u, name, c);
   if (marked === 0 && !lookalike && !stores) {
     r = make(u, c, parentFd, name, acl === ACL_SOME);
     if (r === -EEXIST && isWhiteoutThere(upper, parentFd, name))
@@ -121,6 +121,12 @@ function takeIds(ownership: Ownership, c: Creation): number {
 
 function isWhiteoutDevice(c: Creation): boolean {
   return c.hardLink === 0 && (c.mode & S_IFMT) === S_IFCHR && c.major === 0 && c.minor === 0;
+}
+
+/** Whether the new object would be taken for a mark, if it did not say that it is none. */
+function needsPlain(u: Union, name: string, c: Creation): boolean {
+  const isRegular = c.hardLink !== 0 ? u.table.type(c.hardLink) === DT_REG : (c.mode & S_IFMT) === S_IFREG;
+  return isWhiteoutDevice(c) || looksLikeMark(name, isRegular);
 }
 
 /** Whether the upper part's default ACL decides the mode of new objects: ACL_NONE, ACL_SOME, or -errno. */
@@ -173,7 +179,7 @@ function createOver(
   if (r < 0) return r;
   const isDirectory = c.hardLink === 0 && (c.mode & S_IFMT) === S_IFDIR;
   if (isDirectory && hides) r = u.work.setOpaque(u.work.fd, temporary);
-  if (r === 0 && (name.startsWith(WHITEOUT_PREFIX) || isWhiteoutDevice(c))) r = u.work.setPlain(u.work.fd, temporary);
+  if (r === 0 && needsPlain(u, name, c)) r = u.work.setPlain(u.work.fd, temporary);
   if (r === 0) r = putInPlace(u, temporary, isDirectory, directory.upper as Part, parentFd, name);
   if (r < 0) {
     u.work.discard(temporary);

@@ -110,7 +110,7 @@ function enterLinked(u: Union, parent: number, name: string, type: number): numb
     if (entry !== null) index?.adopt(node, entry);
     return node;
   }
-  const origin = index === null ? null : u.origins.encode(fd, name, stat);
+  const origin = index?.canHold(type) ? u.origins.encode(fd, name, stat) : null;
   if (typeof origin === "number") return origin;
   // Without a handle each name is a file of its own, which is what it becomes at copy-up.
   if (index === null || origin === null) return addRow(u, parent, name, type, found.layer);

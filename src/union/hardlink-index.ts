@@ -8,7 +8,7 @@ import { EEXIST, ENOENT, EOPNOTSUPP, EPERM, ignore } from "../errno.js";
 import type { MarkNames } from "../layer/mark-names.js";
 import { isNoAttribute, readNlink, readOrigin } from "../layer/marks.js";
 import { STATX_ALL, Stat } from "../layer/stat.js";
-import { O_DIRECTORY, O_PATH, RENAME_NOREPLACE } from "../native/constants.js";
+import { DT_REG, O_DIRECTORY, O_PATH, RENAME_NOREPLACE } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { ORIGIN_HEADER } from "./origin.js";
 
@@ -43,6 +43,11 @@ export class HardlinkIndex {
   /** The entry a node lies in, if it does. */
   of(node: number): Entry | undefined {
     return this.entries.get(node);
+  }
+
+  /** Whether an object of this type (DT_*) can carry what an entry must say about itself. */
+  canHold(type: number): boolean {
+    return !this.names.isUser || type === DT_REG;
   }
 
   get directory(): number {

@@ -1,8 +1,8 @@
 /** Renaming directories: what must be written before, and what changes in memory after. */
 import { E2BIG, ENOSPC, ERANGE, EXDEV } from "../errno.js";
-import { WHITEOUT_PREFIX } from "../layer/marks.js";
+import { looksLikeMark } from "../layer/marks.js";
 import { STATX_ALL, Stat } from "../layer/stat.js";
-import { RENAME_EXCHANGE } from "../native/constants.js";
+import { DT_REG, RENAME_EXCHANGE } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { copyAttributes, restoreTimes } from "./copy-attributes.js";
 import { prepareName } from "./metacopy.js";
@@ -24,7 +24,7 @@ export function prepareMove(u: Union, node: number, showsBelowNew: boolean, newN
   const directory = u.table.directory(node);
   const r = u.locate(node);
   if (r < 0) return r;
-  if (newName.startsWith(WHITEOUT_PREFIX)) {
+  if (looksLikeMark(newName, u.table.type(node) === DT_REG)) {
     const plain = u.work.setPlain(u.atFd, u.atName);
     if (plain < 0) return plain;
   }

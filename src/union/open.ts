@@ -11,6 +11,7 @@ import {
   ENOTCONN,
   ENOTDIR,
   EOPNOTSUPP,
+  EPERM,
   EROFS,
   errnoName,
   ignore,
@@ -18,7 +19,7 @@ import {
 } from "../errno.js";
 import { type Layer, openRoot, sealLower } from "../layer/layer.js";
 import { readListing } from "../layer/listing.js";
-import { trustedNames } from "../layer/mark-names.js";
+import { type MarkNames, trustedNames, userNames } from "../layer/mark-names.js";
 import { isNoAttribute } from "../layer/marks.js";
 import { STATX_ALL, Stat } from "../layer/stat.js";
 import { AT_FDCWD, AT_REMOVEDIR, LOCK_EX, LOCK_NB, O_DIRECTORY, O_PATH, O_RDONLY } from "../native/constants.js";
@@ -28,7 +29,7 @@ import { MountError } from "./mount-error.js";
 import type { OwnershipOptions } from "./ownership.js";
 import { basename, dirname, isInside, realPath, shown } from "./paths.js";
 import { type Log, Union } from "./union.js";
-import { emptyDirectory, probeWhiteoutDevices, WorkDirectory } from "./workdir.js";
+import { emptyDirectory, probeNames, probeWhiteoutDevices, WorkDirectory } from "./workdir.js";
 
 export const MAX_LAYERS = 500;
 /** STATX_MNT_ID beside the basic attributes. */
@@ -49,6 +50,8 @@ export interface UnionOptions {
   readonly dataLowers?: readonly string[];
   /** Copy-up leaves data below until it changes; default: yes. */
   readonly metacopy?: boolean;
+  /** Marks are `user.` attributes, as with overlayfs's option of this name; without it, where no others can be written. */
+  readonly userxattr?: boolean | undefined;
   readonly log: Log;
   /** Largest file, in bytes, that is copied up without a job; for a union without a session, everything. */
   readonly inlineCopyLimit?: number;
@@ -229,7 +232,7 @@ function openWritable(options: UnionOptions, upperPath: string, limit: number): 
       throw new MountError(`cannot write to work directory ${shown(workPath)}: ${errnoName(devices)}`, workPath);
     if (devices === 0) options.log("info", "whiteouts are .wh. files: this process may not make devices here");
     if (!upper.exists) ignore(native.close(upper.fd), "an O_PATH descriptor");
-    const names = trustedNames;
+    const names = chooseNames(options, inner, upperPath);
     options.log("debug", "the upper is writable", { limit, workPath: shown(workPath) });
     return {
       upper: { index: 0, path: upperPath, root: upperFd, sealed: false },
@@ -266,6 +269,23 @@ function checkFileSystem(upperPath: string, upperFd: number, workPath: string, w
   if (probe < 0 && !isNoAttribute(probe)) {
     throw new MountError(`cannot use upper layer ${shown(upperPath)}: ${errnoName(probe)}`, upperPath);
   }
+}
+
+/** What marks are called: `trusted.` attributes, or `user.` ones where those are asked for or the others refused. */
+function chooseNames(options: UnionOptions, inner: number, upperPath: string): MarkNames {
+  const trusted = options.userxattr === true ? -EPERM : probeNames(inner, trustedNames);
+  if (trusted === 0) return trustedNames;
+  const user = trusted === -EPERM || trusted === -EOPNOTSUPP ? probeNames(inner, userNames) : trusted;
+  if (user < 0) {
+    throw new MountError(
+      `cannot write extended attributes in the upper layer ${shown(upperPath)}: ${errnoName(user)}: use a file system that has them`,
+      upperPath,
+    );
+  }
+  if (options.userxattr !== true) {
+    options.log("info", "marks are user.overlay. attributes: this process may not write trusted. ones here");
+  }
+  return userNames;
 }
 
 function create(path: string, what: string, created: string[]): number {

@@ -100,6 +100,15 @@ export function emptyDirectory(dirfd: number, name: string, keep?: string): numb
   return Math.min(result, 0);
 }
 
+/** Whether marks of these names can be written, tried out in the work directory: 0 or -errno (EPERM, EOPNOTSUPP: no). */
+export function probeNames(workFd: number, names: MarkNames): number {
+  const made = native.mkdirAs(workFd, "#probe", 0o700, 0, 0);
+  if (made < 0) return made;
+  const set = native.setxattr(workFd, "#probe", names.opaque, YES, 0);
+  const removed = native.unlink(workFd, "#probe", AT_REMOVEDIR);
+  return Math.min(set, removed);
+}
+
 /** Whether the file system lets this process make whiteout devices: tried out in the work directory. 1, 0 or -errno. */
 export function probeWhiteoutDevices(workFd: number): number {
   const made = native.mknodAs(workFd, "#probe", S_IFCHR, 0, 0, 0, 0);

@@ -3,7 +3,7 @@
  * their own marks is escaped by one more `overlay.` on its way down, as overlayfs does for nested mounts: a user's
  * `trusted.overlay.opaque` is stored as `trusted.overlay.overlay.opaque` and never taken for a mark.
  */
-import { TRUSTED_PREFIX, trustedNames, USER_PREFIX } from "../layer/mark-names.js";
+import { type MarkNames, TRUSTED_PREFIX, trustedNames, USER_PREFIX, userNames } from "../layer/mark-names.js";
 
 const prefixes = [TRUSTED_PREFIX, USER_PREFIX];
 const ESCAPE = "overlay.";
@@ -33,12 +33,18 @@ export function isReserved(name: string): boolean {
   return name.startsWith(FOREIGN_PREFIX);
 }
 
-/** Whether copy-up takes the stored attribute along: everything but marks, which describe one layer only. */
-export function copiesUp(name: string): boolean {
-  return shownName(name) !== null || name === trustedNames.plain;
+/** What copy-up stores the attribute as, or null for one it leaves behind: a mark, which describes one layer only. */
+export function copiedName(name: string, names: MarkNames): string | null {
+  if (name === trustedNames.plain || name === userNames.plain) return names.plain;
+  return shownName(name) === null ? null : name;
 }
 
-/** Whether copy-up must fail where the upper cannot hold the attribute: it carries a user's data or a permission. */
+/** Whether copy-up must fail where the upper cannot hold the attribute: it carries a user's data, a permission, or what an object is. */
 export function mustCopyUp(name: string): boolean {
-  return name.startsWith("user.") || name.startsWith("security.") || name.startsWith("system.posix_acl_");
+  return (
+    name.startsWith("user.") ||
+    name === trustedNames.plain ||
+    name.startsWith("security.") ||
+    name.startsWith("system.posix_acl_")
+  );
 }

@@ -44,7 +44,8 @@ export function rename(
   if (typeof to === "number") return to;
   let r = u.checkWritable();
   if (r === 0) r = check(u, from, to, flags);
-  if (r === 0 && (flags & RENAME_WHITEOUT) !== 0 && !u.work.devices) r = -EINVAL;
+  // The device that is left must say that it is no mark, which no `user.` attribute can.
+  if (r === 0 && (flags & RENAME_WHITEOUT) !== 0 && (!u.work.devices || u.work.names.isUser)) r = -EINVAL;
   if (r < 0) return r;
   if (from.node === to.node) return 0;
   r = copyUp(u, from.node);
