@@ -27,6 +27,7 @@ export interface MountOptions {
   volatile: boolean;
   debug: boolean;
   userxattr: boolean;
+  whiteout: MountConfig["whiteout"];
   xino: MountConfig["xino"];
   io: IoPolicy;
   metacopy?: boolean;
@@ -51,6 +52,7 @@ export function defaultMountOptions(root: boolean): MountOptions {
     volatile: false,
     debug: false,
     userxattr: false,
+    whiteout: "auto",
     xino: "auto",
     io: "auto",
     timeout: timeoutForever,
@@ -90,6 +92,14 @@ export function ioNamed(name: string): IoPolicy {
   const policy = ioPolicies.find((known) => known === name);
   if (policy === undefined) throw new UsageError(`io=${shown(name)} is unknown: use one of ${ioPolicies.join(", ")}`);
   return policy;
+}
+
+/** The format of whiteouts that a user names. */
+export function whiteoutNamed(value: string): MountConfig["whiteout"] {
+  if (value !== "auto" && value !== "overlay" && value !== "aufs") {
+    throw new UsageError(`the whiteout format ${shown(value)} is unknown: use auto, overlay or aufs`);
+  }
+  return value;
 }
 
 /** Options without a value. */
@@ -170,6 +180,9 @@ const settings: Record<string, (options: MountOptions, value: string) => void> =
     if (value !== "on" && value !== "off") {
       throw new UsageError(`verity=${shown(value)} is unknown: use verity=off or verity=on`);
     }
+  },
+  whiteout: (o, value) => {
+    o.whiteout = whiteoutNamed(value);
   },
   timeout: (o, value) => {
     o.timeout = Math.min(numberValue("timeout", value), timeoutForever);

@@ -3,7 +3,7 @@ import { shown } from "../text.js";
 import { absolutePath, resolvedPath } from "./arguments.js";
 import { UsageError } from "./exit.js";
 import { splitLayers } from "./layer-list.js";
-import { applyOptionList, defaultMountOptions, ioNamed, type MountOptions } from "./mount-options.js";
+import { applyOptionList, defaultMountOptions, ioNamed, type MountOptions, whiteoutNamed } from "./mount-options.js";
 
 /** The words of a mount command line, as commander collects them. Paths are bytes in latin1 strings. */
 export interface MountWords {
@@ -17,6 +17,7 @@ export interface MountWords {
   readonly debug?: boolean;
   readonly log?: string;
   readonly transport?: string;
+  readonly whiteout?: string;
   readonly io?: string;
   readonly volatile?: boolean;
   readonly readOnly?: boolean;
@@ -80,6 +81,7 @@ export function planMount(words: MountWords, cwd: string, root: boolean): MountP
       defaultPermissions: options.defaultPermissions,
       volatile: words.volatile === true || options.volatile,
       userxattr: options.userxattr,
+      whiteout: words.whiteout === undefined ? options.whiteout : whiteoutNamed(words.whiteout),
       xino: options.xino,
       ...ownershipOf(options),
       ...(options.metacopy === undefined ? {} : { metacopy: options.metacopy }),

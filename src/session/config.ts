@@ -54,6 +54,8 @@ export interface MountConfig {
   readonly metacopy?: boolean;
   /** Marks are written as `user.overlay.` attributes; otherwise only where `trusted.` ones are refused. */
   readonly userxattr: boolean;
+  /** What hides a lower name: a device 0:0 (`overlay`), a `.wh.` file (`aufs`), or what the upper takes. */
+  readonly whiteout: "auto" | "overlay" | "aufs";
   readonly xino: "off" | "auto" | "on";
   /** Whose objects are shown to be, where that is not what the layers say. */
   readonly ownership?: OwnershipOptions;

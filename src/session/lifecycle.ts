@@ -14,6 +14,7 @@ export function unionOptions(config: MountConfig, log: Log): UnionOptions {
     work: config.work,
     volatile: config.volatile,
     ownership: config.ownership,
+    whiteout: config.whiteout,
     userxattr: config.userxattr,
     mountpoint: config.mountpoint,
     log,

@@ -24,6 +24,7 @@ const config: MountConfig = {
   defaultPermissions: true,
   volatile: false,
   userxattr: false,
+  whiteout: "auto",
   xino: "auto",
   timeout: 1e9,
   debug: false,

@@ -29,13 +29,22 @@ export function prepareMove(u: Union, node: number, showsBelowNew: boolean, newN
     if (plain < 0) return plain;
   }
   if (directory === undefined) return prepareName(u, node);
-  if (!directory.hasLower) return showsBelowNew ? u.work.setOpaque(u.atFd, u.atName) : 0;
+  if (!directory.hasLower) return showsBelowNew ? hideBelow(u, node) : 0;
   if (directory.redirect !== null) return 0;
   const path = u.pathBelow(node);
   if (path.length > PATH_MAX) return -EXDEV;
   const set = native.setxattr(u.atFd, u.atName, u.work.names.redirect, Buffer.from(path, "latin1"), 0);
   if (set === -ERANGE || set === -E2BIG || (set === -ENOSPC && path.length > 1024)) return -EXDEV;
   return set;
+}
+
+/** Makes the directory that `locate` found opaque, without a trace in its times: 0 or -errno. */
+function hideBelow(u: Union, node: number): number {
+  const { atFd, atName } = u;
+  let r = native.statx(atFd, atName, STATX_ALL, before.bytes);
+  if (r === 0) r = u.work.setOpaque(atFd, atName);
+  if (r === 0 && u.work.aufs) restoreTimes(u, node, atFd, before);
+  return r;
 }
 
 /** After the rename on disk and before the one in the node table: lower parts stay where they are. */
@@ -66,7 +75,7 @@ export function clearDirectory(u: Union, parent: number, node: number): number {
   const temporary = u.work.temporary();
   r = native.mkdirAs(u.work.fd, temporary, 0o700, 0, 0);
   if (r < 0) return r;
-  r = u.work.setOpaque(u.work.fd, temporary);
+  r = u.work.setOpaqueQuietly(u.work.fd, temporary);
   if (r === 0) r = copyAttributes(u, fd, "", before, u.work.fd, temporary);
   if (r === 0) r = native.rename(u.work.fd, temporary, parentFd, u.table.name(node), RENAME_EXCHANGE);
   u.work.discard(temporary);

@@ -52,6 +52,8 @@ export interface UnionOptions {
   readonly metacopy?: boolean;
   /** Marks are `user.` attributes, as with overlayfs's option of this name; without it, where no others can be written. */
   readonly userxattr?: boolean | undefined;
+  /** What hides a lower name; `auto`, the default: a device if the upper takes one. */
+  readonly whiteout?: "auto" | "overlay" | "aufs" | undefined;
   readonly log: Log;
   /** Largest file, in bytes, that is copied up without a job; for a union without a session, everything. */
   readonly inlineCopyLimit?: number;
@@ -230,13 +232,13 @@ function openWritable(options: UnionOptions, upperPath: string, limit: number): 
     const devices = probeWhiteoutDevices(inner);
     if (devices < 0)
       throw new MountError(`cannot write to work directory ${shown(workPath)}: ${errnoName(devices)}`, workPath);
-    if (devices === 0) options.log("info", "whiteouts are .wh. files: this process may not make devices here");
+    const aufs = chooseAufs(options, devices === 1, upperPath);
     if (!upper.exists) ignore(native.close(upper.fd), "an O_PATH descriptor");
     const names = chooseNames(options, inner, upperPath);
     options.log("debug", "the upper is writable", { limit, workPath: shown(workPath) });
     return {
       upper: { index: 0, path: upperPath, root: upperFd, sealed: false },
-      work: new WorkDirectory(inner, devices === 1, names),
+      work: new WorkDirectory(inner, devices === 1, aufs, names),
       index: new HardlinkIndex(workFd, names),
       locks,
       workPath,
@@ -269,6 +271,20 @@ function checkFileSystem(upperPath: string, upperFd: number, workPath: string, w
   if (probe < 0 && !isNoAttribute(probe)) {
     throw new MountError(`cannot use upper layer ${shown(upperPath)}: ${errnoName(probe)}`, upperPath);
   }
+}
+
+/** Whether whiteouts are `.wh.` files: as asked, or where devices are refused. */
+function chooseAufs(options: UnionOptions, devices: boolean, upperPath: string): boolean {
+  if (options.whiteout === "aufs") return true;
+  if (devices) return false;
+  if (options.whiteout === "overlay") {
+    throw new MountError(
+      `the upper layer ${shown(upperPath)} takes no whiteout devices from this process: use --whiteout aufs`,
+      upperPath,
+    );
+  }
+  options.log("info", "whiteouts are .wh. files: this process may not make devices here");
+  return true;
 }
 
 /** What marks are called: `trusted.` attributes, or `user.` ones where those are asked for or the others refused. */

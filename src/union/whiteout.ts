@@ -1,8 +1,8 @@
 /**
- * Hiding a lower name: a character device 0:0, or where the file system refuses those, a `.wh.` file. Each function leaves
+ * Hiding a lower name: a character device 0:0, or a `.wh.` file where that is asked for or devices are refused. Each function leaves
  * the old state or the new one behind, whatever happens in between.
  */
-import { EEXIST, ENOTEMPTY, EPERM } from "../errno.js";
+import { EEXIST, ENAMETOOLONG, ENOTEMPTY, EPERM } from "../errno.js";
 import { WHITEOUT_PREFIX } from "../layer/marks.js";
 import { S_IFREG } from "../layer/stat.js";
 import { AT_REMOVEDIR, RENAME_EXCHANGE } from "../native/constants.js";
@@ -11,18 +11,29 @@ import { type Directory, WH_SOME } from "./directory.js";
 import { hasMarkFor } from "./merge.js";
 import type { Union } from "./union.js";
 
+/** No `.wh.` file can say it, or none is wanted: a device it must be. */
+export const NEEDS_DEVICE = 1;
+
+/**
+ * Hides `name` by a `.wh.` file beside it, if that is the format: the real entry beats the mark, so the mark may come before the
+ * entry goes. 0, NEEDS_DEVICE, or -errno (ENAMETOOLONG, EPERM: nothing can hide this name here).
+ */
+export function markBeside(u: Union, directory: Directory, fd: number, name: string): number {
+  if (!u.work.aufs) return NEEDS_DEVICE;
+  const r = writeMark(directory, fd, name);
+  return u.work.devices && (r === -ENAMETOOLONG || r === -EPERM) ? NEEDS_DEVICE : r;
+}
+
 /** Hides `name`, which the upper directory `fd` does not have: 0 or -errno. */
 export function hideAbsent(u: Union, directory: Directory, fd: number, name: string): number {
-  return u.work.devices ? u.work.whiteoutAt(fd, name) : writeMark(directory, fd, name);
+  const r = markBeside(u, directory, fd, name);
+  return r === NEEDS_DEVICE ? u.work.whiteoutAt(fd, name) : r;
 }
 
 /** Replaces the non-directory `name` of the upper directory `fd` by a whiteout: 0 or -errno. */
 export function hideFile(u: Union, directory: Directory, fd: number, name: string): number {
-  if (!u.work.devices) {
-    // The real entry beats the mark beside it, so the mark may come first.
-    const r = writeMark(directory, fd, name);
-    return r < 0 ? r : native.unlink(fd, name, 0);
-  }
+  const marked = markBeside(u, directory, fd, name);
+  if (marked !== NEEDS_DEVICE) return marked < 0 ? marked : native.unlink(fd, name, 0);
   const temporary = u.work.temporary();
   let r = u.work.whiteout(temporary);
   if (r < 0) return r;
@@ -33,10 +44,8 @@ export function hideFile(u: Union, directory: Directory, fd: number, name: strin
 
 /** Replaces the directory `name` (which shows no entries, but may hold marks) by a whiteout: 0 or -errno. */
 export function hideDirectory(u: Union, directory: Directory, fd: number, name: string): number {
-  if (!u.work.devices) {
-    const r = writeMark(directory, fd, name);
-    return r < 0 ? r : removeDirectory(u, fd, name);
-  }
+  const marked = markBeside(u, directory, fd, name);
+  if (marked !== NEEDS_DEVICE) return marked < 0 ? marked : removeDirectory(u, fd, name);
   const temporary = u.work.temporary();
   let r = u.work.whiteout(temporary);
   if (r < 0) return r;

@@ -5,7 +5,8 @@
 import { EEXIST, EINVAL, EISDIR, EMLINK, ENOENT, ENOTDIR, EPERM, ignore, isAbsent } from "../errno.js";
 import { readListing } from "../layer/listing.js";
 import type { MarkNames } from "../layer/mark-names.js";
-import { S_IFCHR } from "../layer/stat.js";
+import { OPAQUE_MARKER } from "../layer/marks.js";
+import { S_IFCHR, S_IFREG } from "../layer/stat.js";
 import { AT_REMOVEDIR, O_DIRECTORY, O_PATH } from "../native/constants.js";
 import { native } from "../native/index.js";
 
@@ -18,12 +19,13 @@ export class WorkDirectory {
   private hasSharedWhiteout = false;
 
   /**
-   * `fd`: O_PATH descriptor of WORK/work. `devices`: whether whiteouts are character devices 0:0 (otherwise `.wh.` files,
-   * which the caller writes). `names`: what marks are called in this upper.
+   * `fd`: O_PATH descriptor of WORK/work. `devices`: whether character devices 0:0 can be made. `aufs`: whiteouts are `.wh.`
+   * files, which the caller writes, wherever those can say it. `names`: what marks are called in this upper.
    */
   constructor(
     readonly fd: number,
     readonly devices: boolean,
+    readonly aufs: boolean,
     readonly names: MarkNames,
   ) {}
 
@@ -59,8 +61,18 @@ export class WorkDirectory {
     ignore(removeTree(this.fd, name), "the next mount clears the work directory");
   }
 
-  /** Marks a directory that hides what lies below it: 0 or -errno. */
+  /** Marks a directory that hides what lies below it, for readers of `.wh.` files too where those are written: 0 or -errno. */
   setOpaque(dirfd: number, name: string): number {
+    const r = this.setOpaqueQuietly(dirfd, name);
+    if (r < 0 || !this.aufs) return r;
+    const marker = name === "" ? OPAQUE_MARKER : `${name}/${OPAQUE_MARKER}`;
+    const made = native.mknodAs(dirfd, marker, S_IFREG | 0o444, 0, 0, 0, 0);
+    // A user's own file of that name says the same to those who do not know the attribute.
+    return made === -EEXIST ? 0 : made;
+  }
+
+  /** The same by the attribute alone, so that the directory stays empty. */
+  setOpaqueQuietly(dirfd: number, name: string): number {
     return native.setxattr(dirfd, name, this.names.opaque, YES, 0);
   }
 

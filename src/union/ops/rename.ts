@@ -12,7 +12,7 @@ import { judge, NAME_MAX, showsBelow, WHITEOUT } from "../merge.js";
 import { clearDirectory, movedDirectory, prepareMove } from "../move.js";
 import { forgetName, isBelow, nodeAt, prepareLoss } from "../remove.js";
 import type { Union } from "../union.js";
-import { hideAbsent } from "../whiteout.js";
+import { hideAbsent, markBeside, NEEDS_DEVICE } from "../whiteout.js";
 
 /** One end of a rename. */
 interface End {
@@ -189,14 +189,10 @@ function moveInUpper(u: Union, from: End, to: End, fromFd: number, toFd: number,
     return hide ? HIDE_LATER : 0;
   }
   if (!hide) return native.rename(fromFd, from.name, toFd, to.name, 0);
-  if (u.work.devices) {
-    const r = native.rename(fromFd, from.name, toFd, to.name, RENAME_WHITEOUT);
-    if (r !== -EINVAL) return r;
-  } else {
-    // The real entry beats the mark beside it, so the mark may come first.
-    const marked = hideAbsent(u, from.directory, fromFd, from.name);
-    return marked < 0 ? marked : native.rename(fromFd, from.name, toFd, to.name, 0);
-  }
+  const marked = markBeside(u, from.directory, fromFd, from.name);
+  if (marked !== NEEDS_DEVICE) return marked < 0 ? marked : native.rename(fromFd, from.name, toFd, to.name, 0);
+  const whiteout = native.rename(fromFd, from.name, toFd, to.name, RENAME_WHITEOUT);
+  if (whiteout !== -EINVAL) return whiteout;
   const r = native.rename(fromFd, from.name, toFd, to.name, 0);
   return r < 0 ? r : HIDE_LATER;
 }
