@@ -54,6 +54,8 @@ class Bench:
             return None, None
         try:
             compared.start()
+            if compared.refused:
+                return None, None
             action(compared)
             return None, compared.done
         except Failure as failure:

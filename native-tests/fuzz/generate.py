@@ -11,10 +11,11 @@ LONG = "n" * 250
 
 
 class Generator:
-    """Steps for three processes. `short`: no descriptor outlives the operation it was opened for, and nothing that kernel overlayfs does otherwise."""
+    """Steps for three processes. `short`: no descriptor outlives the operation it was opened for, and nothing that kernel overlayfs does otherwise.
+    `through`: what is open for reading alone does not follow a copy-up, and so is not kept open."""
 
-    def __init__(self, random, short):
-        self.random, self.short, self.paths, self.serial = random, short, {}, 0
+    def __init__(self, random, short, through):
+        self.random, self.short, self.through, self.paths, self.serial = random, short, through, {}, 0
         self.process, self.cwd, self.users = "a", {}, set()
         table = dict(OPERATIONS)
         if short:
@@ -249,6 +250,8 @@ class Generator:
     def do_hold(self):
         """Opens something, and keeps it open."""
         how = self.random.choice(("O_RDONLY", "O_RDONLY", "O_RDWR", "O_RDWR", "O_WRONLY|O_APPEND", "O_RDWR|O_TRUNC", "O_PATH", "O_RDWR|O_CREAT"))
+        if self.through:
+            how = how.replace("O_RDONLY", "O_RDWR")
         path = self.fresh() if "CREAT" in how else self.pick("file")
         self.say("open", path, how + "|O_NONBLOCK", "0644", to=self.slot())
 

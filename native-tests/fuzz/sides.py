@@ -65,7 +65,7 @@ class Worker:
         self.socket.settimeout(NO_ANSWER)
         try:
             return marshal.loads(exactly(self.socket, struct.unpack("I", exactly(self.socket, 4))[0]))
-        except (TimeoutError, EOFError) as error:
+        except (OSError, EOFError) as error:
             raise Failure("no answer", f"a process gets no answer: {error!r}") from error
 
     def end(self):
@@ -293,6 +293,8 @@ class Union(Side):
         self.flush()
         self.end_workers()
         worker, driver = self.worker("a"), self.driver()
+        worker.send([("", "getcwd", ())])
+        worker.receive()  # it runs now
         worker.send([step])
         time.sleep(microseconds / 1e6)
         os.kill(driver, signal.SIGKILL)
