@@ -21,6 +21,7 @@ STABLE_OVER_REMOUNTS = True
 VARIATIONS = (
     ((), (), ("timeout=0",), ("timeout=1",)),
     ((), (), ("io=passthrough",)),
+    ((), (), ("metacopy=off",)),
 )
 """Mount options: each seed takes one of each line."""
 

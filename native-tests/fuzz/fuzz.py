@@ -32,7 +32,7 @@ def arguments():
     parser.add_argument("--options", default="", help='options of every mount, as "-o timeout=0"')
     parser.add_argument("--stop", action="store_true", help="stop at the first failure")
     parser.add_argument("--shrink", type=float, default=120, help="seconds for making a failing sequence smaller (default 120)")
-    parser.add_argument("--save", help="a directory for the cases that failed")
+    parser.add_argument("--save", help="a directory for the cases that failed; of a replay too, made smaller")
     parser.add_argument("replay", nargs="*", help="case files to run instead of seeds")
     return parser.parse_args()
 
@@ -91,7 +91,7 @@ def report(bench, case, failure, seed, options):
     print(text, flush=True)
     if options.save:
         os.makedirs(options.save, exist_ok=True)
-        with open(f"{options.save}/seed-{seed}.case", "w", encoding="utf8") as stream:
+        with open(f"{options.save}/{os.path.basename(f'seed-{seed}.case' if isinstance(seed, int) else seed)}", "w", encoding="utf8") as stream:
             stream.write(text)
 
 
@@ -103,7 +103,10 @@ def replay(bench, options):
         case = case._replace(options=[*options.options.split(), *case.options])
         failure, _ = bench.attempt(case, lambda compared, case=case: compared.replay(case.steps))
         print(f"{name}: {'passed' if failure is None else f'{failure.kind}: {failure}'}", flush=True)
-        failed += failure is not None
+        if failure is not None:
+            failed += 1
+            if options.save:
+                report(bench, case, failure, name, options)
     return failed
 
 

@@ -80,7 +80,8 @@ class Generator:
             self.serial += 1
             name = f"n{self.serial % 40}"
         else:
-            name = self.random.choice((".wh.f0", ".wh.n1", ".wh..wh..opq", ".wh.d1", LONG, "\xff\xfe \"q\n"))
+            # No names that a mark in the upper may have: those are taken.
+            name = self.random.choice((".wh.n0", ".wh.n1", ".wh.n2", LONG, "\xff\xfe \"q\n"))
         return self.relative(directory + name)
 
     def any(self):

@@ -317,7 +317,9 @@ class Union(Side):
         """Takes everything away, whatever state it is in."""
         if self.mounted and not self.kernel:
             try:
-                os.kill(self.driver(), signal.SIGKILL)
+                driver = self.driver()
+                os.kill(driver, signal.SIGKILL)
+                ended(driver)
             except Failure:
                 pass
         self.end_workers()

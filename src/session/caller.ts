@@ -5,16 +5,21 @@ import type { Request } from "../protocol/request.js";
 const UNKNOWN_ID = 0xffffffff;
 
 /**
- * Whether root asks, which stands for capabilities that the protocol does not tell. Where the kernel does not name the caller,
- * /proc does (a few dozen microseconds), in the driver's user namespace; somebody who has gone meanwhile is nobody.
+ * Who asks, as a user ID; UNKNOWN_ID if nobody can tell. Where the kernel does not name the caller, /proc does (a few dozen
+ * microseconds), in the driver's user namespace; somebody who has gone meanwhile is nobody.
  */
-export function isRootAsking(request: Request): boolean {
-  if (request.uid !== UNKNOWN_ID) return request.uid === 0;
+export function callerOf(request: Request): number {
+  if (request.uid !== UNKNOWN_ID) return request.uid;
   try {
     // Real, effective, saved and file system id.
     const ids = /^Uid:\s+\d+\s+\d+\s+\d+\s+(\d+)$/m.exec(readFileSync(`/proc/${request.pid}/status`, "latin1"));
-    return ids?.[1] === "0";
+    return Number(ids?.[1] ?? UNKNOWN_ID);
   } catch {
-    return false;
+    return UNKNOWN_ID;
   }
+}
+
+/** Whether root asks, which stands for capabilities that the protocol does not tell. */
+export function isRootAsking(request: Request): boolean {
+  return callerOf(request) === 0;
 }

@@ -87,6 +87,7 @@ export class PackageOperations {
   private readonly cred: Cred;
   private readonly change: SetAttr = {
     valid: 0,
+    caller: 0,
     size: 0,
     mode: 0,
     uid: 0,

@@ -18,7 +18,7 @@ import { readdir as readDirectory } from "../union/ops/readdir.js";
 import { readlink as readLink } from "../union/ops/readlink.js";
 import { rename as renameEntry } from "../union/ops/rename.js";
 import { rmdir as removeDirectory } from "../union/ops/rmdir.js";
-import { setattr as setAttributes } from "../union/ops/setattr.js";
+import { namesNothing, setattr as setAttributes } from "../union/ops/setattr.js";
 import { statfs as statFileSystem } from "../union/ops/statfs.js";
 import { symlink as makeSymlink } from "../union/ops/symlink.js";
 import { unlink as unlinkEntry } from "../union/ops/unlink.js";
@@ -28,7 +28,7 @@ import {
   removexattr as removeAttribute,
   setxattr as setAttribute,
 } from "../union/ops/xattr.js";
-import { isRootAsking } from "./caller.js";
+import { callerOf, isRootAsking } from "./caller.js";
 import { dataHandlers } from "./handlers-data.js";
 import { openHandlers } from "./handlers-open.js";
 import { entry, type Handler, NO_REPLY, type Service } from "./service.js";
@@ -82,6 +82,7 @@ function statx(s: Service): number {
 function setattr(s: Service): number {
   const { request, setAttr } = s;
   setAttr.valid = request.u32(0);
+  if (namesNothing(setAttr.valid)) setAttr.caller = callerOf(request);
   setAttr.size = request.u64(16);
   setAttr.atime = request.i64(32);
   setAttr.mtime = request.i64(40);

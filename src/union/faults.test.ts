@@ -98,9 +98,21 @@ function make(): Bench {
   return b;
 }
 
-const nothing: SetAttr = { valid: 0, size: 0, mode: 0, uid: 0, gid: 0, atime: 0, atimeNsec: 0, mtime: 0, mtimeNsec: 0 };
+const nothing: SetAttr = {
+  valid: 0,
+  caller: 0,
+  size: 0,
+  mode: 0,
+  uid: 0,
+  gid: 0,
+  atime: 0,
+  atimeNsec: 0,
+  mtime: 0,
+  mtimeNsec: 0,
+};
 
 const chmodTo600: SetAttr = {
+  caller: 0,
   valid: 1,
   size: 0,
   mode: 0o600,

@@ -17,7 +17,18 @@ import { setxattr } from "./ops/xattr.js";
 import { PARK } from "./park.js";
 import { Bench, type LayerTree, mark } from "./testing.js";
 
-const nothing: SetAttr = { valid: 0, size: 0, mode: 0, uid: 0, gid: 0, atime: 0, atimeNsec: 0, mtime: 0, mtimeNsec: 0 };
+const nothing: SetAttr = {
+  valid: 0,
+  caller: 0,
+  size: 0,
+  mode: 0,
+  uid: 0,
+  gid: 0,
+  atime: 0,
+  atimeNsec: 0,
+  mtime: 0,
+  mtimeNsec: 0,
+};
 let bench: Bench | undefined;
 afterEach(() => {
   vi.restoreAllMocks();

@@ -1,10 +1,13 @@
 /** Renaming directories: what must be written before, and what changes in memory after. */
 import { E2BIG, ENOSPC, ERANGE, EXDEV } from "../errno.js";
+import { readListing } from "../layer/listing.js";
 import { looksLikeMark } from "../layer/marks.js";
 import { STATX_ALL, Stat } from "../layer/stat.js";
 import { DT_REG, RENAME_EXCHANGE } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { copyAttributes, restoreTimes } from "./copy-attributes.js";
+import type { Directory } from "./directory.js";
+import { judge, WHITEOUT } from "./merge.js";
 import { prepareName } from "./metacopy.js";
 import type { Union } from "./union.js";
 
@@ -13,6 +16,7 @@ const PATH_MAX = 4096;
 
 const before = new Stat();
 const parentBefore = new Stat();
+const entry = new Stat();
 
 /**
  * Prepares a node (which lies in the upper) for its new name. A directory with lower parts says in `overlay.redirect` where
@@ -29,7 +33,7 @@ export function prepareMove(u: Union, node: number, showsBelowNew: boolean, newN
     if (plain < 0) return plain;
   }
   if (directory === undefined) return prepareName(u, node);
-  if (!directory.hasLower) return showsBelowNew ? hideBelow(u, node) : 0;
+  if (!directory.hasLower) return showsBelowNew ? hideBelow(u, node, directory) : 0;
   if (directory.redirect !== null) return 0;
   const path = u.pathBelow(node);
   if (path.length > PATH_MAX) return -EXDEV;
@@ -38,12 +42,35 @@ export function prepareMove(u: Union, node: number, showsBelowNew: boolean, newN
   return set;
 }
 
-/** Makes the directory that `locate` found opaque, without a trace in its times: 0 or -errno. */
-function hideBelow(u: Union, node: number): number {
-  const { atFd, atName } = u;
-  let r = native.statx(atFd, atName, STATX_ALL, before.bytes);
-  if (r === 0) r = u.work.setOpaque(atFd, atName);
-  if (r === 0 && u.work.aufs) restoreTimes(u, node, atFd, before);
+/**
+ * Makes a directory of the upper alone opaque, without a trace in its times. The mark takes the place of the one that says that some of
+ * its files are whiteouts, and those go before they show: there is nothing that they hide. 0 or -errno.
+ */
+function hideBelow(u: Union, node: number, directory: Directory): number {
+  const { upper } = directory;
+  const whiteouts = upper?.xattrWhiteouts === true;
+  // Making entries in it, or removing them, changes its times.
+  const own = upper && (whiteouts || u.work.aufs) ? u.partFd(node, upper) : null;
+  if (own !== null && own < 0) return own;
+  let r = own === null ? 0 : native.statx(own, "", STATX_ALL, before.bytes);
+  if (r === 0 && own !== null && whiteouts) r = removeXattrWhiteouts(own);
+  if (r === 0) r = u.locate(node);
+  if (r === 0) r = u.work.setOpaque(u.atFd, u.atName);
+  if (r < 0) return r;
+  if (upper) upper.xattrWhiteouts = false;
+  if (own !== null) restoreTimes(u, node, own, before);
+  return 0;
+}
+
+function removeXattrWhiteouts(fd: number): number {
+  const names: string[] = [];
+  let r = Math.min(0, readListing(fd, { entry: (name, type) => void (type === DT_REG && names.push(name)) }));
+  for (const name of names) {
+    if (r === 0) r = native.statx(fd, name, STATX_ALL, entry.bytes);
+    const kind = r < 0 ? r : judge(fd, name, entry, true);
+    r = kind === WHITEOUT ? native.unlink(fd, name, 0) : Math.min(0, kind);
+    if (r < 0) break;
+  }
   return r;
 }
 

@@ -46,7 +46,18 @@ function content(fd: number): string {
   return buffer.latin1Slice(0, native.pread(fd, buffer, 0, buffer.length, 0));
 }
 
-const sizeOnly = { size: 1, mode: 0, uid: 0, gid: 0, atime: 0, atimeNsec: 0, mtime: 0, mtimeNsec: 0, valid: 1 << 3 };
+const sizeOnly = {
+  caller: 0,
+  size: 1,
+  mode: 0,
+  uid: 0,
+  gid: 0,
+  atime: 0,
+  atimeNsec: 0,
+  mtime: 0,
+  mtimeNsec: 0,
+  valid: 1 << 3,
+};
 
 test("a node that is open has one backing file, until the last one closes it", () => {
   const { b, kernel } = make([{ f: "lower" }]);

@@ -1,4 +1,4 @@
-import { EINVAL, EISDIR } from "../../errno.js";
+import { EINVAL, EISDIR, EPERM } from "../../errno.js";
 import { DT_DIR, DT_REG, UTIME_NOW, UTIME_OMIT } from "../../native/constants.js";
 import { native } from "../../native/index.js";
 import { keepPlain } from "../copy-file.js";
@@ -12,6 +12,8 @@ import { succeedIfOld } from "./open.js";
 /** What to change: `valid` says which, as the FATTR_* bits of the FUSE protocol. */
 export interface SetAttr {
   valid: number;
+  /** Who asks, as a user ID; only looked at if `namesNothing`. */
+  caller: number;
   size: number;
   mode: number;
   uid: number;
@@ -34,13 +36,18 @@ const FATTR_MTIME_NOW = 1 << 8;
 const FATTR_KILL_SUIDGID = 1 << 11;
 const CHANGES = FATTR_MODE | FATTR_UID | FATTR_GID | FATTR_SIZE | FATTR_ATIME | FATTR_MTIME;
 
+/** Whether a request says no attribute to be changed. */
+export function namesNothing(valid: number): boolean {
+  return (valid & CHANGES) === 0;
+}
+
 /**
  * Changes attributes of a node, copied up first; `u.stat` holds the result. The kernel has checked the caller's right to.
  * 0, PARK, or -errno. Size first (it drops privileges), then the owner (so does chown), then mode and times.
  */
 export function setattr(u: Union, node: number, request: SetAttr): number {
   const { valid } = request;
-  if ((valid & CHANGES) === 0) return takePrivileges(u, node);
+  if (namesNothing(valid)) return takePrivileges(u, node, request.caller);
   let r = (valid & FATTR_SIZE) !== 0 ? copyUpData(u, node, request.size) : copyUp(u, node);
   if (r < 0) return r;
   if ((valid & FATTR_SIZE) !== 0) {
@@ -76,11 +83,13 @@ export function setattr(u: Union, node: number, request: SetAttr): number {
 
 /**
  * A SETATTR of nothing: before somebody without CAP_FSETID writes by himself to a backing file (passthrough), and at a chown
- * that keeps both owners. Having agreed to HANDLE_KILLPRIV_V2, the kernel leaves it to us to take set-id bits away.
+ * that keeps both owners. Having agreed to HANDLE_KILLPRIV_V2, the kernel leaves it to us to take set-id bits away. Who may is not
+ * checked by the kernel where nothing is named: the owner, root, and (for it may be a write) whoever may write to files of that mode.
  */
-function takePrivileges(u: Union, node: number): number {
+function takePrivileges(u: Union, node: number, caller: number): number {
   let r = u.statNode(node);
   if (r < 0 || u.table.type(node) !== DT_REG || withoutSetId(u.stat.mode) === u.stat.mode) return r;
+  if (caller !== 0 && caller !== u.stat.uid && (u.stat.mode & 0o022) === 0) return -EPERM;
   r = writeFd(u, node);
   if (r >= 0) r = dropSetIdBits(u, r);
   return r < 0 ? r : u.statNode(node);
