@@ -11,7 +11,7 @@ import { isReserved, shownName, storedName } from "../xattr-names.js";
 const nothing = new Uint8Array(0);
 
 /**
- * Sets an attribute; `flags` are XATTR_CREATE and XATTR_REPLACE. `aclKillSgid`: the access ACL comes from a caller who may
+ * Sets an attribute; `flags` are XATTR_CREATE and XATTR_REPLACE. `aclKillSgid`: an ACL comes from a caller who may
  * not keep the set-group-ID bit. 0, PARK, or -errno.
  */
 export function setxattr(
@@ -31,7 +31,8 @@ export function setxattr(
   if (typeof stored === "number") return stored;
   r = native.setxattr(u.atFd, u.atName, storedName(name), stored, flags);
   if (r === 0) r = aclChanged(u, node, name);
-  if (r < 0 || !aclKillSgid) return r;
+  // The kernel says so with a default ACL too, which changes no mode.
+  if (r < 0 || !aclKillSgid || name !== "system.posix_acl_access") return r;
   r = native.statx(u.atFd, u.atName, STATX_ALL, u.aside.bytes);
   if (r === 0) r = applyStored(u, u.atFd, u.atName, u.aside);
   if (r < 0 || (u.aside.mode & S_ISGID) === 0) return r;
