@@ -287,7 +287,7 @@ describe("bad input is one line with the path, exit code 1 or 2, and changes not
     ["a log file that cannot be", 1, ["--lower", "l1", "--log", "missing/log", "m"], /missing\/log/],
     ["no lower", 2, ["--upper", "up", "m"], /--lower/],
     ["no mountpoint", 2, ["--lower", "l1"], /mountpoint/],
-    ["an empty layer", 2, ["--lower", "l1::l2", "m"], /empty/],
+    ["an empty layer", 2, ["--lower", "l1:", "m"], /empty/],
     ["an unknown flag", 2, ["--lower", "l1", "--frobnicate", "m"], /--frobnicate/],
     ["a flag without its value", 2, ["m", "--lower"], /--lower/],
     ["an unknown transport", 2, ["--lower", "l1", "--transport", "pigeon", "m"], /pigeon/],
