@@ -1,6 +1,6 @@
 import { defineConfig } from "vitest/config";
 
-/** Two rings: `unit` needs no mount; `native` mounts, and must run inside a private mount namespace. */
+/** Two rings: `unit` needs no mount; `native` mounts, one file at a time, and must run inside a private mount namespace. */
 export default defineConfig({
   test: {
     projects: [
@@ -19,8 +19,8 @@ export default defineConfig({
           include: ["native-tests/**/*.test.ts"],
           environment: "node",
           pool: "forks",
-          // Much of a file's time is waiting for the disk. Each has a scratch directory of its own, and looks at no other mounts.
-          maxWorkers: 2,
+          fileParallelism: false,
+          maxWorkers: 1,
           testTimeout: 300_000,
           hookTimeout: 120_000,
         },

@@ -51,7 +51,7 @@ async function driverOf(mountpoint: string): Promise<number> {
 async function unmountWith(program: string, ...args: string[]): Promise<void> {
   const pid = await driverOf(area.at("m"));
   await command(program, [...args, area.at("m")]);
-  expect(await processEnd(pid, 5_000)).toBe(true);
+  expect(await processEnd(pid, 60_000)).toBe(true);
 }
 
 describe("mount", () => {
@@ -224,7 +224,7 @@ describe("the end of a mount", () => {
         expect(readFileSync(area.at("m", "f"), "utf8")).toBe(`${round}`);
         expect(await here("umount", "m")).toEqual(silent);
       }
-      expect(await processEnd(pid, 5_000)).toBe(true);
+      expect(await processEnd(pid, 60_000)).toBe(true);
       expect(mountAt(area.at("m"))).toBeUndefined();
     }
   });
@@ -242,7 +242,7 @@ describe("the end of a mount", () => {
     expect(await here("umount", "--lazy", "m")).toEqual(silent);
     expect(mountAt(area.at("m"))).toBeUndefined();
     user.kill("SIGKILL");
-    expect(await processEnd(pid, 5_000)).toBe(true);
+    expect(await processEnd(pid, 60_000)).toBe(true);
   });
 
   test("what is not a mount of cowfs is left alone", async () => {

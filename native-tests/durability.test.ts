@@ -174,7 +174,7 @@ cases("fsync and volatile", [
 /** Ends a process as a crash would. */
 async function kill(pid: number): Promise<void> {
   process.kill(pid, "SIGKILL");
-  if (!(await processEnd(pid, 5_000))) {
+  if (!(await processEnd(pid, 60_000))) {
     throw new Error(`${pid} does not die`);
   }
 }

@@ -52,7 +52,7 @@ describe("the end of a driver", () => {
     test(`${signal} unmounts`, async () => {
       const pid = await mount();
       process.kill(pid, signal);
-      expect(await processEnd(pid, 5_000)).toBe(true);
+      expect(await processEnd(pid, 60_000)).toBe(true);
       expect(isMounted()).toBe(false);
     });
   }
@@ -66,7 +66,7 @@ describe("the end of a driver", () => {
     expect(readSync(fd, buffer)).toBe(6);
     expect(await processEnd(pid, 500)).toBe(false);
     closeSync(fd);
-    expect(await processEnd(pid, 5_000)).toBe(true);
+    expect(await processEnd(pid, 60_000)).toBe(true);
   });
 
   test("a second signal does not wait for open files", async () => {
@@ -75,7 +75,7 @@ describe("the end of a driver", () => {
     process.kill(pid, "SIGTERM");
     await until(() => !isMounted());
     process.kill(pid, "SIGTERM");
-    expect(await processEnd(pid, 5_000)).toBe(true);
+    expect(await processEnd(pid, 60_000)).toBe(true);
     expect(() => readSync(fd, Buffer.alloc(10))).toThrow("ENOTCONN");
     expect(() => closeSync(fd)).toThrow("ENOTCONN");
   });
@@ -88,7 +88,7 @@ describe("the end of a driver", () => {
     await shell(
       `mount -t fusectl none /sys/fs/fuse/connections 2>/dev/null || true; echo 1 > /sys/fs/fuse/connections/${minor}/abort`,
     );
-    expect(await processEnd(pid, 5_000)).toBe(true);
+    expect(await processEnd(pid, 60_000)).toBe(true);
     expect(isMounted()).toBe(false);
     expect(log()).toContain("aborted");
   });
@@ -96,7 +96,7 @@ describe("the end of a driver", () => {
   test("a killed driver's mount can be taken away and made again at once", async () => {
     const pid = await mount();
     process.kill(pid, "SIGKILL");
-    expect(await processEnd(pid, 5_000)).toBe(true);
+    expect(await processEnd(pid, 60_000)).toBe(true);
     expect(await attempt("ls", [area.at("m")])).toMatchObject({ status: 2 });
     const { stdout } = await cowfs(["mounts", "--json"]);
     expect(JSON.parse(stdout)).toContainEqual(expect.objectContaining({ mountpoint: area.at("m"), pid: null }));
@@ -205,7 +205,7 @@ describe("the transport fuse-native", () => {
   test("ends on a signal", async () => {
     const pid = await mount("--transport", "fuse-native");
     process.kill(pid, "SIGTERM");
-    expect(await processEnd(pid, 5_000)).toBe(true);
+    expect(await processEnd(pid, 60_000)).toBe(true);
     expect(isMounted()).toBe(false);
   });
 });

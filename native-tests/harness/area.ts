@@ -159,7 +159,7 @@ export class Area {
     for (const mount of this.mounts().filter((path) => own.includes(path))) {
       await command("umount", [mount]).catch((error: unknown) => complaints.push(String(error)));
     }
-    for (let waited = 0; own.length > 0 && this.processes().length > 0 && waited < 3_000; waited += 20) {
+    for (let waited = 0; own.length > 0 && this.processes().length > 0 && waited < 60_000; waited += 20) {
       await new Promise((resolve) => setTimeout(resolve, 20)); // a layer may have had a driver
     }
     for (const mount of this.mounts()) {
@@ -175,7 +175,7 @@ export class Area {
         // It ended meanwhile.
       }
     }
-    for (let waited = 0; this.loops().length > 0 && this.mounts().length === 0 && waited < 5_000; waited += 20) {
+    for (let waited = 0; this.loops().length > 0 && this.mounts().length === 0 && waited < 60_000; waited += 20) {
       await new Promise((resolve) => setTimeout(resolve, 20)); // they go with the last use of their file system
     }
     for (const loop of this.loops()) {

@@ -136,7 +136,7 @@ export class Merged {
   /** Waits for the driver's process, which outlives umount(8) by the time it takes to tidy up. */
   async driverEnds(): Promise<void> {
     for (let waited = 0; this.drivers().length > 0; waited += 20) {
-      if (waited > 5_000) {
+      if (waited > 60_000) {
         throw new Error(`after umount the driver goes on: ${this.drivers().join(" ")}`);
       }
       await new Promise((resolve) => setTimeout(resolve, 20));
