@@ -23,12 +23,14 @@ def mget(index, offset, length):
 
 @op
 def mset(index, offset, value):
-    """Writes into a mapping; EFAULT where writing it would be a SIGBUS."""
+    """Writes into a mapping, and syncs it, as sizes, times and holes do not know of it before that; EFAULT where writing would be a SIGBUS."""
     receiver, sender = os.pipe()
     try:
         os.write(sender, raw(value))
-        where = ctypes.c_void_p(MAPS[int(index)][0] + number(offset))
-        return check(libc.read(receiver, where, ctypes.c_size_t(len(value))))
+        address, size = MAPS[int(index)]
+        count = check(libc.read(receiver, ctypes.c_void_p(address + number(offset)), ctypes.c_size_t(len(value))))
+        check(libc.msync(address, size, 4))
+        return count
     finally:
         os.close(receiver)
         os.close(sender)
