@@ -39,11 +39,14 @@ def mset(index, offset, value):
 @op
 def holes(fd):
     """`good` if what SEEK_DATA and SEEK_HOLE pass over reads as zeros (as far as 64 KiB of each hole tell)."""
-    at, size = 0, os.fstat(int(fd)).st_size
-    for start, end in [*extents(int(fd)), (size, size)]:
-        if os.pread(int(fd), min(start - at, 1 << 16), at).strip(b"\0"):
-            return f"data in the hole at {at}"
-        at = end
+    at, size, position = 0, os.fstat(int(fd)).st_size, os.lseek(int(fd), 0, os.SEEK_CUR)
+    try:
+        for start, end in [*extents(int(fd)), (size, size)]:
+            if os.pread(int(fd), min(start - at, 1 << 16), at).strip(b"\0"):
+                return f"data in the hole at {at}"
+            at = end
+    finally:
+        os.lseek(int(fd), position, os.SEEK_SET)
     return "good"
 
 

@@ -34,8 +34,10 @@ export function prepareMove(u: Union, node: number, showsBelowNew: boolean, newN
   }
   if (directory === undefined) return prepareName(u, node);
   if (!directory.hasLower) return showsBelowNew ? hideBelow(u, node, directory) : 0;
-  if (directory.redirect !== null) return 0;
   const path = u.pathBelow(node);
+  // One that the kernel wrote may name a sibling of the old place.
+  const length = directory.redirect === null ? 0 : native.getxattr(u.atFd, u.atName, u.work.names.redirect, u.scratch);
+  if (length > 0 && u.scratch.latin1Slice(0, length) === path) return 0;
   if (path.length > PATH_MAX) return -EXDEV;
   const set = native.setxattr(u.atFd, u.atName, u.work.names.redirect, Buffer.from(path, "latin1"), 0);
   if (set === -ERANGE || set === -E2BIG || (set === -ENOSPC && path.length > 1024)) return -EXDEV;
