@@ -119,6 +119,7 @@ function readFirst(dirfd: number, name: string, attributes: readonly string[], i
 
 const impureNames = [trustedNames.impure, userNames.impure];
 const originNames = [trustedNames.origin, userNames.origin];
+const protattrNames = [trustedNames.protattr, userNames.protattr];
 const nlinkNames = [trustedNames.nlink, userNames.nlink];
 
 /** Reads the origin of an upper object, as overlayfs stores it, into `into`: its length or -errno (`isNoAttribute`: none). */
@@ -131,11 +132,17 @@ export function readNlink(dirfd: number, name: string, into: Uint8Array): number
   return readFirst(dirfd, name, nlinkNames, into);
 }
 
-/** What `readObjectMarks` found on a non-directory. */
+/** Reads the letters of what chattr(1) forbids into `into`: their number or -errno (`isNoAttribute`: none). */
+export function readProtattr(dirfd: number, name: string, into: Uint8Array): number {
+  return readFirst(dirfd, name, protattrNames, into);
+}
+
+/** What `readObjectMarks` found. */
 export const HAS_ORIGIN = 1;
 export const HAS_METACOPY = 2;
 /** The data of a metacopy was being completed. */
 export const HAS_PENDING = 4;
+export const HAS_PROTATTR = 8;
 
 /** Attributes that say that a file has no data of its own. */
 export const metacopyNames = [trustedNames.metacopy, userNames.metacopy];
@@ -147,10 +154,12 @@ const objectMarks = new Map([
   [userNames.metacopy, HAS_METACOPY],
   [trustedNames.pending, HAS_PENDING],
   [userNames.pending, HAS_PENDING],
+  [trustedNames.protattr, HAS_PROTATTR],
+  [userNames.protattr, HAS_PROTATTR],
 ]);
 const list = Buffer.alloc(64 * 1024);
 
-/** Which marks the non-directory (dirfd, name) carries, HAS_* together, or -errno. One listxattr(2). */
+/** Which marks the object (dirfd, name) carries, HAS_* together, or -errno. One listxattr(2). */
 export function readObjectMarks(dirfd: number, name: string): number {
   const length = native.listxattr(dirfd, name, list);
   if (length <= 0) return isNoAttribute(length) ? 0 : length;

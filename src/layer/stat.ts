@@ -33,6 +33,10 @@ export class Stat {
   get blksize(): number {
     return this.words[1] as number;
   }
+  /** Of stx_attributes, the bits that chattr(1) sets. */
+  get attributesLow(): number {
+    return this.words[2] as number;
+  }
   get nlink(): number {
     return this.words[4] as number;
   }

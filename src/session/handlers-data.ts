@@ -4,13 +4,13 @@ import { native } from "../native/index.js";
 import { FSYNC_FDATASYNC, WRITE_CACHE, WRITE_KILL_SUIDGID } from "../protocol/constants.js";
 import * as op from "../protocol/opcodes.js";
 import {
+  changeFd,
   dropSetIdBits,
   fsyncFd,
   hasSetIdBits,
   readFd,
   syncfsFd,
   write as writeData,
-  writeFd,
 } from "../union/ops/data.js";
 import { lseek as seek } from "../union/ops/lseek.js";
 import { openFd } from "../union/ops/open.js";
@@ -102,7 +102,7 @@ function fallocate(s: Service): number {
   const offset = request.u64(8);
   const length = request.u64(16);
   if (Number.isNaN(offset) || Number.isNaN(length)) return -EFBIG;
-  const fd = writeFd(s.union, request.nodeid);
+  const fd = changeFd(s.union, request.nodeid);
   const killed = fd < 0 ? fd : killPrivileges(s, fd);
   if (killed < 0) return killed;
   const mode = request.u32(24);
@@ -121,14 +121,14 @@ function copyFileRange(s: Service): number {
   if (Number.isNaN(inOffset) || Number.isNaN(outOffset)) return -EFBIG;
   if (Number.isNaN(length)) return -EINVAL;
   // The copy-up comes first (it may park the request); a descriptor is valid until the next is asked for.
-  const first = writeFd(s.union, target);
+  const first = changeFd(s.union, target);
   const killed = first < 0 ? first : killPrivileges(s, first);
   if (killed < 0) return killed;
   const borrowed = openFd(s.union, request.nodeid);
   if (borrowed < 0) return borrowed;
   const input = native.dup(borrowed);
   if (input < 0) return input;
-  const output = writeFd(s.union, target);
+  const output = changeFd(s.union, target);
   const started =
     output < 0
       ? output

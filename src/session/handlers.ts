@@ -28,7 +28,7 @@ import {
   removexattr as removeAttribute,
   setxattr as setAttribute,
 } from "../union/ops/xattr.js";
-import { callerOf, isRootAsking } from "./caller.js";
+import { callerOf, isRootAsking, setterOf } from "./caller.js";
 import { dataHandlers } from "./handlers-data.js";
 import { openHandlers } from "./handlers-open.js";
 import { entry, type Handler, NO_REPLY, type Service } from "./service.js";
@@ -239,7 +239,7 @@ function ioctl(s: Service): number {
   // The direction bits stand at the top of a command (asm-generic/ioctl.h).
   const direction = command >>> 30;
   if (direction === IOC_WRITE) {
-    const result = setFlags(s.union, request.nodeid, command, request.view(32, inSize));
+    const result = setFlags(s.union, request.nodeid, command, request.view(32, inSize), setterOf(request));
     if (result >= 0) reply.ioctl(0);
     return result;
   }

@@ -2,6 +2,7 @@
 import { EOPNOTSUPP, errnoName } from "../errno.js";
 import { S_IFLNK, Stat } from "../layer/stat.js";
 import { native } from "../native/index.js";
+import { copyFlags } from "./copy-flags.js";
 import type { Union } from "./union.js";
 import { copiedName, mustCopyUp } from "./xattr-names.js";
 
@@ -25,7 +26,7 @@ export function restoreTimes(u: Union, node: number, fd: number, stat: Stat): vo
 /**
  * Gives (toFd, toName) the owner, extended attributes (ACLs and capabilities among them), mode and times of
  * (fromFd, fromName), which `stat` describes. chown drops set-id bits and capabilities, so it comes first; an ACL changes
- * the mode, so the mode follows it; times come last. 0 or -errno.
+ * the mode, so the mode follows it; times come last. Flags of chattr(1) go along too. 0 or -errno.
  */
 export function copyAttributes(
   u: Union,
@@ -39,6 +40,7 @@ export function copyAttributes(
   let r = stored === null ? native.chown(toFd, toName, stat.uid, stat.gid) : 0;
   if (r < 0) return r;
   r = copyXattrs(u, fromFd, fromName, toFd, toName);
+  if (r === 0) r = copyFlags(u, fromFd, fromName, stat, toFd, toName);
   if (r < 0) return r;
   if (stored !== null) {
     shownAs.copyFrom(stat);

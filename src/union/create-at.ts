@@ -27,6 +27,7 @@ import { learnNames } from "./listing.js";
 import { isMarked, judge, NAME_MAX, WHITEOUT } from "./merge.js";
 import { ROOT } from "./node-table.js";
 import type { Ownership } from "./ownership.js";
+import { mayAdd } from "./protection.js";
 import type { StoredOwners } from "./stored-owner.js";
 import type { Union } from "./union.js";
 
@@ -66,7 +67,8 @@ export function createAt(u: Union, parent: number, name: string, c: Creation): n
   let r = u.checkWritable();
   if (r < 0) return r;
   if (name.length > NAME_MAX) return -ENAMETOOLONG;
-  r = copyUpDirectory(u, parent);
+  r = mayAdd(u, parent);
+  if (r === 0) r = copyUpDirectory(u, parent);
   if (r === 0 && c.hardLink !== 0) r = setImpureFor(u, c.hardLink, parent);
   if (r < 0) return r;
   const upper = directory.upper as Part;

@@ -9,6 +9,7 @@ import { Directory } from "./directory.js";
 import type { Entry } from "./hardlink-index.js";
 import { isImpure } from "./impure.js";
 import { DATA_BELOW, DATA_OWN } from "./node-table.js";
+import { findProtattr, noteAttributes, noteProtattr } from "./protection.js";
 import type { Union } from "./union.js";
 
 /**
@@ -28,7 +29,18 @@ export function enter(u: Union, parent: number, name: string): number {
   const directory = new Directory(found.takeParts());
   directory.redirect = found.redirect;
   table.setDirectory(node, directory);
-  return node;
+  const r = found.layer === 0 && !found.fresh ? enterUpperDirectory(u, node, parent, name) : 0;
+  if (r === 0) return node;
+  u.release(node);
+  return r;
+}
+
+/** What an upper directory may say beside what a search reads, in a directory that is impure: 0 or -errno. */
+function enterUpperDirectory(u: Union, node: number, parent: number, name: string): number {
+  const impure = isImpure(u, parent);
+  if (impure <= 0) return impure;
+  const fd = u.upperFd(parent);
+  return fd < 0 ? fd : findProtattr(u, node, fd, name);
 }
 
 function addRow(u: Union, parent: number, name: string, type: number, layer: number): number {
@@ -38,12 +50,14 @@ function addRow(u: Union, parent: number, name: string, type: number, layer: num
   inodes.show(u.stat);
   if (layer !== 0 && type !== DT_DIR) inodes.yield(inodes.fileSystem(u.stat));
   table.setIno(node, inodes.low, inodes.high);
+  noteAttributes(u, node, u.stat);
   return node;
 }
 
 /**
  * `enter` for a non-directory of the upper; `entry` is that of the index it is a link of. In a directory that is not impure,
- * where no copies are, it costs no system call; elsewhere a listxattr(2), and four more for a copy.
+ * where no copies are, it costs no system call (for one of several links, which may be protected by another, one); elsewhere a listxattr(2), and four
+ * more for a copy.
  */
 function enterUpper(u: Union, parent: number, name: string, type: number, entry: Entry | null): number {
   const node = addRow(u, parent, name, type, 0);
@@ -52,9 +66,9 @@ function enterUpper(u: Union, parent: number, name: string, type: number, entry:
     return node;
   }
   const impure = entry === null ? isImpure(u, parent) : 1;
-  if (impure === 0) return node;
+  if (impure === 0 && u.stat.nlink === 1) return node;
   const fd = impure < 0 ? impure : u.upperFd(parent);
-  const marks = fd < 0 ? fd : noteData(u, node, fd, name, u.stat);
+  const marks = fd < 0 ? fd : impure === 0 ? findProtattr(u, node, fd, name) : noteData(u, node, fd, name, u.stat);
   const r = marks < 0 ? marks : (marks & HAS_ORIGIN) === 0 ? 0 : showOrigin(u, node, fd, name, entry !== null);
   if (r >= 0) return node;
   u.release(node);
@@ -66,13 +80,15 @@ function enterUpper(u: Union, parent: number, name: string, type: number, entry:
  * left while that was being copied is put right, and `stat` read again.
  */
 function noteData(u: Union, node: number, fd: number, name: string, stat: Stat): number {
-  const marks = readObjectMarks(fd, name);
+  const found = readObjectMarks(fd, name);
+  const read = found < 0 ? found : noteProtattr(u, node, fd, name, found);
+  const marks = read < 0 ? read : found;
   if (marks < 0 || u.table.type(node) !== DT_REG) return marks;
   u.table.setData(node, (marks & HAS_METACOPY) === 0 ? DATA_OWN : DATA_BELOW);
   if ((marks & HAS_PENDING) === 0) return marks;
   const r = (marks & HAS_METACOPY) === 0 ? forgetPending(fd, name) : recoverMetacopy(fd, name);
-  const read = r < 0 ? r : native.statx(fd, name, STATX_ALL, stat.bytes);
-  return read < 0 ? read : marks;
+  const again = r < 0 ? r : native.statx(fd, name, STATX_ALL, stat.bytes);
+  return again < 0 ? again : marks;
 }
 
 /**

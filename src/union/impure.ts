@@ -43,6 +43,7 @@ export function setImpureFor(u: Union, node: number, into: number): number {
   const copied =
     table.directory(node)?.hasLower === true ||
     table.data(node) === DATA_BELOW ||
+    table.protection(node) !== 0 ||
     u.inodes.isClaimed(node, table.inoLow(node), table.inoHigh(node));
   return copied ? setImpure(u, into) : 0;
 }

@@ -23,6 +23,15 @@ export const DATA_UNKNOWN = 0;
 export const DATA_OWN = 1;
 /** The file is a metacopy. */
 export const DATA_BELOW = 2;
+/** What chattr(1) forbids, of the backing inode or by `overlay.protattr`. */
+const PROTECTION_SHIFT = 3;
+/** As the bits of FS_IOC_GETFLAGS, 0x10 and 0x20, moved to where there is room. */
+export const IMMUTABLE = 0x10;
+export const APPEND_ONLY = 0x20;
+export const PROTECTED = IMMUTABLE | APPEND_ONLY;
+const PROTECTION_MASK = PROTECTED << PROTECTION_SHIFT;
+/** Protected since the node is known: the kernel may hold pages that were changed before. */
+const LATE = 1 << 9;
 /** How the node's descriptor is open: two bits of the flags. */
 const ACCESS_SHIFT = 1;
 const ACCESS_MASK = 3 << ACCESS_SHIFT;
@@ -58,7 +67,7 @@ export class NodeTable {
   /** Rows whose parent is this one, aliases included: a parent outlives its children's names. */
   private children = new Uint32Array(this.capacity);
   private chain = new Uint32Array(this.capacity);
-  private flags = new Uint8Array(this.capacity);
+  private flags = new Uint16Array(this.capacity);
   private types = new Uint8Array(this.capacity);
   private layers = new Uint16Array(this.capacity);
   private lows = new Uint32Array(this.capacity);
@@ -179,6 +188,27 @@ export class NodeTable {
   }
   setData(node: number, data: number): void {
     this.flags[node] = ((this.flags[node] as number) & ~DATA_MASK) | (data << DATA_SHIFT);
+  }
+  /** IMMUTABLE and APPEND_ONLY. */
+  protection(node: number): number {
+    return ((this.flags[node] as number) & PROTECTION_MASK) >> PROTECTION_SHIFT;
+  }
+  /** Adds to what is forbidden. */
+  protect(node: number, bits: number): void {
+    this.flags[node] = (this.flags[node] as number) | (bits << PROTECTION_SHIFT);
+  }
+  /** Sets what is forbidden from now on. */
+  setProtection(node: number, bits: number): void {
+    const others = (this.flags[node] as number) & ~(PROTECTION_MASK | LATE);
+    this.flags[node] = others | (bits << PROTECTION_SHIFT) | (bits !== 0 ? LATE : 0);
+  }
+  /** Whether the protection is younger than the row. */
+  isLateProtected(node: number): boolean {
+    return ((this.flags[node] as number) & LATE) !== 0;
+  }
+  /** A row that takes the place of another is protected as that one was. */
+  inheritProtection(node: number, from: number): void {
+    this.flags[node] = (this.flags[node] as number) | ((this.flags[from] as number) & (PROTECTION_MASK | LATE));
   }
   isPinned(node: number): boolean {
     return ((this.flags[node] as number) & PINNED) !== 0;

@@ -25,6 +25,7 @@ import { OpenFiles } from "./open-files.js";
 import { Origins } from "./origin.js";
 import { Ownership, type OwnershipOptions } from "./ownership.js";
 import { shown } from "./paths.js";
+import { findProtattr, noteAttributes } from "./protection.js";
 import type { WorkDirectory } from "./workdir.js";
 
 export type Log = (level: "debug" | "info" | "warn" | "error", message: string, details?: object) => void;
@@ -464,6 +465,7 @@ export class Union {
     table.setIno(next, table.inoLow(node), table.inoHigh(node));
     if (this.inodes.isClaimed(node, table.inoLow(node), table.inoHigh(node))) this.inodes.claimShown(table, next);
     table.setData(next, table.data(node));
+    table.inheritProtection(next, node);
     if (!table.isNameless(node)) {
       for (const { parent, name } of table.namesOf(node)) {
         table.removeName(node, parent, name);
@@ -570,6 +572,9 @@ export class Union {
     if (r < 0) throw new Error(`cannot read the attributes of the topmost layer: ${errnoName(r)}`);
     this.inodes.show(this.stat);
     this.table.setIno(ROOT, this.inodes.low, this.inodes.high);
+    noteAttributes(this, ROOT, this.stat);
+    const marked = layers[0] ? findProtattr(this, ROOT, layers[0].root, "") : 0;
+    if (marked < 0) throw new Error(`cannot read the attributes of the topmost layer: ${errnoName(marked)}`);
     return (parts.at(-1) as Part).layer;
   }
 

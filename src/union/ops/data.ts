@@ -7,6 +7,7 @@ import { copyUpData } from "../copy-up.js";
 import { dataPlace, sourceFd } from "../data-source.js";
 import { ACCESS_READ, ACCESS_WRITE, DATA_BELOW, DATA_OWN, ROOT } from "../node-table.js";
 import { applyStored, changeMode } from "../ownership.js";
+import { mayChange, mayWrite } from "../protection.js";
 import { withoutSetId } from "../stored-owner.js";
 import type { Union } from "../union.js";
 
@@ -19,6 +20,12 @@ export function readFd(u: Union, node: number): number {
 export function writeFd(u: Union, node: number): number {
   const r = copyUpData(u, node);
   return r < 0 ? r : dataFd(u, node, ACCESS_WRITE);
+}
+
+/** The same to put data or holes anywhere into it, without saying that it is at the end: EPERM for a protected file. */
+export function changeFd(u: Union, node: number): number {
+  const may = mayChange(u, node);
+  return may < 0 ? may : writeFd(u, node);
 }
 
 /** Whether a node's data lie in the upper, so that they can be written where they are. */
@@ -77,6 +84,8 @@ export function write(
   killPrivileges: boolean,
   mapped: boolean,
 ): number {
+  const may = mayWrite(u, node, offset, mapped);
+  if (may < 0) return may;
   const fd = writeFd(u, node);
   if (fd < 0) return fd;
   if (killPrivileges) {

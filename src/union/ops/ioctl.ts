@@ -1,8 +1,14 @@
-/** The file attributes of chattr(1) and the inode version, passed on to the backing object. */
-import { ENOTTY, ignore } from "../../errno.js";
+/**
+ * The file attributes of chattr(1) and the inode version. Those of the backing object, but for what forbids changes: that the
+ * driver enforces by itself, and stores beside (protection.ts).
+ */
+import { ENOTTY, EPERM, ignore } from "../../errno.js";
 import { DT_DIR, DT_REG, O_DIRECTORY, O_NONBLOCK, O_RDONLY } from "../../native/constants.js";
 import { native } from "../../native/index.js";
-import { copyUpData } from "../copy-up.js";
+import { copyUp } from "../copy-up.js";
+import { setImpure } from "../impure.js";
+import { APPEND_ONLY, IMMUTABLE, PROTECTED } from "../node-table.js";
+import { storeProtattr } from "../protection.js";
 import type { Union } from "../union.js";
 
 const FS_IOC_GETFLAGS = 0x80086601;
@@ -10,8 +16,23 @@ const FS_IOC_SETFLAGS = 0x40086602;
 const FS_IOC_GETVERSION = 0x80087601;
 const FS_IOC_FSGETXATTR = 0x801c581f;
 const FS_IOC_FSSETXATTR = 0x401c5820;
+/** Of struct fsxattr, in its first word; in FS_IOC_GETFLAGS these are IMMUTABLE and APPEND_ONLY themselves. */
+const FS_XFLAG_IMMUTABLE = 0x8;
+const FS_XFLAG_APPEND = 0x10;
 
+/** Who sets attributes. */
+export interface Setter {
+  /** A user ID; -1: one that may change what belongs to others. */
+  uid: number;
+  /** CAP_LINUX_IMMUTABLE. */
+  mayProtect: boolean;
+}
+
+/** Room for the argument of a command, its first word being flags. */
 const argument = new Uint8Array(32);
+const words = new Uint32Array(argument.buffer);
+const wanted = new Uint8Array(32);
+const wantedWords = new Uint32Array(wanted.buffer);
 
 /** Bytes that a command reads into its argument, or 0 for one that is not served. */
 function answerSize(command: number): number {
@@ -26,28 +47,84 @@ function answerSize(command: number): number {
   }
 }
 
+/** IMMUTABLE and APPEND_ONLY as the first word of a command's argument has them. */
+function flagsOf(command: number, bits: number): number {
+  if (command === FS_IOC_GETFLAGS || command === FS_IOC_SETFLAGS) return bits;
+  return ((bits & IMMUTABLE) !== 0 ? FS_XFLAG_IMMUTABLE : 0) | ((bits & APPEND_ONLY) !== 0 ? FS_XFLAG_APPEND : 0);
+}
+
 /** Reads attributes of a file or directory into `out`: the length of the answer, or -errno (ENOTTY: not served). */
 export function getFlags(u: Union, node: number, command: number, out: Uint8Array): number {
   const size = answerSize(command);
   if (size === 0) return -ENOTTY;
-  const r = call(u, node, command);
+  const r = call(u, node, command, argument);
   if (r < 0) return r;
+  if (command !== FS_IOC_GETVERSION) addProtection(u, node, command);
   out.set(argument.subarray(0, Math.min(size, out.length)));
   return Math.min(size, out.length);
 }
 
-/** Sets attributes of a file or directory, copied up first: 0, PARK, or -errno. */
-export function setFlags(u: Union, node: number, command: number, data: Uint8Array): number {
-  if (command !== FS_IOC_SETFLAGS && command !== FS_IOC_FSSETXATTR) return -ENOTTY;
-  // With its data: a file that is immutable from now on could not get it later.
-  const r = copyUpData(u, node);
-  if (r < 0) return r;
-  argument.fill(0);
-  argument.set(data.subarray(0, argument.length));
-  return call(u, node, command);
+function addProtection(u: Union, node: number, command: number): void {
+  words[0] = (words[0] as number) | flagsOf(command, u.table.protection(node));
 }
 
-function call(u: Union, node: number, command: number): number {
+/** Sets attributes of a file or directory, copied up first: 0, PARK, or -errno. */
+export function setFlags(u: Union, node: number, command: number, data: Uint8Array, setter: Setter): number {
+  if (command !== FS_IOC_SETFLAGS && command !== FS_IOC_FSSETXATTR) return -ENOTTY;
+  const get = command === FS_IOC_SETFLAGS ? FS_IOC_GETFLAGS : FS_IOC_FSGETXATTR;
+  wanted.fill(0);
+  wanted.set(data.subarray(0, wanted.length));
+  let r = u.checkWritable();
+  if (r === 0 && setter.uid >= 0) {
+    r = u.statNode(node);
+    if (r === 0 && u.stat.uid !== setter.uid) r = -EPERM;
+  }
+  if (r === 0) r = call(u, node, get, argument);
+  if (r < 0) return r;
+  const real = words[0] as number;
+  addProtection(u, node, get);
+  const before = u.table.protection(node);
+  const after = protectionIn(command, wantedWords[0] as number);
+  if (before !== after && !setter.mayProtect) return -EPERM;
+  const isOther = differs(flagsOf(command, before), flagsOf(command, after));
+  // As on ext4: nothing else of an immutable file changes with the same call.
+  if ((before & after & IMMUTABLE) !== 0 && isOther) return -EPERM;
+  r = copyUp(u, node);
+  if (r < 0) return r;
+  const forbidding = flagsOf(command, PROTECTED);
+  wantedWords[0] = (wantedWords[0] as number) & ~forbidding;
+  // The inode itself may carry them, from a time when the upper was no part of a union.
+  if (isOther || (real & forbidding) !== 0) r = call(u, node, command, wanted);
+  return r < 0 || before === after ? r : protect(u, node, after);
+}
+
+function protectionIn(command: number, flags: number): number {
+  return (
+    ((flags & flagsOf(command, IMMUTABLE)) !== 0 ? IMMUTABLE : 0) |
+    ((flags & flagsOf(command, APPEND_ONLY)) !== 0 ? APPEND_ONLY : 0)
+  );
+}
+
+/** Whether `wanted` says otherwise than `argument` about anything but protection, which is `before` and `after` in it. */
+function differs(before: number, after: number): boolean {
+  if (((words[0] as number) & ~before) !== ((wantedWords[0] as number) & ~after)) return true;
+  // Extent sizes and project; the number of extents between them is only read.
+  return words[1] !== wantedWords[1] || words[3] !== wantedWords[3] || words[4] !== wantedWords[4];
+}
+
+/** Stores what is forbidden from now on for a node that lies in the upper: 0 or -errno. */
+function protect(u: Union, node: number, bits: number): number {
+  const { table } = u;
+  let r = 0;
+  // Only objects in such directories are asked for marks.
+  if (!table.isNameless(node)) for (const { parent } of table.namesOf(node)) r = Math.min(r, setImpure(u, parent));
+  if (r === 0) r = u.locate(node);
+  if (r === 0) r = storeProtattr(u, u.atFd, u.atName, bits);
+  if (r === 0) table.setProtection(node, bits);
+  return r;
+}
+
+function call(u: Union, node: number, command: number, data: Uint8Array): number {
   const r = u.locate(node);
   if (r < 0) return r;
   const type = u.table.type(node);
@@ -55,7 +132,8 @@ function call(u: Union, node: number, command: number): number {
   const flags = O_RDONLY | O_NONBLOCK | (type === DT_DIR ? O_DIRECTORY : 0);
   const fd = u.atName === "" ? native.reopen(u.atFd, flags) : native.open(u.atFd, u.atName, flags, 0);
   if (fd < 0) return fd;
-  const result = native.ioctl(fd, command, argument);
+  if (data === argument) argument.fill(0);
+  const result = native.ioctl(fd, command, data);
   ignore(native.close(fd), "only an ioctl was made through it");
   return Math.min(result, 0);
 }

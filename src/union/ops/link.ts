@@ -3,6 +3,7 @@ import { DT_DIR } from "../../native/constants.js";
 import { copyUp } from "../copy-up.js";
 import { createAt, creation } from "../create-at.js";
 import { prepareName } from "../metacopy.js";
+import { mayAdd, mayChange } from "../protection.js";
 import type { Union } from "../union.js";
 
 /**
@@ -11,7 +12,8 @@ import type { Union } from "../union.js";
  */
 export function link(u: Union, node: number, newParent: number, newName: string): number {
   if (u.table.isAlive(node) && u.table.type(node) === DT_DIR) return -EPERM;
-  let r = copyUp(u, node);
+  let r = Math.min(mayChange(u, node), mayAdd(u, newParent));
+  if (r === 0) r = copyUp(u, node);
   if (r === 0) r = prepareName(u, node);
   if (r < 0) return r;
   creation.hardLink = node;

@@ -10,6 +10,7 @@ import { bringName, isInUpper, keepCount, nameGone } from "../links.js";
 import { isEmpty } from "../listing.js";
 import { judge, NAME_MAX, showsBelow, WHITEOUT } from "../merge.js";
 import { clearDirectory, movedDirectory, prepareMove } from "../move.js";
+import { mayAdd, mayRemove } from "../protection.js";
 import { forgetName, isBelow, nodeAt, prepareLoss } from "../remove.js";
 import type { Union } from "../union.js";
 import { hideAbsent, markBeside, NEEDS_DEVICE } from "../whiteout.js";
@@ -48,6 +49,8 @@ export function rename(
   if (r === 0 && (flags & RENAME_WHITEOUT) !== 0 && (!u.work.devices || u.work.names.isUser)) r = -EINVAL;
   if (r < 0) return r;
   if (from.node === to.node) return 0;
+  if (r === 0) r = mayRename(u, from, to);
+  if (r < 0) return r;
   r = copyUp(u, from.node);
   if (r === 0 && to.node !== 0) r = exchange ? copyUp(u, to.node) : keepCount(u, to.node);
   if (r === 0) r = copyUpDirectory(u, oldParent);
@@ -69,6 +72,12 @@ function endOf(u: Union, parent: number, name: string): End | number {
   const node = nodeAt(u, parent, directory, name);
   if (node < 0 && node !== -ENOENT) return node;
   return { parent, name, directory, node: Math.max(node, 0) };
+}
+
+function mayRename(u: Union, from: End, to: End): number {
+  const leave = mayRemove(u, from.parent, from.node);
+  if (leave < 0) return leave;
+  return to.node === 0 ? mayAdd(u, to.parent) : mayRemove(u, to.parent, to.node);
 }
 
 /** What the kernel checks too, for callers that are not the kernel. */

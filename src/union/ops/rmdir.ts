@@ -3,6 +3,7 @@ import { copyUpDirectory } from "../copy-up.js";
 import { isEmpty } from "../listing.js";
 import { showsBelow } from "../merge.js";
 import { ROOT } from "../node-table.js";
+import { mayRemove } from "../protection.js";
 import { forgetName, nodeAt, prepareLoss } from "../remove.js";
 import type { Union } from "../union.js";
 import { hideAbsent, hideDirectory, removeDirectory } from "../whiteout.js";
@@ -18,6 +19,8 @@ export function rmdir(u: Union, parent: number, name: string): number {
   if (node === ROOT) return -EBUSY;
   const victim = u.table.directory(node);
   if (victim === undefined) return -ENOTDIR;
+  r = mayRemove(u, parent, node);
+  if (r < 0) return r;
   const empty = isEmpty(u, node, victim);
   if (empty < 0) return empty;
   if (empty === 0) return -ENOTEMPTY;

@@ -3,7 +3,9 @@ import { DT_DIR, DT_REG, UTIME_NOW, UTIME_OMIT } from "../../native/constants.js
 import { native } from "../../native/index.js";
 import { keepPlain } from "../copy-file.js";
 import { copyUp, copyUpData } from "../copy-up.js";
+import { IMMUTABLE } from "../node-table.js";
 import { changeMode, changeOwner } from "../ownership.js";
+import { mayChange } from "../protection.js";
 import { withoutSetId } from "../stored-owner.js";
 import type { Union } from "../union.js";
 import { dropSetIdBits, writeFd } from "./data.js";
@@ -33,6 +35,7 @@ const FATTR_ATIME = 1 << 4;
 const FATTR_MTIME = 1 << 5;
 const FATTR_ATIME_NOW = 1 << 7;
 const FATTR_MTIME_NOW = 1 << 8;
+const BOTH_NOW = FATTR_ATIME_NOW | FATTR_MTIME_NOW;
 const FATTR_KILL_SUIDGID = 1 << 11;
 const CHANGES = FATTR_MODE | FATTR_UID | FATTR_GID | FATTR_SIZE | FATTR_ATIME | FATTR_MTIME;
 
@@ -48,7 +51,9 @@ export function namesNothing(valid: number): boolean {
 export function setattr(u: Union, node: number, request: SetAttr): number {
   const { valid } = request;
   if (namesNothing(valid)) return takePrivileges(u, node, request.caller);
-  let r = (valid & FATTR_SIZE) !== 0 ? copyUpData(u, node, request.size) : copyUp(u, node);
+  let r = maySet(u, node, valid);
+  if (r < 0) return r;
+  r = (valid & FATTR_SIZE) !== 0 ? copyUpData(u, node, request.size) : copyUp(u, node);
   if (r < 0) return r;
   if ((valid & FATTR_SIZE) !== 0) {
     if (succeedIfOld(u, node)) return setattr(u, u.openFiles.successor(node), request);
@@ -81,6 +86,12 @@ export function setattr(u: Union, node: number, request: SetAttr): number {
   return u.statNode(node);
 }
 
+/** Whether the attributes `valid` may change: 0 or -EPERM. The times of an append-only file may become those of now, by touch(1). */
+function maySet(u: Union, node: number, valid: number): number {
+  const isTouch = (valid & CHANGES) === (FATTR_ATIME | FATTR_MTIME) && (valid & BOTH_NOW) === BOTH_NOW;
+  return isTouch && (u.table.protection(node) & IMMUTABLE) === 0 ? 0 : mayChange(u, node);
+}
+
 /**
  * A SETATTR of nothing: before somebody without CAP_FSETID writes by himself to a backing file (passthrough), and at a chown
  * that keeps both owners. Having agreed to HANDLE_KILLPRIV_V2, the kernel leaves it to us to take set-id bits away. Who may is not
@@ -90,7 +101,8 @@ function takePrivileges(u: Union, node: number, caller: number): number {
   let r = u.statNode(node);
   if (r < 0 || u.table.type(node) !== DT_REG || withoutSetId(u.stat.mode) === u.stat.mode) return r;
   if (caller !== 0 && caller !== u.stat.uid && (u.stat.mode & 0o022) === 0) return -EPERM;
-  r = writeFd(u, node);
+  r = mayChange(u, node);
+  if (r === 0) r = writeFd(u, node);
   if (r >= 0) r = dropSetIdBits(u, r);
   return r < 0 ? r : u.statNode(node);
 }

@@ -5,6 +5,7 @@ import { native } from "../../native/index.js";
 import { copyUpDirectory } from "../copy-up.js";
 import type { Cred } from "../cred.js";
 import { ACCESS_WRITE, DATA_OWN } from "../node-table.js";
+import { mayAdd } from "../protection.js";
 import type { StoredOwners } from "../stored-owner.js";
 import type { Union } from "../union.js";
 
@@ -18,6 +19,7 @@ export function tmpfile(u: Union, parent: number, mode: number, umask: number, c
   const directory = u.parentOf(parent);
   if (typeof directory === "number") return directory;
   let r = u.checkWritable();
+  if (r === 0) r = mayAdd(u, parent);
   if (r === 0) r = copyUpDirectory(u, parent);
   if (r < 0) return r;
   const parentFd = u.upperFd(parent);

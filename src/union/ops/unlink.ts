@@ -4,6 +4,7 @@ import { native } from "../../native/index.js";
 import { copyUpDirectory } from "../copy-up.js";
 import { isInUpper, keepCount, nameGone } from "../links.js";
 import { showsBelow } from "../merge.js";
+import { mayRemove } from "../protection.js";
 import { forgetName, nodeAt, prepareLoss } from "../remove.js";
 import type { Union } from "../union.js";
 import { hideAbsent, hideFile } from "../whiteout.js";
@@ -17,7 +18,8 @@ export function unlink(u: Union, parent: number, name: string): number {
   const node = nodeAt(u, parent, directory, name);
   if (node < 0) return node;
   if (u.table.type(node) === DT_DIR) return -EISDIR;
-  r = copyUpDirectory(u, parent);
+  r = mayRemove(u, parent, node);
+  if (r === 0) r = copyUpDirectory(u, parent);
   if (r === 0) r = keepCount(u, node);
   if (r < 0) return r;
   const shows = showsBelow(u, parent, directory, name);

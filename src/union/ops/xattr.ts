@@ -5,6 +5,7 @@ import { native } from "../../native/index.js";
 import { copyUp } from "../copy-up.js";
 import { ACL_UNKNOWN } from "../directory.js";
 import { applyStored, changeMode } from "../ownership.js";
+import { mayChange } from "../protection.js";
 import type { Union } from "../union.js";
 import { isReserved, shownName, storedName } from "../xattr-names.js";
 
@@ -24,7 +25,8 @@ export function setxattr(
 ): number {
   const { ownership } = u;
   if (isReserved(name) || ownership?.hides(name)) return -EPERM;
-  let r = copyUp(u, node);
+  let r = mayChange(u, node);
+  if (r === 0) r = copyUp(u, node);
   if (r === 0) r = u.locate(node);
   if (r < 0) return r;
   const stored = ownership === null ? value : ownership.storedValue(name, value, u.scratch);
@@ -76,7 +78,8 @@ export function listxattr(u: Union, node: number, trusted: boolean, out: Uint8Ar
 /** Removes an attribute: 0, PARK, or -errno (ENODATA: there is none, and nothing is copied up for that). */
 export function removexattr(u: Union, node: number, name: string): number {
   if (isReserved(name) || u.ownership?.hides(name)) return -ENODATA;
-  let r = u.locate(node);
+  let r = mayChange(u, node);
+  if (r === 0) r = u.locate(node);
   if (r < 0) return r;
   const present = native.getxattr(u.atFd, u.atName, storedName(name), nothing);
   // An ACL that is not there can be removed, as on ext4, xfs and btrfs.

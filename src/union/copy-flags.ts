@@ -1,0 +1,49 @@
+/** The flags of chattr(1) that a copy takes along from the object it is made of. */
+import { ignore } from "../errno.js";
+import { S_IFDIR, S_IFREG, type Stat } from "../layer/stat.js";
+import { O_DIRECTORY, O_NONBLOCK, O_RDONLY } from "../native/constants.js";
+import { native } from "../native/index.js";
+import { PROTECTED } from "./node-table.js";
+import { storeProtattr } from "./protection.js";
+import type { Union } from "./union.js";
+
+const FS_IOC_GETFLAGS = 0x80086601;
+const FS_IOC_SETFLAGS = 0x40086602;
+/** Synchronous, not dumped, without access times, a synchronous directory: what has a meaning on every file system. */
+const COPIED = 0x8 | 0x40 | 0x80 | 0x10000;
+
+const words = new Uint32Array(2);
+const flags = new Uint8Array(words.buffer);
+
+/**
+ * Gives the copy (toFd, toName) of the lower object (fromFd, fromName), which `stat` describes, its flags: 0 or -errno. What forbids
+ * changes must go along; the others do where both file systems know them. Three system calls for an object without any.
+ */
+export function copyFlags(
+  u: Union,
+  fromFd: number,
+  fromName: string,
+  stat: Stat,
+  toFd: number,
+  toName: string,
+): number {
+  if (stat.type !== S_IFREG && stat.type !== S_IFDIR) return 0;
+  const r = flagsCall(fromFd, fromName, stat, FS_IOC_GETFLAGS);
+  const copied = r < 0 ? 0 : (words[0] as number) & COPIED;
+  if (copied !== 0 && flagsCall(toFd, toName, stat, FS_IOC_GETFLAGS) === 0) {
+    words[0] = (words[0] as number) | copied;
+    ignore(flagsCall(toFd, toName, stat, FS_IOC_SETFLAGS), "the upper's file system does not know them");
+  }
+  const bits = stat.attributesLow & PROTECTED;
+  return bits === 0 ? 0 : storeProtattr(u, toFd, toName, bits);
+}
+
+function flagsCall(dirfd: number, name: string, stat: Stat, command: number): number {
+  const how = O_RDONLY | O_NONBLOCK | (stat.isDirectory ? O_DIRECTORY : 0);
+  const fd = name === "" ? native.reopen(dirfd, how) : native.open(dirfd, name, how, 0);
+  if (fd < 0) return fd;
+  if (command === FS_IOC_GETFLAGS) words.fill(0);
+  const r = native.ioctl(fd, command, flags);
+  ignore(native.close(fd), "only an ioctl was made through it");
+  return r;
+}
