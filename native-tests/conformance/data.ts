@@ -1,5 +1,5 @@
 import { file, hard } from "../harness/layers.js";
-import type { Theme } from "./table.js";
+import { keepsLower, type Theme } from "./table.js";
 
 const stale = "a descriptor that was opened for reading before the copy-up stays with the lower file";
 
@@ -9,6 +9,7 @@ export const data: readonly Theme[] = [
     cases: [
       {
         name: "a descriptor opened for reading before sees later writes",
+        passthrough: keepsLower,
         overlay: stale,
         complaint: "Readers that were there first never see what is written later (log followers, databases)",
         lowers: [{ f: "lower" }],
@@ -25,6 +26,7 @@ export const data: readonly Theme[] = [
       },
       {
         name: "of another process too",
+        passthrough: keepsLower,
         overlay: stale,
         lowers: [{ f: "lower" }],
         steps: `
@@ -36,6 +38,7 @@ export const data: readonly Theme[] = [
       },
       {
         name: "a shared mapping made before sees later writes",
+        passthrough: keepsLower,
         overlay: stale,
         lowers: [{ f: file("", { fill: 12_288 }) }],
         steps: `
@@ -51,6 +54,7 @@ export const data: readonly Theme[] = [
       },
       {
         name: "a private mapping sees later writes where it was not written itself",
+        passthrough: keepsLower,
         overlay: stale,
         lowers: [{ f: file("", { fill: 8192 }) }],
         steps: `
@@ -66,6 +70,7 @@ export const data: readonly Theme[] = [
       },
       {
         name: "writes through a shared mapping are read by descriptors, old and new",
+        passthrough: keepsLower,
         overlay: stale,
         lowers: [{ f: file("", { fill: 8192 }) }],
         steps: `
@@ -143,6 +148,7 @@ export const data: readonly Theme[] = [
       },
       {
         name: "flock taken before the copy-up holds after it",
+        passthrough: keepsLower,
         lowers: [{ f: "f" }],
         steps: `
           @p r = open f O_RDONLY
@@ -157,6 +163,7 @@ export const data: readonly Theme[] = [
       },
       {
         name: "record locks taken before the copy-up hold after it",
+        passthrough: keepsLower,
         lowers: [{ f: "0123456789" }],
         steps: `
           @p r = open f O_RDONLY
@@ -172,6 +179,7 @@ export const data: readonly Theme[] = [
       },
       {
         name: "open file description locks, before and after the copy-up",
+        passthrough: keepsLower,
         lowers: [{ f: "0123456789" }],
         steps: `
           a = open f O_RDONLY
@@ -214,6 +222,7 @@ export const data: readonly Theme[] = [
       },
       {
         name: "an unlinked lower file is read on, and written",
+        passthrough: keepsLower,
         lowers: [{ f: "lower" }],
         overlay: stale,
         steps: `
@@ -230,6 +239,7 @@ export const data: readonly Theme[] = [
       },
       {
         name: "caches dropped between the writes",
+        passthrough: keepsLower,
         lowers: [{ f: "lower" }],
         overlay: stale,
         steps: `
@@ -272,6 +282,7 @@ export const data: readonly Theme[] = [
       },
       {
         name: "a store that maps its file and writes pages in any order, as rpm and LMDB do",
+        passthrough: keepsLower,
         complaint: "Page writes through a mapping after copy-up are lost",
         overlay: stale,
         lowers: [{ db: file("", { fill: 1 << 20 }) }],
@@ -426,6 +437,7 @@ export const data: readonly Theme[] = [
       },
       {
         name: "holes: SEEK_DATA and SEEK_HOLE, before and after the copy-up",
+        passthrough: keepsLower,
         lowers: [
           {
             f: file("", {

@@ -1,5 +1,5 @@
 import { file, hard, link } from "../harness/layers.js";
-import type { Theme } from "./table.js";
+import { keepsLower, type Theme } from "./table.js";
 
 const long = "n".repeat(255);
 const tooLong = "n".repeat(256);
@@ -567,6 +567,7 @@ export const names: readonly Theme[] = [
       },
       {
         name: "chattr +a: only appended to",
+        passthrough: keepsLower,
         lowers: [{ f: "f" }],
         steps: `
           r = open f O_RDONLY
@@ -580,6 +581,7 @@ export const names: readonly Theme[] = [
       },
       {
         name: "chattr +d and what it means to the other interfaces",
+        passthrough: keepsLower,
         lowers: [{ f: "f", "d/": {} }],
         steps: `
           r = open f O_RDONLY

@@ -16,11 +16,17 @@ export interface ConformanceCase {
   readonly tree?: string;
   /** Why cowfs answers otherwise than a native directory. */
   readonly differs?: string;
+  /** Why cowfs answers otherwise in a run under `--io passthrough` (COWFS_TEST_IO), which is not compared with the document. */
+  readonly passthrough?: string;
   /** Why kernel overlayfs does, where that is known. */
   readonly overlay?: string;
   /** What users of other union file systems complain about, as a short title. */
   readonly complaint?: string;
 }
+
+/** A reason for `passthrough`. */
+export const keepsLower =
+  "a descriptor, and its locks, from before the copy-up stay with the lower file, which is another object for the kernel";
 
 /** Cases that share their mounts. */
 export interface Theme {
