@@ -4,7 +4,7 @@ export const USER_PREFIX = "user.overlay.";
 
 /**
  * The names of the attributes that a mount writes its marks in, chosen once for each mount. Reading does not ask here: it
- * understands both families in every layer (marks.ts).
+ * understands both families in every layer (marks.ts), but for what leads elsewhere (`Union.followsUser`).
  */
 export class MarkNames {
   readonly opaque: string;

@@ -39,6 +39,8 @@ export interface DirectoryMarks {
   opaque: number;
   /** An absolute path from the overlay's root, the bare name of a sibling, or null. */
   redirect: string | null;
+  /** The redirect is a `user.` attribute, which whoever owns the object may set. */
+  byUser: boolean;
 }
 
 /** Whether the directory (dirfd, name) holds the marker file of AUFS and fuse-overlayfs, not a user's own: 1, 0 or -errno. */
@@ -58,6 +60,7 @@ export function hasOpaqueMarker(dirfd: number, name: string): number {
 export function readMarks(dirfd: number, name: string, isLowest: boolean, marks: DirectoryMarks): number {
   marks.opaque = OPAQUE_NO;
   marks.redirect = null;
+  marks.byUser = false;
   if (!isLowest) {
     const marker = hasOpaqueMarker(dirfd, name);
     if (marker < 0) return marker;
@@ -84,6 +87,7 @@ export function readRedirect(dirfd: number, name: string, marks: DirectoryMarks)
     const path = value.latin1Slice(0, length);
     if (!isSaneRedirect(path)) return -EINVAL;
     marks.redirect = path;
+    marks.byUser = attribute === userNames.redirect;
     return 0;
   }
   return 0;

@@ -72,7 +72,7 @@ export class Dispatcher {
     const timed = this.statistics.count(opcode);
     const start = timed ? performance.now() : 0;
     let result = this.run(request);
-    if (isFull(result) && this.drainForgets() > 0) result = this.run(request);
+    if (isFull(result) && !s.union.committed && this.drainForgets() > 0) result = this.run(request);
     if (timed) this.statistics.time(opcode, performance.now() - start);
     const length = this.conclude(request, result);
     if (this.trace && length > 0) s.log("debug", traceReply(opcode, s.reply));
@@ -163,6 +163,7 @@ export class Dispatcher {
     const { openFiles } = s.union;
     if (openFiles.anySucceeded && !meansItself.has(opcode)) request.nodeid = openFiles.current(request.nodeid);
     s.reply.begin();
+    s.union.committed = false;
     let result: number;
     try {
       result = handler(s);

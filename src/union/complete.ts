@@ -5,7 +5,7 @@
  */
 import { ignore } from "../errno.js";
 import { isNoAttribute, metacopyNames, pendingNames, readPending } from "../layer/marks.js";
-import { Stat } from "../layer/stat.js";
+import { STATX_ALL, Stat } from "../layer/stat.js";
 import { O_NOATIME, O_NONBLOCK, O_RDWR, UTIME_NOW } from "../native/constants.js";
 import { native } from "../native/index.js";
 import type { Completion } from "./copies.js";
@@ -28,6 +28,10 @@ export function completeData(u: Union, node: number, size: number): number {
   const flags = O_RDWR | O_NOATIME | O_NONBLOCK;
   const fd = u.atName === "" ? native.reopen(u.atFd, flags) : native.open(u.atFd, u.atName, flags, 0);
   if (fd < 0) return fd;
+  // What an earlier attempt left undone comes first: `before` must be what the file was before that.
+  r = recover(fd);
+  if (r === 0) r = native.statx(fd, "", STATX_ALL, before.bytes);
+  if (r < 0) return closed(fd, r);
   const capability = native.getxattr(fd, "", CAPABILITY, value);
   r = capability < 0 && !isNoAttribute(capability) ? capability : 0;
   const length = Math.min(size, before.size);
@@ -118,12 +122,16 @@ function undo(fd: number, completion: Completion): number {
 
 /** After a crash: puts the attributes of the metacopy (dirfd, name) back, as `overlay.cowfs.pending` says. 0 or -errno. */
 export function recoverMetacopy(dirfd: number, name: string): number {
-  const length = readPending(dirfd, name, value);
-  if (length < 0) return length;
-  const completion = decode(value.latin1Slice(0, length));
-  if (completion === null) return forgetPending(dirfd, name);
   const fd = native.open(dirfd, name, O_RDWR | O_NOATIME | O_NONBLOCK, 0);
-  return fd < 0 ? fd : closed(fd, undo(fd, completion));
+  return fd < 0 ? fd : closed(fd, recover(fd));
+}
+
+/** The same for the open file `fd`, of which nothing need be pending. */
+function recover(fd: number): number {
+  const length = readPending(fd, "", value);
+  if (length < 0) return isNoAttribute(length) ? 0 : length;
+  const completion = decode(value.latin1Slice(0, length));
+  return completion === null ? forgetPending(fd, "") : undo(fd, completion);
 }
 
 /** After a crash at the very end: the file (dirfd, name) has its data. 0 or -errno. */

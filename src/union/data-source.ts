@@ -4,6 +4,7 @@
  * regular file with data. What a layer says about it may be a lie: the answer is that file or EIO, and it lies in its layer.
  */
 import { EINVAL, EIO, EMFILE, ENFILE, ENOMEM, EPERM, ignore, isAbsent } from "../errno.js";
+import { userNames } from "../layer/mark-names.js";
 import {
   HAS_METACOPY,
   isNoAttribute,
@@ -40,7 +41,7 @@ export interface DataSource {
 
 const own = new Stat();
 const seen = new Stat();
-const marks = { opaque: 0, redirect: null as string | null };
+const marks = { opaque: 0, redirect: null as string | null, byUser: false };
 const header = Buffer.alloc(256);
 
 /** Whether a node's data is in its own backing: DATA_OWN or DATA_BELOW; or -errno. One listxattr(2), the first time. */
@@ -157,8 +158,8 @@ function search(u: Union, node: number): DataSource | number {
   let r = u.statBacking(node, own);
   if (r < 0) return r;
   const { atFd, atName } = u;
-  r = checkHeader(atFd, atName);
-  if (r === 0) r = readRedirect(atFd, atName, marks);
+  r = checkHeader(u, atFd, atName);
+  if (r === 0) r = redirectOf(u, atFd, atName);
   if (isPassing(r)) return r;
   const redirect = r < 0 ? null : marks.redirect;
   const absolute = redirect?.startsWith("/") ? redirect : null;
@@ -178,14 +179,22 @@ function search(u: Union, node: number): DataSource | number {
   return { below, redirected, result: -EIO, layer: 0, path: "", blocks: own.blocks, fd: -1 };
 }
 
+/** Reads the redirect of a metacopy that may be followed into `marks`: 0 or -errno. */
+function redirectOf(u: Union, fd: number, name: string): number {
+  const r = readRedirect(fd, name, marks);
+  if (marks.byUser && !u.followsUser) marks.redirect = null;
+  return r;
+}
+
 /**
  * The attribute is empty, or u8 version, length, flags, digest algorithm, digest[] (which is not verified). 0, -EINVAL or
- * another -errno.
+ * another -errno. One that the owner of the file may have set is malformed where the driver may read what he may not.
  */
-function checkHeader(fd: number, name: string): number {
+function checkHeader(u: Union, fd: number, name: string): number {
   for (const attribute of metacopyNames) {
     const length = native.getxattr(fd, name, attribute, header);
     if (length < 0 && isNoAttribute(length)) continue;
+    if (attribute === userNames.metacopy && !u.followsUser) return -EINVAL;
     if (length <= 0) return length;
     return length >= 4 && header[0] === 0 && header[1] === length ? 0 : -EINVAL;
   }
@@ -204,7 +213,8 @@ function look(u: Union, node: number, fd: number, name: string, state: Search): 
   const found = readObjectMarks(fd, name);
   if (found < 0) return found;
   if ((found & HAS_METACOPY) === 0) return 1;
-  const r = readRedirect(fd, name, marks);
+  let r = checkHeader(u, fd, name);
+  if (r === 0) r = redirectOf(u, fd, name);
   if (r < 0) return r;
   if (marks.redirect?.startsWith("/")) state.absolute = marks.redirect;
   return 0;
@@ -308,6 +318,7 @@ function searchLayer(
       result = read;
       break;
     }
+    if (marks.byUser && !u.followsUser) marks.redirect = null;
     if (hidden === 1 && marks.redirect === null) ends = true;
     if (!isLast && marks.opaque === OPAQUE_YES) ends = true;
     if (marks.redirect?.startsWith("/")) below.splice(0, below.length, ...marks.redirect.slice(1).split("/"));

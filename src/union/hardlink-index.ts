@@ -147,7 +147,10 @@ export class HardlinkIndex {
   linkUp(entry: Entry, fd: number, name: string): number {
     const linked = native.link(this.fd, entry.name, fd, name);
     if (linked < 0) return linked === -EPERM ? -EOPNOTSUPP : linked;
-    return this.writeDifference(entry, entry.difference - 1);
+    const r = this.writeDifference(entry, entry.difference - 1);
+    if (r < 0)
+      ignore(native.unlink(fd, name, 0), "users see a link too many if it stays; its lower name leads to the entry");
+    return r;
   }
 
   /** The last name that users saw is gone: so is the entry. */

@@ -79,7 +79,7 @@ export class Found {
 
 const marked = new Stat();
 const below = new Stat();
-const marks: DirectoryMarks = { opaque: 0, redirect: null };
+const marks: DirectoryMarks = { opaque: 0, redirect: null, byUser: false };
 
 /** Whether an existing entry is an object or a mark: PRESENT, ABSENT (a mark that is not shown), WHITEOUT, or -errno. */
 export function judge(fd: number, name: string, stat: Stat, xattrWhiteouts: boolean): number {
@@ -169,7 +169,7 @@ export function find(u: Union, node: number, directory: Directory, name: string,
     if (fd < 0) return fd;
     const marked = addPart(u, part.layer, fd, nameBelow, path);
     if (marked < 0) return malformed(u, node, name, marked);
-    const redirect = redirectTarget();
+    const redirect = redirectTarget(u);
     // A mark hides what has this name below; a redirect leads to another name.
     if (marks.opaque === OPAQUE_YES || (hidden === 1 && redirect === null)) break;
     if (redirect === null) continue;
@@ -195,8 +195,9 @@ function malformed(u: Union, node: number, name: string, result: number): number
   return -EIO;
 }
 
-function redirectTarget(): string | null {
-  return marks.redirect;
+/** The redirect that was read, if it may be followed (`Union.followsUser`). */
+function redirectTarget(u: Union): string | null {
+  return marks.byUser && !u.followsUser ? null : marks.redirect;
 }
 
 /** Adds the directory (fd, name) to `found`, with what it says about itself in `marks`: 0 or -errno. */
@@ -247,7 +248,7 @@ function walkLayer(u: Union, index: number, fd: number, depth: number): number {
     ? addPart(u, index, fd, name, walk.components.join("/"))
     : readMarks(fd, name, index === u.lastLayer, marks);
   if (read < 0) return read;
-  const target = redirectTarget();
+  const target = redirectTarget(u);
   if (target?.startsWith("/")) walk.below = target.slice(1).split("/");
   else walk.below.push(target ?? name);
   walk.depth = depth + 1;

@@ -101,6 +101,7 @@ export function openUnion(options: UnionOptions): Union {
     layers: layers.slice(0, options.lowers.length + 1),
     dataLayers: layers.slice(options.lowers.length + 1).filter((layer) => layer !== null),
     metacopy: options.metacopy ?? writable?.work.names.isUser !== true,
+    followsUser: writable?.work.names.isUser ?? (options.userxattr === true || inUserNamespace()),
     work: writable?.work ?? null,
     index: writable?.index ?? null,
     volatile: options.volatile,
@@ -111,6 +112,16 @@ export function openUnion(options: UnionOptions): Union {
     inlineCopyLimit: options.inlineCopyLimit ?? Number.MAX_SAFE_INTEGER,
     closed: () => closeUnion(layers, writable, options),
   });
+}
+
+/** Whether this process has its privileges in a user namespace only, and so none that the owner of the layers has not. */
+function inUserNamespace(): boolean {
+  const map = Buffer.alloc(256);
+  const fd = native.openFollow("/proc/self/uid_map", O_RDONLY);
+  if (fd < 0) return false;
+  const length = native.pread(fd, map, 0, map.length, 0);
+  ignore(native.close(fd), "only read");
+  return length > 0 && !/^\s*0\s+0\s+4294967295\s*$/.test(map.latin1Slice(0, length));
 }
 
 function openLayer(path: string, what: string): number {

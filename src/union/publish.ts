@@ -91,7 +91,9 @@ export function publish(u: Union, node: number, temporary: string, lower: Stat):
   const parentFd = u.upperFd(parent);
   if (parentFd < 0) return parentFd;
   let r = native.statx(parentFd, "", STATX_ALL, parentTimes.bytes);
-  if (r === 0 && (stored === STORED || table.protection(node) !== 0)) r = setImpure(u, parent);
+  // A metacopy that a crash left unfinished, and what is protected, is looked for in impure directories only.
+  const looked = stored === STORED || u.metacopy || table.protection(node) !== 0;
+  if (r === 0 && looked) r = setImpure(u, parent);
   if (r < 0) return r;
   r = native.statx(u.work.fd, temporary, STATX_ALL, copy.bytes);
   if (r < 0) return r;

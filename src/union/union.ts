@@ -38,6 +38,11 @@ export interface UnionParts {
   readonly dataLayers: readonly Layer[];
   /** Copy-up leaves data below until it changes. */
   readonly metacopy: boolean;
+  /**
+   * Marks in `user.` attributes that lead elsewhere (redirects, metacopies) are followed. Where the driver may read what the
+   * owner of a file may not, such a mark would be a way around permissions, so it is followed only by mounts that write such.
+   */
+  readonly followsUser: boolean;
   readonly work: WorkDirectory | null;
   /** Keeps hard links of lower files together over copy-up; null for a read-only union. */
   readonly index: HardlinkIndex | null;
@@ -54,7 +59,7 @@ export interface UnionParts {
   readonly closed: () => void;
 }
 
-const rootMarks = { opaque: OPAQUE_NO, redirect: null };
+const rootMarks = { opaque: OPAQUE_NO, redirect: null, byUser: false };
 
 export class Union {
   /** Attributes of the object the last operation yielded, as users see them. */
@@ -87,6 +92,9 @@ export class Union {
   readonly lastLayer: number;
   /** Whether copy-up makes metacopies; false once the upper has refused one. */
   metacopy: boolean;
+  readonly followsUser: boolean;
+  /** The operation under way has changed what users see: whatever its result, it must not be run once more. */
+  committed = false;
   readonly readOnly: boolean;
   readonly volatile: boolean;
   readonly log: Log;
@@ -107,6 +115,7 @@ export class Union {
     this.layers = [...parts.layers, ...parts.dataLayers];
     this.dataLayers = parts.dataLayers;
     this.metacopy = parts.metacopy;
+    this.followsUser = parts.followsUser;
     this.workOrNull = parts.work;
     this.index = parts.index;
     this.readOnly = parts.work === null;

@@ -146,6 +146,7 @@ function move(u: Union, from: End, to: End, leaveDevice: boolean): number {
     return r;
   }
   // From here on the new name is on disk: whatever fails is reported, but the node table must follow.
+  u.committed = true;
   const late = Math.min(r === HIDE_LATER ? hideAbsent(u, from.directory, fromFd, from.name) : 0, 0);
   const device = leaveDevice ? putWhiteoutDevice(u, fromFd, from.name) : 0;
   removeMark(u, to.parent, to.directory.upper, to.name);

@@ -35,6 +35,7 @@ export function unlink(u: Union, parent: number, name: string): number {
     u.unpin(node);
     return r;
   }
+  u.committed = true;
   directory.changed(0);
   r = nameGone(u, node, inUpper === 1);
   forgetName(u, node, parent, name);

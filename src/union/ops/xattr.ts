@@ -89,6 +89,7 @@ export function removexattr(u: Union, node: number, name: string): number {
   if (r === 0) r = u.locate(node);
   if (r < 0) return r;
   r = native.removexattr(u.atFd, u.atName, storedName(name));
+  u.committed = r === 0;
   return r < 0 ? r : aclChanged(u, node, name);
 }
 
