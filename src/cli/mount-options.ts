@@ -147,6 +147,13 @@ const settings: Record<string, (options: MountOptions, value: string) => void> =
     o.lowers.push(...lowers);
     o.dataLowers.push(...data);
   },
+  // One layer each, as in overlayfs since Linux 6.5: colons in them need no backslash.
+  "lowerdir+": (o, value) => {
+    o.lowers.push(pathValue("lowerdir+", value));
+  },
+  "datadir+": (o, value) => {
+    o.dataLowers.push(pathValue("datadir+", value));
+  },
   upperdir: (o, value) => {
     o.upper = pathValue("upperdir", value);
   },
@@ -262,6 +269,8 @@ export function applyOptionList(options: MountOptions, list: string): void {
     else if (equals >= 0 && Object.hasOwn(settings, name)) settings[name]?.(options, item.slice(equals + 1));
     else if (equals < 0 && Object.hasOwn(settings, name))
       throw new UsageError(`the option ${name} needs a value: ${name}=…`);
+    else if (equals >= 0 && Object.hasOwn(flags, name) && !meaninglessSettings.has(name))
+      throw new UsageError(`the option ${name} takes no value: leave out ${shown(item.slice(equals))}`);
     else if (!meaningless.has(name) && !meaninglessSettings.has(name) && !name.startsWith("x-"))
       options.skipped.push(item);
   }

@@ -1,6 +1,6 @@
 /** Copies without data: what stays below, when it comes up, and metacopies that are not what they should be. */
 import { execFileSync } from "node:child_process";
-import { existsSync, linkSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, expect, test, vi } from "vitest";
 import { EIO, ENOSPC } from "../errno.js";
@@ -68,6 +68,27 @@ function marks(b: Bench, path: string): string[] {
 
 const text = "the data of a lower file";
 const lowers: LayerTree[] = [{ f: text, "d/g": text, "d/h": "= d/g", "e/": "" }];
+
+test("marks that the owner of a file may have set lead nowhere", () => {
+  const b = make([
+    { f: text, d: "" },
+    { secret: "s".repeat(text.length), "private/x": "x" },
+  ]);
+  const set = (path: string, name: string, value: string): void => {
+    expect(native.setxattr(-100, join(b.lowers[0] as string, path), name, Buffer.from(value), 0)).toBe(0);
+  };
+  b.change(() => {
+    rmSync(join(b.lowers[0] as string, "d"));
+    mkdirSync(join(b.lowers[0] as string, "d"));
+    set("d", "user.overlay.redirect", "/private");
+    set("f", "user.overlay.metacopy", "");
+    set("f", "user.overlay.redirect", "/secret");
+  });
+  expect(cat(b, "f")).toBe(`error ${-EIO}`);
+  expect(b.list("d")).toEqual([]);
+  expect(chmod(b, "f", 0o600)).toBe(0);
+  expect(cat(b, "f")).toBe(`error ${-EIO}`);
+});
 
 test("changing attributes and names leaves the data below, until it is written", () => {
   const b = make(lowers);
