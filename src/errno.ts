@@ -30,6 +30,7 @@ export const ENOSYS = 38;
 export const ENOTEMPTY = 39;
 export const ELOOP = 40;
 export const ENODATA = 61;
+export const EBADMSG = 74;
 export const EPROTO = 71;
 export const EOVERFLOW = 75;
 export const EOPNOTSUPP = 95;
@@ -71,6 +72,7 @@ const names: Record<number, string> = {
   [ELOOP]: "ELOOP",
   [ENODATA]: "ENODATA",
   [EPROTO]: "EPROTO",
+  [EBADMSG]: "EBADMSG",
   [EOVERFLOW]: "EOVERFLOW",
   [EOPNOTSUPP]: "EOPNOTSUPP",
   [ECONNABORTED]: "ECONNABORTED",

@@ -234,10 +234,18 @@ export class Merged {
     return driver;
   }
 
+  /** The layers were changed on purpose: they are not compared with what they were. */
+  async acceptLowers(): Promise<void> {
+    this.#before = [];
+    for (const lower of this.lowers) {
+      this.#before.push(await this.area.exact(lower));
+    }
+  }
+
   /** The last lines of the driver's log, for the report of a failure. */
-  driverLog(): string {
+  driverLog(most = 8): string {
     try {
-      const lines = readFileSync(this.area.at("driver.log"), "latin1").trimEnd().split("\n").slice(-8);
+      const lines = readFileSync(this.area.at("driver.log"), "latin1").trimEnd().split("\n").slice(-most);
       return lines.join("\n") === "" ? "" : `\nlog of the driver:\n${lines.join("\n")}`;
     } catch {
       return "";

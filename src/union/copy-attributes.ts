@@ -68,7 +68,8 @@ function copyXattrs(u: Union, fromFd: number, fromName: string, toFd: number, to
     if (size < 0) return size;
     const r = native.setxattr(toFd, toName, stored, value.subarray(0, size), 0);
     if (r < 0 && (r !== -EOPNOTSUPP || mustCopyUp(stored))) return r;
-    if (r < 0) u.log("warn", "an extended attribute is lost: the upper cannot hold it", { name, error: errnoName(r) });
+    if (r < 0 && u.isNewWarning(`lost attribute\0${name}`))
+      u.log("warn", "an extended attribute is lost: the upper cannot hold it", { name, error: errnoName(r) });
   }
   return 0;
 }

@@ -1,5 +1,5 @@
 /** From what a search found to its node: a known one, or a new row of the table. */
-import { ENOENT } from "../errno.js";
+import { EBADMSG, EIO, ENOENT } from "../errno.js";
 import { HAS_METACOPY, HAS_ORIGIN, HAS_PENDING, readObjectMarks } from "../layer/marks.js";
 import { S_IFMT, STATX_ALL, type Stat } from "../layer/stat.js";
 import { DT_DIR, DT_REG } from "../native/constants.js";
@@ -131,7 +131,11 @@ function enterLinked(u: Union, parent: number, name: string, type: number): numb
   // Without a handle each name is a file of its own, which is what it becomes at copy-up.
   if (index === null || origin === null) return addRow(u, parent, name, type, found.layer);
   u.aside.copyFrom(stat);
-  const entry = index.find(origin, stat);
+  const entry = index.find(origin, stat, (u.ownership?.stored ?? null) !== null);
+  if (entry === -EBADMSG) {
+    u.warn("an entry of the index is no copy of this file: the file cannot be used", parent, name, -EIO);
+    return -EIO;
+  }
   if (typeof entry === "number") return entry;
   if (entry === null) {
     const node = addRow(u, parent, name, type, found.layer);

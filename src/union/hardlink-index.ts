@@ -4,10 +4,10 @@
  * itself a link, and lower names that have not been copied up count as well, so the number of links users see is stored
  * in `overlay.nlink`, relative to the real one: `U-1`.
  */
-import { EEXIST, ENOENT, EOPNOTSUPP, EPERM, ignore } from "../errno.js";
+import { EBADMSG, EEXIST, ENOENT, EOPNOTSUPP, EPERM, ignore } from "../errno.js";
 import type { MarkNames } from "../layer/mark-names.js";
 import { isNoAttribute, readNlink, readOrigin } from "../layer/marks.js";
-import { STATX_ALL, Stat } from "../layer/stat.js";
+import { S_IFREG, STATX_ALL, Stat } from "../layer/stat.js";
 import { DT_REG, O_DIRECTORY, O_PATH, RENAME_NOREPLACE } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { ORIGIN_HEADER } from "./origin.js";
@@ -70,8 +70,11 @@ export class HardlinkIndex {
     this.entries.delete(node);
   }
 
-  /** The entry for an origin, with `stat` filled from it; null if there is none, -errno on failure. */
-  find(origin: Buffer, stat: Stat): Entry | null | number {
+  /**
+   * The entry for an origin, with `stat`, which describes the lower file, filled from it; null if there is none, -EBADMSG if
+   * it is no copy of that file, or another -errno. Where owners are `stored`, a regular file may stand for one of any type.
+   */
+  find(origin: Buffer, stat: Stat, stored = false): Entry | null | number {
     if (this.fd < 0) return null;
     const name = origin.toString("hex");
     const r = native.statx(this.fd, name, STATX_ALL, entryStat.bytes);
@@ -79,9 +82,17 @@ export class HardlinkIndex {
     if (r < 0) return r;
     // A kernel leaves a whiteout here for a file all of whose links are gone.
     if (entryStat.isWhiteoutDevice) return null;
+    const alike = entryStat.type === stat.type || (stored && entryStat.type === S_IFREG);
+    if (!alike || this.contradicts(name, origin)) return -EBADMSG;
     const lowerLinks = stat.nlink;
     stat.copyFrom(entryStat);
     return { name, difference: this.readDifference(name, entryStat.nlink, lowerLinks) };
+  }
+
+  /** Whether an entry says to be the copy of another file than its name does. Kernel and driver always store the origin. */
+  private contradicts(name: string, origin: Buffer): boolean {
+    const length = readOrigin(this.fd, name, value);
+    return length >= 0 && !value.subarray(0, length).equals(origin);
   }
 
   /** The entry that the upper object (fd, name) is a link of; null if it is none. `stat` describes the object. */
@@ -100,7 +111,7 @@ export class HardlinkIndex {
   /** `U+n` counts from the upper's links, `L+n` (which a kernel writes) from the lower's. Without either: only the entry. */
   private readDifference(name: string, upperLinks: number, lowerLinks: number): number {
     const length = readNlink(this.fd, name, value);
-    const match = length > 0 ? /^([UL])([+-]\d+)$/.exec(value.latin1Slice(0, length)) : null;
+    const match = length > 0 ? /^([UL])([+-]\d{1,9})$/.exec(value.latin1Slice(0, length)) : null;
     if (match === null) return -1;
     return match[1] === "U" ? Number(match[2]) : lowerLinks + Number(match[2]) - upperLinks;
   }

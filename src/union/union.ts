@@ -59,6 +59,9 @@ export interface UnionParts {
   readonly closed: () => void;
 }
 
+/** Warnings about objects of the layers that a mount logs in its life. */
+const WARNINGS_MOST = 1000;
+
 const rootMarks = { opaque: OPAQUE_NO, redirect: null, byUser: false };
 
 export class Union {
@@ -106,6 +109,8 @@ export class Union {
   readonly ownership: Ownership | null;
   private readonly workOrNull: WorkDirectory | null;
   private readonly closed: () => void;
+
+  private readonly warned = new Set<string>();
 
   /** Where `locate` found the backing object: a name relative to a descriptor, or the descriptor itself (""). */
   atFd = -1;
@@ -592,9 +597,23 @@ export class Union {
     return this.readOnly ? -EROFS : 0;
   }
 
-  /** A warning about one object that cannot be served as it is. */
+  /**
+   * A warning about one object that cannot be served as it is, logged once: a bad object may be asked for again and again, and a
+   * layer may hold millions of them.
+   */
   warn(message: string, node: number, name: string, result: number): void {
-    this.log("warn", message, { directory: this.describe(node), name, error: errnoName(result) });
+    const directory = this.describe(node);
+    if (!this.isNewWarning(`${message}\0${directory}\0${name}`)) return;
+    this.log("warn", message, { directory, name, error: errnoName(result) });
+  }
+
+  /** Whether a warning with this text has not been given yet and may still be. */
+  isNewWarning(text: string): boolean {
+    if (this.warned.has(text) || this.warned.size > WARNINGS_MOST) return false;
+    this.warned.add(text);
+    if (this.warned.size <= WARNINGS_MOST) return true;
+    this.log("warn", `more than ${WARNINGS_MOST} warnings about objects in the layers: no more of them are logged`);
+    return false;
   }
 
   /** The path of a node in the mount, for messages only. */
