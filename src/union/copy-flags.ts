@@ -1,5 +1,5 @@
 /** The flags of chattr(1) that a copy takes along from the object it is made of. */
-import { ignore } from "../errno.js";
+import { ENOTTY, EOPNOTSUPP, ignore } from "../errno.js";
 import { S_IFDIR, S_IFREG, type Stat } from "../layer/stat.js";
 import { O_DIRECTORY, O_NONBLOCK, O_RDONLY } from "../native/constants.js";
 import { native } from "../native/index.js";
@@ -29,12 +29,14 @@ export function copyFlags(
 ): number {
   if (stat.type !== S_IFREG && stat.type !== S_IFDIR) return 0;
   const r = flagsCall(fromFd, fromName, stat, FS_IOC_GETFLAGS);
+  // A file system without flags may call everything immutable (protection.ts); any other failure must not lose one.
+  if (r < 0 && r !== -ENOTTY && r !== -EOPNOTSUPP && (stat.attributesLow & PROTECTED) !== 0) return r;
   const copied = r < 0 ? 0 : (words[0] as number) & COPIED;
+  const bits = r < 0 ? 0 : (words[0] as number) & PROTECTED;
   if (copied !== 0 && flagsCall(toFd, toName, stat, FS_IOC_GETFLAGS) === 0) {
     words[0] = (words[0] as number) | copied;
     ignore(flagsCall(toFd, toName, stat, FS_IOC_SETFLAGS), "the upper's file system does not know them");
   }
-  const bits = stat.attributesLow & PROTECTED;
   return bits === 0 ? 0 : storeProtattr(u, toFd, toName, bits);
 }
 

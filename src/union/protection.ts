@@ -4,9 +4,10 @@
  * the driver must go on changing it. The node table holds them: what changes something asks it, without a system call.
  * Their bits are the same in stx_attributes, in FS_IOC_GETFLAGS and in the table.
  */
-import { EPERM } from "../errno.js";
+import { ENOTTY, EOPNOTSUPP, EPERM, ignore } from "../errno.js";
 import { HAS_PROTATTR, readObjectMarks, readProtattr } from "../layer/marks.js";
 import { STATX_ALL, type Stat } from "../layer/stat.js";
+import { O_DIRECTORY, O_RDONLY } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { APPEND_ONLY, IMMUTABLE, PROTECTED } from "./node-table.js";
 import type { Union } from "./union.js";
@@ -15,10 +16,30 @@ const LETTER_APPEND = 0x61;
 const LETTER_IMMUTABLE = 0x69;
 const letters = Buffer.alloc(32);
 
+const FS_IOC_GETFLAGS = 0x80086601;
+const argument = new Uint8Array(8);
+
 /** Gives a node what its backing inode says, in `stat`. */
 export function noteAttributes(u: Union, node: number, stat: Stat): void {
   const bits = stat.attributesLow & PROTECTED;
-  if (bits !== 0) u.table.protect(node, bits);
+  if (bits !== 0 && hasFlags(u, u.table.layer(node), stat)) u.table.protect(node, bits);
+}
+
+/**
+ * Whether the file system of an object, which `stat` describes, has the flags at all. erofs has not, and calls everything
+ * immutable in statx(2) because nobody can write to it. Asked once for each file system, of the root of its layer.
+ */
+function hasFlags(u: Union, layer: number, stat: Stat): boolean {
+  const device = stat.devMajor * 4294967296 + stat.devMinor;
+  const known = u.flagged.get(device);
+  if (known !== undefined) return known;
+  const root = native.reopen(u.layers[layer]?.root ?? -1, O_RDONLY | O_DIRECTORY);
+  if (root < 0) return true;
+  const r = native.ioctl(root, FS_IOC_GETFLAGS, argument);
+  ignore(native.close(root), "only an ioctl was made through it");
+  const has = r !== -ENOTTY && r !== -EOPNOTSUPP;
+  u.flagged.set(device, has);
+  return has;
 }
 
 /** Reads `overlay.protattr` of the upper object (dirfd, name) for a node whose marks are HAS_* `marks`: 0 or -errno. */

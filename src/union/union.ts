@@ -96,6 +96,8 @@ export class Union {
   /** Whether copy-up makes metacopies; false once the upper has refused one. */
   metacopy: boolean;
   readonly followsUser: boolean;
+  /** Device → whether its file system has the flags of chattr(1) (protection.ts). */
+  readonly flagged = new Map<number, boolean>();
   /** The operation under way has changed what users see: whatever its result, it must not be run once more. */
   committed = false;
   readonly readOnly: boolean;
