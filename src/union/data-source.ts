@@ -3,7 +3,7 @@
  * `metacopy`). It is searched downward, by the same name or where a redirect leads, through further metacopies, until a
  * regular file with data. What a layer says about it may be a lie: the answer is that file or EIO, and it lies in its layer.
  */
-import { EINVAL, EIO, EMFILE, ENFILE, ENOMEM, EPERM, ignore, isAbsent } from "../errno.js";
+import { EINVAL, EIO, ELOOP, EMFILE, ENFILE, ENOMEM, EPERM, ERANGE, ignore, isAbsent } from "../errno.js";
 import { userNames } from "../layer/mark-names.js";
 import {
   HAS_METACOPY,
@@ -42,7 +42,8 @@ export interface DataSource {
 const own = new Stat();
 const seen = new Stat();
 const marks = { opaque: 0, redirect: null as string | null, byUser: false };
-const header = Buffer.alloc(256);
+/** OVL_METACOPY_MAX_SIZE: four bytes and the longest digest. */
+const header = Buffer.alloc(68);
 
 /** Whether a node's data is in its own backing: DATA_OWN or DATA_BELOW; or -errno. One listxattr(2), the first time. */
 export function dataPlace(u: Union, node: number): number {
@@ -146,10 +147,15 @@ interface Search {
   first: boolean;
   /** What was found: its path in `layer`. */
   path: string;
+  /** What is wrong, if there is no data. */
+  wrong: string;
 }
 
 const MISSING = "a metacopy without data: it can be found in no layer below";
 const MALFORMED = "a malformed metacopy or redirect: its data cannot be read";
+const NO_FILE = "a metacopy whose data is no regular file";
+const OTHER_SIZE = "a metacopy whose data has another size";
+const OTHER_FILE = "a metacopy whose data is another file than its origin says";
 
 function search(u: Union, node: number): DataSource | number {
   const { table } = u;
@@ -165,17 +171,26 @@ function search(u: Union, node: number): DataSource | number {
   const absolute = redirect?.startsWith("/") ? redirect : null;
   const nameless = table.isNameless(node);
   const below = absolute ?? (nameless ? "" : `${u.pathBelow(parent)}/${redirect ?? name}`);
-  const state: Search = { layer: table.layer(node), absolute, first: table.layer(node) === 0, path: "" };
+  const state: Search = {
+    layer: table.layer(node),
+    absolute,
+    first: table.layer(node) === 0,
+    path: "",
+    wrong: MISSING,
+  };
   // An object without a name can only be found by what it says itself.
   if (r === 0 && absolute === null) r = nameless ? -EIO : searchParts(u, node, redirect ?? name, state);
   if (r === 0) r = searchLayers(u, node, state);
-  if (r === 1 && seen.size !== own.size) r = -EIO;
+  if (r === 1 && seen.size !== own.size) {
+    state.wrong = OTHER_SIZE;
+    r = -EIO;
+  }
   if (isPassing(r)) return r;
   const redirected = absolute !== null && table.layer(node) === 0;
   if (r === 1) {
     return { below, redirected, result: 0, layer: state.layer, path: state.path, blocks: seen.blocks, fd: -1 };
   }
-  u.warn(r === -EINVAL ? MALFORMED : MISSING, nameless ? node : parent, name, r === 0 ? -EIO : r);
+  u.warn(r === -EINVAL ? MALFORMED : state.wrong, nameless ? node : parent, name, r === 0 ? -EIO : r);
   return { below, redirected, result: -EIO, layer: 0, path: "", blocks: own.blocks, fd: -1 };
 }
 
@@ -195,20 +210,25 @@ function checkHeader(u: Union, fd: number, name: string): number {
     const length = native.getxattr(fd, name, attribute, header);
     if (length < 0 && isNoAttribute(length)) continue;
     if (attribute === userNames.metacopy && !u.followsUser) return -EINVAL;
-    if (length <= 0) return length;
+    if (length <= 0) return length === -ERANGE ? -EINVAL : length;
     return length >= 4 && header[0] === 0 && header[1] === length ? 0 : -EINVAL;
   }
   return 0;
 }
 
+function isWrong(state: Search, why: string): number {
+  state.wrong = why;
+  return -EIO;
+}
+
 /** What was found under a name: 1 (a file with data), 0 (another metacopy; `marks` has its redirect), or -errno. */
 function look(u: Union, node: number, fd: number, name: string, state: Search): number {
-  if (!seen.isRegular) return -EIO;
+  if (!seen.isRegular) return isWrong(state, NO_FILE);
   if (state.first) {
     state.first = false;
     const r = u.statBacking(node, own);
     const other = r < 0 ? r : u.origins.contradicts(u, u.atFd, u.atName, seen);
-    if (other !== 0) return other < 0 ? other : -EIO;
+    if (other !== 0) return other < 0 ? other : isWrong(state, OTHER_FILE);
   }
   const found = readObjectMarks(fd, name);
   if (found < 0) return found;
@@ -261,13 +281,15 @@ function searchLayers(u: Union, node: number, state: Search): number {
     const path = (state.absolute as string).slice(1);
     const fd = native.openBeneath(layer.root, path, O_PATH);
     if (fd < 0 && isAbsent(fd)) continue;
-    if (fd < 0) return fd;
-    const r = native.statx(fd, "", STATX_ALL, seen.bytes);
-    ignore(native.close(fd), "an O_PATH descriptor");
+    if (fd < 0 && fd !== -ELOOP) return fd;
+    const r = fd < 0 ? 0 : native.statx(fd, "", STATX_ALL, seen.bytes);
+    if (fd >= 0) ignore(native.close(fd), "an O_PATH descriptor");
     if (r < 0) return r;
     state.layer = layer.index;
     state.path = path;
-    return seen.isRegular ? 1 : -EIO;
+    if (fd >= 0 && seen.isRegular) return 1;
+    // As in overlayfs, the next layer may have it.
+    state.wrong = NO_FILE;
   }
   return 0;
 }
@@ -308,7 +330,7 @@ function searchLayer(
     }
     const isLast = depth === components.length - 1;
     if (isLast !== !seen.isDirectory) {
-      result = isLast ? -EIO : STOP;
+      result = isLast ? isWrong(state, NO_FILE) : STOP;
       break;
     }
     const read = isLast ? look(u, node, fd, name, state) : readMarks(fd, name, false, marks);

@@ -6,7 +6,7 @@ import { afterEach, expect, test, vi } from "vitest";
 import { EIO, ENOSPC } from "../errno.js";
 import { native } from "../native/index.js";
 import { ROOT } from "./node-table.js";
-import { readFd, write, writeFd } from "./ops/data.js";
+import { write, writeFd } from "./ops/data.js";
 import { forget } from "./ops/forget.js";
 import { getattr } from "./ops/getattr.js";
 import { link } from "./ops/link.js";
@@ -15,7 +15,7 @@ import { type SetAttr, setattr } from "./ops/setattr.js";
 import { unlink } from "./ops/unlink.js";
 import { setxattr } from "./ops/xattr.js";
 import { PARK } from "./park.js";
-import { Bench, type LayerTree, mark } from "./testing.js";
+import { Bench, cat, content, type LayerTree } from "./testing.js";
 
 const nothing: SetAttr = {
   valid: 0,
@@ -41,14 +41,6 @@ function make(...args: ConstructorParameters<typeof Bench>): Bench {
   return bench;
 }
 
-function content(b: Bench, node: number): string {
-  const fd = readFd(b.u, node);
-  if (fd < 0) return `error ${fd}`;
-  const buffer = Buffer.alloc(65536);
-  return buffer.latin1Slice(0, native.pread(fd, buffer, 0, buffer.length, 0));
-}
-
-const cat = (b: Bench, path: string): string => content(b, b.node(path));
 const put = (b: Bench, node: number, text: string): number =>
   write(b.u, node, Buffer.from(text), 0, text.length, 0, false, false);
 const chmod = (b: Bench, path: string, mode: number): number =>
@@ -286,63 +278,6 @@ test("layers that only hold data show nothing, and are reached by an absolute re
   expect(cat(b, "c")).toBe("TWO ");
   expect(put(b, b.node("c"), "t")).toBe(1);
   expect(cat(b, "c")).toBe("tWO ");
-});
-
-test("data that is missing, hidden, of another size, no file, or behind a bad mark is EIO, and the log says so", () => {
-  const b = make(
-    [
-      { gone: "whiteout", other: "longer than it should be", "dir/x": "", link: "-> /etc/passwd", twice: "metacopy 4" },
-      { gone: "DATA", hidden: "DATA" },
-    ],
-    {
-      gone: "metacopy 4",
-      missing: "metacopy 4",
-      other: "metacopy 4",
-      link: "metacopy 4",
-      twice: "metacopy 4",
-      up: "metacopy 4 ../../etc/passwd",
-      self: "metacopy 4 /self",
-      deep: "metacopy 4 /gone/x",
-      "d/f": "metacopy 4 /dir",
-      fine: "metacopy 4 /hidden",
-    },
-  );
-  for (const path of ["gone", "missing", "other", "link", "twice", "up", "self", "deep", "d/f"]) {
-    b.messages.length = 0;
-    expect(cat(b, path), path).toBe(`error ${-EIO}`);
-    expect(put(b, b.node(path), "x"), path).toBe(-EIO);
-    expect(b.messages.join("\n"), path).toContain("metacopy");
-    expect(getattr(b.u, b.node(path)), path).toBe(0);
-    expect(chmod(b, path, 0o640), path).toBe(0);
-  }
-  expect(cat(b, "fine")).toBe("DATA");
-  // Nothing of the data is wanted any more.
-  expect(setattr(b.u, b.node("missing"), { ...nothing, valid: 8, size: 0 })).toBe(0);
-  expect(put(b, b.node("missing"), "x")).toBe(1);
-  expect(unlink(b.u, ROOT, "self")).toBe(0);
-});
-
-test("an attribute with a header is understood, one that makes no sense is EIO", () => {
-  const b = make([{ f: "DATA", g: "DATA", h: "DATA" }], { f: "metacopy 4", g: "metacopy 4", h: "metacopy 4" });
-  b.change(() => {
-    mark(join(b.upper, "f"), "metacopy", "\0\x04\0\0");
-    mark(join(b.upper, "g"), "metacopy", `\0\x24\0\x01${"d".repeat(32)}`);
-    mark(join(b.upper, "h"), "metacopy", "\0\x09\0");
-  });
-  expect([cat(b, "f"), cat(b, "g"), cat(b, "h")]).toEqual(["DATA", "DATA", `error ${-EIO}`]);
-});
-
-test("a file whose origin is another than what lies at its place is EIO", () => {
-  const b = make([{ f: "DATA", g: "OTHR" }]);
-  expect(chmod(b, "f", 0o600)).toBe(0);
-  expect(chmod(b, "g", 0o600)).toBe(0);
-  b.change(() => {
-    const value = Buffer.alloc(64);
-    const length = native.getxattr(-100, join(b.upper, "g"), "trusted.overlay.origin", value);
-    mark(join(b.upper, "f"), "origin", value.latin1Slice(0, length));
-  });
-  expect(cat(b, "f")).toBe(`error ${-EIO}`);
-  expect(cat(b, "g")).toBe("OTHR");
 });
 
 test("without metacopies data comes along, and those of others are read", () => {

@@ -8,6 +8,7 @@ import { AT_FDCWD } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { ROOT } from "./node-table.js";
 import { openUnion } from "./open.js";
+import { readFd } from "./ops/data.js";
 import { getattr } from "./ops/getattr.js";
 import { lookup } from "./ops/lookup.js";
 import { opendir } from "./ops/opendir.js";
@@ -34,6 +35,16 @@ export function mark(path: string, name: string, value: string): void {
   const r = native.setxattr(AT_FDCWD, path, `trusted.overlay.${name}`, Buffer.from(value, "latin1"), 0);
   if (r < 0) throw new Error(`${path}: trusted.overlay.${name}: ${errnoName(r)}`);
 }
+
+/** What is read from the file `node`, at most 64 KiB, as bytes; `error N` for -errno. */
+export function content(b: Bench, node: number): string {
+  const fd = readFd(b.u, node);
+  if (fd < 0) return `error ${fd}`;
+  const buffer = Buffer.alloc(65536);
+  return buffer.latin1Slice(0, native.pread(fd, buffer, 0, buffer.length, 0));
+}
+
+export const cat = (b: Bench, path: string): string => content(b, b.node(path));
 
 export class Bench {
   readonly root = mkdtempSync(join(tmpdir(), "cowfs-union-"));
