@@ -10,8 +10,11 @@ import { O_NOATIME, O_NONBLOCK, O_RDWR, UTIME_NOW } from "../native/constants.js
 import { native } from "../native/index.js";
 import type { Completion } from "./copies.js";
 import { keepBelow, sourceFd } from "./data-source.js";
+import { dropSource, hold } from "./held.js";
+import { statBacking } from "./locate.js";
 import { ACCESS_WRITE, DATA_OWN } from "./node-table.js";
 import { PARK } from "./park.js";
+import { dropLookup } from "./rows.js";
 import type { Union } from "./union.js";
 
 const CAPABILITY = "security.capability";
@@ -23,7 +26,7 @@ export function completeData(u: Union, node: number, size: number): number {
   const before = new Stat();
   const input = size === 0 ? 0 : sourceFd(u, node);
   if (input < 0) return input;
-  let r = u.statBacking(node, before);
+  let r = statBacking(u, node, before);
   if (r < 0) return r;
   const flags = O_RDWR | O_NOATIME | O_NONBLOCK;
   const fd = u.atName === "" ? native.reopen(u.atFd, flags) : native.open(u.atFd, u.atName, flags, 0);
@@ -65,7 +68,7 @@ function closed(fd: number, result: number): number {
 /** The job of `completeData` has ended with `result`: 0 or the -errno that whoever waits gets. */
 export function finishCompletion(u: Union, node: number, fd: number, completion: Completion, result: number): number {
   const r = settle(u, node, fd, completion, result);
-  u.dropLookup(node);
+  dropLookup(u, node);
   return r;
 }
 
@@ -83,8 +86,8 @@ function settle(u: Union, node: number, fd: number, completion: Completion, resu
   ignore(native.removexattr(fd, "", u.work.names.pending), "without the mark of a metacopy it means nothing");
   ignore(native.removexattr(fd, "", u.work.names.redirect), "nor does this");
   u.table.setData(node, DATA_OWN);
-  u.dropSource(node);
-  u.hold(node, fd, ACCESS_WRITE);
+  dropSource(u, node);
+  hold(u, node, fd, ACCESS_WRITE);
   return 0;
 }
 

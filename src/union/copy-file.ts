@@ -12,6 +12,8 @@ import type { Copy } from "./copies.js";
 import { copyAttributes } from "./copy-attributes.js";
 import { copyUpDirectory } from "./copy-up.js";
 import { keepBelow, openBelow } from "./data-source.js";
+import { dropSource, hold } from "./held.js";
+import { locate, statBacking } from "./locate.js";
 import { ACCESS_WRITE, DATA_OWN } from "./node-table.js";
 import { PARK } from "./park.js";
 import { bringNames, PUBLISHED, publish, publishLinked } from "./publish.js";
@@ -21,7 +23,7 @@ const lower = new Stat();
 
 /** Copies a lower file, at most `size` bytes of it: 0, PARK, or -errno. The parent has an upper part. */
 export function copyUpFile(u: Union, node: number, size: number): number {
-  let r = u.statBacking(node, lower);
+  let r = statBacking(u, node, lower);
   if (r < 0) return r;
   const length = Math.min(size, lower.size);
   const temporary = u.work.temporary();
@@ -67,7 +69,7 @@ export function finishCopy(u: Union, job: number, result: number): number {
     const above = copyUpDirectory(u, u.table.parent(copy.node));
     if (above < 0) return failed(u, copy.temporary, copy.fd, above);
   }
-  const r = u.statBacking(copy.node, lower);
+  const r = statBacking(u, copy.node, lower);
   return r < 0 ? failed(u, copy.temporary, copy.fd, r) : finishFile(u, copy.node, copy.temporary, copy.fd);
 }
 
@@ -78,8 +80,8 @@ function finishFile(u: Union, node: number, temporary: string, fd: number): numb
   if (r < 0) return failed(u, temporary, fd, r);
   u.table.setLayer(node, 0);
   u.table.setData(node, DATA_OWN);
-  u.dropSource(node);
-  u.hold(node, fd, ACCESS_WRITE);
+  dropSource(u, node);
+  hold(u, node, fd, ACCESS_WRITE);
   return r === PUBLISHED ? bringNames(u, node) : 0;
 }
 
@@ -89,7 +91,7 @@ function finishFile(u: Union, node: number, temporary: string, fd: number): numb
  */
 export function publishFile(u: Union, node: number, temporary: string, fd: number, stat: Stat): number {
   let r = keepPlain(u, node, fd);
-  if (r === 0) r = u.locate(node);
+  if (r === 0) r = locate(u, node);
   if (r === 0) r = copyAttributes(u, u.atFd, u.atName, stat, u.work.fd, temporary);
   if (r < 0) return r;
   if (stat.nlink > 1) {

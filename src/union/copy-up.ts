@@ -12,6 +12,8 @@ import { copyAttributes } from "./copy-attributes.js";
 import { copyUpFile } from "./copy-file.js";
 import { dataPlace } from "./data-source.js";
 import { newPart, PURE, WH_NONE } from "./directory.js";
+import { dropDescriptor, hold } from "./held.js";
+import { statBacking } from "./locate.js";
 import { copyUpMetadata, mayStayBelow } from "./metacopy.js";
 import { ACCESS_PATH, DATA_OWN } from "./node-table.js";
 import { PARK } from "./park.js";
@@ -29,7 +31,7 @@ export function copyUpDirectory(u: Union, node: number): number {
   if (u.table.isNameless(node)) return -ENOENT;
   const above = copyUpDirectory(u, u.table.parent(node));
   if (above < 0) return above;
-  let r = u.statBacking(node, source);
+  let r = statBacking(u, node, source);
   if (r < 0) return r;
   const ctime = source.ctimeWords.slice();
   const temporary = u.work.temporary();
@@ -109,7 +111,7 @@ function isUnderWay(u: Union, node: number): boolean {
 /** Symbolic links, fifos, sockets, devices. */
 function copyUpSpecial(u: Union, node: number): number {
   const temporary = u.work.temporary();
-  let r = u.statBacking(node, source);
+  let r = statBacking(u, node, source);
   if (r < 0) return r;
   if (source.type === S_IFLNK) {
     const length = native.readlink(u.atFd, u.atName, target);
@@ -131,7 +133,7 @@ function copyUpSpecial(u: Union, node: number): number {
   if (r === 0 && source.nlink > 1 && !u.table.isNameless(node)) {
     r = publishLinked(u, node, temporary, source);
     if (r === PUBLISHED) {
-      u.dropDescriptor(node);
+      dropDescriptor(u, node);
       u.table.setLayer(node, 0);
       return bringNames(u, node);
     }
@@ -140,7 +142,7 @@ function copyUpSpecial(u: Union, node: number): number {
     const fd = native.open(u.work.fd, temporary, O_PATH, 0);
     if (fd >= 0) {
       u.table.setLayer(node, 0);
-      u.hold(node, fd, ACCESS_PATH);
+      hold(u, node, fd, ACCESS_PATH);
     }
     u.work.discard(temporary);
     return Math.min(fd, 0);
@@ -150,7 +152,7 @@ function copyUpSpecial(u: Union, node: number): number {
     u.work.discard(temporary);
     return r;
   }
-  u.dropDescriptor(node);
+  dropDescriptor(u, node);
   u.table.setLayer(node, 0);
   return 0;
 }

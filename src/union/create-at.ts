@@ -3,7 +3,6 @@
  * and complete: made in place where nothing is in the way, otherwise (over a whiteout, or with a name that looks like one)
  * built in the work directory and renamed into place.
  */
-
 import { EEXIST, ENAMETOOLONG, EPERM, ignore } from "../errno.js";
 import { hasOpaqueMarker, looksLikeMark, OPAQUE_MARKER, WHITEOUT_PREFIX } from "../layer/marks.js";
 import { S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, S_ISGID, STATX_ALL, Stat } from "../layer/stat.js";
@@ -24,10 +23,13 @@ import {
 import { enter } from "./enter.js";
 import { setImpureFor } from "./impure.js";
 import { learnNames } from "./listing.js";
+import { locate, parentOf, partFd } from "./locate.js";
 import { isMarked, judge, NAME_MAX, WHITEOUT } from "./merge.js";
 import { ROOT } from "./node-table.js";
 import type { Ownership } from "./ownership.js";
+import { present } from "./present.js";
 import { mayAdd } from "./protection.js";
+import { dropLookup } from "./rows.js";
 import type { StoredOwners } from "./stored-owner.js";
 import type { Union } from "./union.js";
 
@@ -62,7 +64,7 @@ const parentStat = new Stat();
  * object and `u.found` prepared for `enter`; or -errno.
  */
 export function createAt(u: Union, parent: number, name: string, c: Creation): number {
-  const directory = u.parentOf(parent);
+  const directory = parentOf(u, parent);
   if (typeof directory === "number") return directory;
   let r = u.checkWritable();
   if (r < 0) return r;
@@ -72,7 +74,7 @@ export function createAt(u: Union, parent: number, name: string, c: Creation): n
   if (r === 0 && c.hardLink !== 0) r = setImpureFor(u, c.hardLink, parent);
   if (r < 0) return r;
   const upper = directory.upper as Part;
-  const parentFd = u.partFd(parent, upper);
+  const parentFd = partFd(u, parent, upper);
   if (parentFd < 0) return parentFd;
   if (upper.marked === WH_UNKNOWN) {
     r = learnNames(u, parent, upper);
@@ -144,7 +146,7 @@ function hasDefaultAcl(directory: Directory, fd: number): number {
 /** The system call itself, at (dirfd, name). The umask does not apply where a default ACL does (acl(5)). */
 function make(u: Union, c: Creation, dirfd: number, name: string, acl: boolean): number {
   if (c.hardLink !== 0) {
-    const r = u.locate(c.hardLink);
+    const r = locate(u, c.hardLink);
     return r < 0 ? r : native.link(u.atFd, u.atName, dirfd, name);
   }
   const mode = acl ? c.mode : c.mode & ~c.umask;
@@ -225,7 +227,7 @@ function putInPlace(
  */
 export function removeMark(u: Union, parent: number, upper: Part | null, name: string): void {
   if (upper === null || isMarked(u, parent, upper, name) !== 1) return;
-  const fd = u.partFd(parent, upper);
+  const fd = partFd(u, parent, upper);
   ignore(native.unlink(fd, WHITEOUT_PREFIX + name, 0), "beside a real entry the mark hides nothing that is not hidden");
 }
 
@@ -306,8 +308,8 @@ export function enterCreated(u: Union, parent: number, name: string): number {
   const node = enter(u, parent, name);
   if (node < 0) return node;
   u.table.addLookup(node);
-  const r = u.present(node);
+  const r = present(u, node);
   if (r === 0) return node;
-  u.dropLookup(node);
+  dropLookup(u, node);
   return r;
 }

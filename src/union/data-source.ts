@@ -18,6 +18,8 @@ import { STATX_ALL, Stat } from "../layer/stat.js";
 import { DT_REG, O_DIRECTORY, O_NOATIME, O_NONBLOCK, O_PATH, O_RDONLY } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { SOURCE } from "./descriptors.js";
+import { holdBelow } from "./held.js";
+import { locate, partFd, partPath, pathBelow, statBacking } from "./locate.js";
 import { hasMarkFor, isMarked, judge, PRESENT, probe, WHITEOUT } from "./merge.js";
 import { DATA_BELOW, DATA_OWN, DATA_UNKNOWN } from "./node-table.js";
 import type { Union } from "./union.js";
@@ -51,7 +53,7 @@ export function dataPlace(u: Union, node: number): number {
   const known = table.data(node);
   if (known !== DATA_UNKNOWN) return known;
   if (table.type(node) !== DT_REG) return DATA_OWN;
-  const r = u.locate(node);
+  const r = locate(u, node);
   const found = r < 0 ? r : readObjectMarks(u.atFd, u.atName);
   if (found < 0) return found;
   const place = (found & HAS_METACOPY) === 0 ? DATA_OWN : DATA_BELOW;
@@ -94,7 +96,7 @@ export function openBelow(u: Union, node: number): number {
     const fd = sourceFd(u, node);
     return fd < 0 ? fd : native.dup(fd);
   }
-  const r = u.locate(node);
+  const r = locate(u, node);
   if (r < 0) return r;
   return u.atName === "" ? native.reopen(u.atFd, O_RDONLY) : native.open(u.atFd, u.atName, O_RDONLY, 0);
 }
@@ -107,7 +109,7 @@ export function keepBelow(u: Union, node: number): number {
   if (!u.openFiles.isOld(node)) return 0;
   const fd = openBelow(u, node);
   if (fd < 0) return fd;
-  u.keepBelow(node, fd);
+  holdBelow(u, node, fd);
   return 0;
 }
 
@@ -161,7 +163,7 @@ function search(u: Union, node: number): DataSource | number {
   const { table } = u;
   const parent = table.parent(node);
   const name = table.name(node);
-  let r = u.statBacking(node, own);
+  let r = statBacking(u, node, own);
   if (r < 0) return r;
   const { atFd, atName } = u;
   r = checkHeader(u, atFd, atName);
@@ -170,7 +172,7 @@ function search(u: Union, node: number): DataSource | number {
   const redirect = r < 0 ? null : marks.redirect;
   const absolute = redirect?.startsWith("/") ? redirect : null;
   const nameless = table.isNameless(node);
-  const below = absolute ?? (nameless ? "" : `${u.pathBelow(parent)}/${redirect ?? name}`);
+  const below = absolute ?? (nameless ? "" : `${pathBelow(u, parent)}/${redirect ?? name}`);
   const state: Search = {
     layer: table.layer(node),
     absolute,
@@ -226,7 +228,7 @@ function look(u: Union, node: number, fd: number, name: string, state: Search): 
   if (!seen.isRegular) return isWrong(state, NO_FILE);
   if (state.first) {
     state.first = false;
-    const r = u.statBacking(node, own);
+    const r = statBacking(u, node, own);
     const other = r < 0 ? r : u.origins.contradicts(u, u.atFd, u.atName, seen);
     if (other !== 0) return other < 0 ? other : isWrong(state, OTHER_FILE);
   }
@@ -251,9 +253,9 @@ function searchParts(u: Union, node: number, from: string, state: Search): numbe
     if (there === WHITEOUT) return 0;
     if (there !== PRESENT) continue;
     state.layer = part.layer;
-    const base = u.partPath(parent, part);
+    const base = partPath(u, parent, part);
     state.path = base === "" ? name : `${base}/${name}`;
-    const fd = u.partFd(parent, part);
+    const fd = partFd(u, parent, part);
     if (fd < 0) return fd;
     const r = look(u, node, fd, name, state);
     if (r !== 0 || state.absolute !== null) return r;

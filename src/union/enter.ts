@@ -8,8 +8,10 @@ import { forgetPending, recoverMetacopy } from "./complete.js";
 import { Directory } from "./directory.js";
 import type { Entry } from "./hardlink-index.js";
 import { isImpure } from "./impure.js";
+import { partFd, statBacking, upperFd } from "./locate.js";
 import { DATA_BELOW, DATA_OWN } from "./node-table.js";
 import { findProtattr, noteAttributes, noteProtattr } from "./protection.js";
+import { regainName, release } from "./rows.js";
 import type { Union } from "./union.js";
 
 /**
@@ -31,7 +33,7 @@ export function enter(u: Union, parent: number, name: string): number {
   table.setDirectory(node, directory);
   const r = found.layer === 0 && !found.fresh ? enterUpperDirectory(u, node, parent, name) : 0;
   if (r === 0) return node;
-  u.release(node);
+  release(u, node);
   return r;
 }
 
@@ -39,7 +41,7 @@ export function enter(u: Union, parent: number, name: string): number {
 function enterUpperDirectory(u: Union, node: number, parent: number, name: string): number {
   const impure = isImpure(u, parent);
   if (impure <= 0) return impure;
-  const fd = u.upperFd(parent);
+  const fd = upperFd(u, parent);
   return fd < 0 ? fd : findProtattr(u, node, fd, name);
 }
 
@@ -67,11 +69,11 @@ function enterUpper(u: Union, parent: number, name: string, type: number, entry:
   }
   const impure = entry === null ? isImpure(u, parent) : 1;
   if (impure === 0 && u.stat.nlink === 1) return node;
-  const fd = impure < 0 ? impure : u.upperFd(parent);
+  const fd = impure < 0 ? impure : upperFd(u, parent);
   const marks = fd < 0 ? fd : impure === 0 ? findProtattr(u, node, fd, name) : noteData(u, node, fd, name, u.stat);
   const r = marks < 0 ? marks : (marks & HAS_ORIGIN) === 0 ? 0 : showOrigin(u, node, fd, name, entry !== null);
   if (r >= 0) return node;
-  u.release(node);
+  release(u, node);
   return r;
 }
 
@@ -109,13 +111,13 @@ function enterLinked(u: Union, parent: number, name: string, type: number): numb
   const { found, stat, index, identities } = u;
   const known = identities.find(stat);
   if (known > 0) {
-    u.regainName(known, parent, name);
+    regainName(u, known, parent, name);
     // A lower name of a file that has been copied up meanwhile.
-    const r = u.table.layer(known) === found.layer ? 0 : u.statBacking(known, stat);
+    const r = u.table.layer(known) === found.layer ? 0 : statBacking(u, known, stat);
     return r < 0 ? r : known;
   }
   const part = u.table.directory(parent)?.partIn(found.layer);
-  const fd = part ? u.partFd(parent, part) : -ENOENT;
+  const fd = part ? partFd(u, parent, part) : -ENOENT;
   if (fd < 0) return fd;
   if (found.layer === 0) {
     const entry = index === null ? null : index.findUpper(fd, name, stat);
@@ -146,7 +148,7 @@ function enterLinked(u: Union, parent: number, name: string, type: number): numb
   const copied = identities.find(stat);
   if (copied > 0) {
     identities.add(u.aside, copied);
-    u.regainName(copied, parent, name);
+    regainName(u, copied, parent, name);
     return copied;
   }
   const node = addRow(u, parent, name, type, 0);
@@ -157,6 +159,6 @@ function enterLinked(u: Union, parent: number, name: string, type: number): numb
   index.adopt(node, entry);
   const marks = noteData(u, node, index.directory, entry.name, stat);
   if (marks >= 0) return node;
-  u.release(node);
+  release(u, node);
   return marks;
 }

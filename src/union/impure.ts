@@ -6,6 +6,7 @@ import { EOPNOTSUPP, EPERM } from "../errno.js";
 import { readImpure } from "../layer/marks.js";
 import { native } from "../native/index.js";
 import { IMPURE, PURE, PURE_UNKNOWN } from "./directory.js";
+import { partFd } from "./locate.js";
 import { DATA_BELOW } from "./node-table.js";
 import type { Union } from "./union.js";
 
@@ -16,7 +17,7 @@ export function isImpure(u: Union, node: number): number {
   const upper = u.table.directory(node)?.upper;
   if (!upper) return 0;
   if (upper.purity === PURE_UNKNOWN) {
-    const fd = u.partFd(node, upper);
+    const fd = partFd(u, node, upper);
     const impure = fd < 0 ? fd : readImpure(fd, "");
     if (impure < 0) return impure;
     upper.purity = impure === 1 ? IMPURE : PURE;
@@ -28,7 +29,7 @@ export function isImpure(u: Union, node: number): number {
 export function setImpure(u: Union, node: number): number {
   const upper = u.table.directory(node)?.upper;
   if (!upper || upper.purity === IMPURE) return 0;
-  const fd = u.partFd(node, upper);
+  const fd = partFd(u, node, upper);
   if (fd < 0) return fd;
   const r = native.setxattr(fd, "", u.work.names.impure, YES, 0);
   // Where the mark is refused, so are the origins that it tells of.

@@ -7,6 +7,7 @@ import { native } from "../native/index.js";
 import { restoreTimes } from "./copy-attributes.js";
 import { copyUp } from "./copy-up.js";
 import { setImpure } from "./impure.js";
+import { upperFd } from "./locate.js";
 import type { Union } from "./union.js";
 
 const stat = new Stat();
@@ -19,7 +20,7 @@ const times = new Stat();
 export function isInUpper(u: Union, node: number, parent: number, name: string): number {
   if (u.table.layer(node) !== 0) return 0;
   if (u.index?.of(node) === undefined) return 1;
-  const fd = u.upperFd(parent);
+  const fd = upperFd(u, parent);
   if (fd < 0) return 0;
   const r = native.statx(fd, name, STATX_ALL, stat.bytes);
   return r === 0 ? 1 : isAbsent(r) ? 0 : r;
@@ -31,7 +32,7 @@ export function bringName(u: Union, node: number, parent: number, name: string):
   if (entry === undefined) return 0;
   const there = isInUpper(u, node, parent, name);
   if (there !== 0) return Math.min(there, 0);
-  const fd = u.upperFd(parent);
+  const fd = upperFd(u, parent);
   if (fd < 0) return fd;
   let r = setImpure(u, parent);
   if (r === 0) r = native.statx(fd, "", STATX_ALL, times.bytes);

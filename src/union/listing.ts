@@ -13,6 +13,7 @@ import { S_IFMT, STATX_ALL, Stat } from "../layer/stat.js";
 import { DT_CHR, DT_DIR, DT_REG, DT_UNKNOWN } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { type Directory, type Part, WH_NONE, WH_SOME } from "./directory.js";
+import { partFd } from "./locate.js";
 import type { Union } from "./union.js";
 
 /** Names of lower listings that are kept in memory, all directories together. */
@@ -70,7 +71,7 @@ export function learnNames(u: Union, node: number, part: Part): number {
 }
 
 function readPart(u: Union, node: number, part: Part, raw: RawEntries): number {
-  const fd = u.partFd(node, part);
+  const fd = partFd(u, node, part);
   if (fd < 0) return fd;
   const count = readListing(fd, raw);
   if (count < 0) return count;
@@ -201,7 +202,7 @@ export function mergedListing(u: Union, node: number, directory: Directory): Lis
 }
 
 function fileSystemOf(u: Union, node: number, part: Part): number {
-  const fd = u.partFd(node, part);
+  const fd = partFd(u, node, part);
   return fd >= 0 && native.statx(fd, "", STATX_ALL, stat.bytes) === 0 ? u.inodes.fileSystem(stat) : 0;
 }
 

@@ -23,6 +23,7 @@ import { native } from "../native/index.js";
 import { type Directory, newPart, type Part, WH_NONE, WH_SOME } from "./directory.js";
 import type { InodeNumbers } from "./inode-numbers.js";
 import { learnNames } from "./listing.js";
+import { partFd, partPath, pathBelow } from "./locate.js";
 import type { Union } from "./union.js";
 
 export const ABSENT = 0;
@@ -111,7 +112,7 @@ export function hasMarkFor(fd: number, name: string): number {
 export function isMarked(u: Union, node: number, part: Part, name: string): number {
   if (part.marked === WH_NONE) return 0;
   if (part.names !== null && !part.names.has(WHITEOUT_PREFIX + name)) return 0;
-  const fd = u.partFd(node, part);
+  const fd = partFd(u, node, part);
   return fd < 0 ? fd : hasMarkFor(fd, name);
 }
 
@@ -122,7 +123,7 @@ export function probe(u: Union, node: number, part: Part, name: string, stat: St
     const hidden = isMarked(u, node, part, name);
     return hidden === 1 ? WHITEOUT : hidden;
   }
-  const fd = u.partFd(node, part);
+  const fd = partFd(u, node, part);
   if (fd < 0) return fd;
   const r = native.statx(fd, name, STATX_ALL, stat.bytes);
   if (r === 0) return judge(fd, name, stat, part.xattrWhiteouts);
@@ -163,9 +164,9 @@ export function find(u: Union, node: number, directory: Directory, name: string,
     last = part.layer;
     const hidden = isMarked(u, node, part, nameBelow);
     if (hidden < 0) return hidden;
-    const path = nameBelow === name ? null : joinPath(u.partPath(node, part), nameBelow);
+    const path = nameBelow === name ? null : joinPath(partPath(u, node, part), nameBelow);
     const more = i + 1 < directory.parts.length;
-    const fd = u.partFd(node, part);
+    const fd = partFd(u, node, part);
     if (fd < 0) return fd;
     const marked = addPart(u, part.layer, fd, nameBelow, path);
     if (marked < 0) return malformed(u, node, name, marked);
@@ -178,7 +179,7 @@ export function find(u: Union, node: number, directory: Directory, name: string,
       const r = findBelow(u, redirect.slice(1), last);
       return r < 0 ? malformed(u, node, name, r) : 0;
     }
-    if (part.layer === 0) found.redirect = `${u.pathBelow(node)}/${redirect}`;
+    if (part.layer === 0) found.redirect = `${pathBelow(u, node)}/${redirect}`;
     nameBelow = redirect;
     if (!more) break;
   }

@@ -10,6 +10,8 @@ import { native } from "../native/index.js";
 import { completeData } from "./complete.js";
 import { publishFile } from "./copy-file.js";
 import { type DataSource, dataPlace, dataSource } from "./data-source.js";
+import { dropDescriptor, dropSource } from "./held.js";
+import { locate, partPath, pathBelow, statBacking } from "./locate.js";
 import { DATA_BELOW } from "./node-table.js";
 import { bringNames, PUBLISHED } from "./publish.js";
 import type { Union } from "./union.js";
@@ -31,7 +33,7 @@ const MADE = 1;
 /** Copies a lower file up without its data: MADE, 0 where it has none or that cannot be (copy it with data), or -errno. */
 export function copyUpMetadata(u: Union, node: number): number {
   const { table } = u;
-  let r = u.statBacking(node, lower);
+  let r = statBacking(u, node, lower);
   if (r < 0 || lower.size === 0) return r;
   const source = lowerSource(u, node);
   if (source === null || typeof source === "number") return source ?? 0;
@@ -51,8 +53,8 @@ export function copyUpMetadata(u: Union, node: number): number {
   }
   if (r < 0) return r;
   // What was open is the lower file: its data, but not the object any more.
-  u.dropDescriptor(node);
-  u.dropSource(node);
+  dropDescriptor(u, node);
+  dropSource(u, node);
   table.setLayer(node, 0);
   table.setData(node, DATA_BELOW);
   u.sources.set(node, source);
@@ -64,7 +66,7 @@ export function copyUpMetadata(u: Union, node: number): number {
 function lowerSource(u: Union, node: number): DataSource | null | number {
   const { table } = u;
   const parent = table.parent(node);
-  const below = `${u.pathBelow(parent)}/${table.name(node)}`;
+  const below = `${pathBelow(u, parent)}/${table.name(node)}`;
   if (below.length > PATH_MAX) return null;
   const place = dataPlace(u, node);
   if (place < 0) return place;
@@ -75,7 +77,7 @@ function lowerSource(u: Union, node: number): DataSource | null | number {
   const layer = table.layer(node);
   const part = table.directory(parent)?.partIn(layer);
   if (!part) return null;
-  const base = u.partPath(parent, part);
+  const base = partPath(u, parent, part);
   const path = base === "" ? table.name(node) : `${base}/${table.name(node)}`;
   if (path.length >= PATH_MAX) return null;
   return { below, redirected: false, result: 0, layer, path, blocks: lower.blocks, fd: -1 };
@@ -93,7 +95,7 @@ export function prepareName(u: Union, node: number): number {
   if (typeof source === "number") return source;
   if (source.redirected) return 0;
   const { below } = source;
-  let r = below.length > PATH_MAX ? -E2BIG : u.locate(node);
+  let r = below.length > PATH_MAX ? -E2BIG : locate(u, node);
   if (r === 0) r = native.setxattr(u.atFd, u.atName, u.work.names.redirect, Buffer.from(below, "latin1"), 0);
   if (r === 0) source.redirected = true;
   const tooLong = r === -ERANGE || r === -E2BIG || ((r === -ENOSPC || r === -EDQUOT) && below.length > 1024);

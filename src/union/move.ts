@@ -7,6 +7,8 @@ import { DT_REG, RENAME_EXCHANGE } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { copyAttributes, restoreTimes } from "./copy-attributes.js";
 import type { Directory } from "./directory.js";
+import { dropParts } from "./held.js";
+import { locate, partFd, partPath, pathBelow, upperFd } from "./locate.js";
 import { judge, WHITEOUT } from "./merge.js";
 import { prepareName } from "./metacopy.js";
 import type { Union } from "./union.js";
@@ -26,7 +28,7 @@ const entry = new Stat();
  */
 export function prepareMove(u: Union, node: number, showsBelowNew: boolean, newName: string): number {
   const directory = u.table.directory(node);
-  const r = u.locate(node);
+  const r = locate(u, node);
   if (r < 0) return r;
   if (looksLikeMark(newName, u.table.type(node) === DT_REG)) {
     const plain = u.work.setPlain(u.atFd, u.atName);
@@ -34,7 +36,7 @@ export function prepareMove(u: Union, node: number, showsBelowNew: boolean, newN
   }
   if (directory === undefined) return prepareName(u, node);
   if (!directory.hasLower) return showsBelowNew ? hideBelow(u, node, directory) : 0;
-  const path = u.pathBelow(node);
+  const path = pathBelow(u, node);
   // One that the kernel wrote may name a sibling of the old place.
   const length = directory.redirect === null ? 0 : native.getxattr(u.atFd, u.atName, u.work.names.redirect, u.scratch);
   if (length > 0 && u.scratch.latin1Slice(0, length) === path) return 0;
@@ -52,11 +54,11 @@ function hideBelow(u: Union, node: number, directory: Directory): number {
   const { upper } = directory;
   const whiteouts = upper?.xattrWhiteouts === true;
   // Making entries in it, or removing them, changes its times.
-  const own = upper && (whiteouts || u.work.aufs) ? u.partFd(node, upper) : null;
+  const own = upper && (whiteouts || u.work.aufs) ? partFd(u, node, upper) : null;
   if (own !== null && own < 0) return own;
   let r = own === null ? 0 : native.statx(own, "", STATX_ALL, before.bytes);
   if (r === 0 && own !== null && whiteouts) r = removeXattrWhiteouts(own);
-  if (r === 0) r = u.locate(node);
+  if (r === 0) r = locate(u, node);
   if (r === 0) r = u.work.setOpaque(u.atFd, u.atName);
   if (r < 0) return r;
   if (upper) upper.xattrWhiteouts = false;
@@ -80,9 +82,9 @@ function removeXattrWhiteouts(fd: number): number {
 export function movedDirectory(u: Union, node: number): void {
   const directory = u.table.directory(node);
   if (directory === undefined || !directory.hasLower) return;
-  directory.redirect = u.pathBelow(node);
+  directory.redirect = pathBelow(u, node);
   for (const part of directory.parts) {
-    if (part.layer !== 0) part.path = u.partPath(node, part);
+    if (part.layer !== 0) part.path = partPath(u, node, part);
   }
 }
 
@@ -94,9 +96,9 @@ export function clearDirectory(u: Union, parent: number, node: number): number {
   const directory = u.table.directory(node);
   const upper = directory?.upper;
   if (directory === undefined || !upper) return 0;
-  const fd = u.partFd(node, upper);
+  const fd = partFd(u, node, upper);
   if (fd < 0) return fd;
-  const parentFd = u.upperFd(parent);
+  const parentFd = upperFd(u, parent);
   if (parentFd < 0) return parentFd;
   let r = native.statx(fd, "", STATX_ALL, before.bytes);
   if (r === 0) r = native.statx(parentFd, "", STATX_ALL, parentBefore.bytes);
@@ -110,7 +112,7 @@ export function clearDirectory(u: Union, parent: number, node: number): number {
   u.work.discard(temporary);
   if (r < 0) return r;
   restoreTimes(u, parent, parentFd, parentBefore);
-  u.dropParts(directory);
+  dropParts(u, directory);
   directory.parts.length = 0;
   upper.fd = -1;
   directory.parts.push(upper);

@@ -9,6 +9,7 @@ import { isNoAttribute, readOrigin } from "../layer/marks.js";
 import { STATX_ALL, Stat } from "../layer/stat.js";
 import { O_DIRECTORY, O_PATH, O_RDONLY } from "../native/constants.js";
 import { native } from "../native/index.js";
+import { partFd } from "./locate.js";
 import type { Union } from "./union.js";
 
 /** FS_IOC_GETFSUUID: struct fsuuid2 {u8 length, u8 uuid[16]}. */
@@ -172,7 +173,7 @@ export class Origins {
   private sameName(u: Union, parent: number, base: string, origin: Buffer): number {
     for (const part of u.table.directory(parent)?.parts ?? []) {
       if (part.layer === 0) continue;
-      const fd = u.partFd(parent, part);
+      const fd = partFd(u, parent, part);
       if (fd < 0) return fd;
       const r = native.statx(fd, base, STATX_ALL, this.lower.bytes);
       if (r < 0 && !isAbsent(r)) return r;

@@ -8,6 +8,7 @@ import { EINVAL, ENODATA } from "../errno.js";
 import type { Stat } from "../layer/stat.js";
 import { native } from "../native/index.js";
 import { IdMap, type IdRange } from "./id-map.js";
+import { locate } from "./locate.js";
 import { isStoredOwner, StoredOwners } from "./stored-owner.js";
 import type { Union } from "./union.js";
 
@@ -63,7 +64,7 @@ export class Ownership {
   show(u: Union, node: number): number {
     const { stat } = u;
     if (this.stored !== null) {
-      let r = u.locate(node);
+      let r = locate(u, node);
       if (r === 0) r = this.stored.apply(u.atFd, u.atName, stat);
       if (r < 0) return r;
     }

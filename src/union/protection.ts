@@ -9,6 +9,7 @@ import { HAS_PROTATTR, readObjectMarks, readProtattr } from "../layer/marks.js";
 import { STATX_ALL, type Stat } from "../layer/stat.js";
 import { O_DIRECTORY, O_RDONLY } from "../native/constants.js";
 import { native } from "../native/index.js";
+import { locate } from "./locate.js";
 import { APPEND_ONLY, IMMUTABLE, PROTECTED } from "./node-table.js";
 import type { Union } from "./union.js";
 
@@ -97,7 +98,7 @@ export function mayWrite(u: Union, node: number, offset: number, mapped: boolean
   if (bits === 0) return 0;
   if (mapped) return u.table.isLateProtected(node) ? 0 : -EPERM;
   if ((bits & IMMUTABLE) !== 0) return -EPERM;
-  const r = u.locate(node);
+  const r = locate(u, node);
   const read = r < 0 ? r : native.statx(u.atFd, u.atName, STATX_ALL, u.aside.bytes);
   return read < 0 ? read : offset === u.aside.size ? 0 : -EPERM;
 }

@@ -7,6 +7,8 @@ import { restoreTimes } from "./copy-attributes.js";
 import { copyUpDirectory } from "./copy-up.js";
 import { setImpure } from "./impure.js";
 import { bringName } from "./links.js";
+import { locate, upperFd } from "./locate.js";
+import { shownLinks } from "./present.js";
 import type { Union } from "./union.js";
 
 const copy = new Stat();
@@ -20,10 +22,10 @@ export const PUBLISHED = 1;
  * link is left (it is then published like any other), or -errno.
  */
 export function publishLinked(u: Union, node: number, temporary: string, lower: Stat): number {
-  const links = u.shownLinks(node, lower.nlink);
+  const links = shownLinks(u, node, lower.nlink);
   const { index } = u;
   if (index === null || links === 0 || !index.canHold(u.table.type(node))) return 0;
-  let r = u.locate(node);
+  let r = locate(u, node);
   if (r < 0) return r;
   const origin = u.origins.encode(u.atFd, u.atName, lower);
   if (origin === null) return 0;
@@ -53,7 +55,7 @@ const STORED = 1;
 function storeOrigin(u: Union, node: number, temporary: string, lower: Stat): number {
   // Without the index several copies may be made of a file with several names: none of them is it.
   if (u.table.type(node) !== DT_DIR && lower.nlink > 1) return 0;
-  let r = u.locate(node);
+  let r = locate(u, node);
   if (r < 0) return r;
   const origin = u.origins.encode(u.atFd, u.atName, lower);
   if (origin === null) return 0;
@@ -88,7 +90,7 @@ export function publish(u: Union, node: number, temporary: string, lower: Stat):
   const parent = table.parent(node);
   const stored = storeOrigin(u, node, temporary, lower);
   if (stored < 0) return stored;
-  const parentFd = u.upperFd(parent);
+  const parentFd = upperFd(u, parent);
   if (parentFd < 0) return parentFd;
   let r = native.statx(parentFd, "", STATX_ALL, parentTimes.bytes);
   // A metacopy that a crash left unfinished, and what is protected, is looked for in impure directories only.

@@ -1,12 +1,13 @@
 /** What unlink, rmdir and a rename over something have in common: an object loses a name. */
-
 import { STATX_ALL } from "../layer/stat.js";
 import { native } from "../native/index.js";
 import { keepSource } from "./data-source.js";
 import type { Directory } from "./directory.js";
 import { enter } from "./enter.js";
+import { pin } from "./held.js";
 import { find } from "./merge.js";
 import { ROOT } from "./node-table.js";
+import { loseName } from "./rows.js";
 import type { Union } from "./union.js";
 
 /**
@@ -27,7 +28,7 @@ export function nodeAt(u: Union, parent: number, directory: Directory, name: str
 export function prepareLoss(u: Union, node: number): number {
   if (u.table.hasAliases(node)) return 0;
   const r = keepSource(u, node);
-  return r < 0 ? r : u.pin(node);
+  return r < 0 ? r : pin(u, node);
 }
 
 /** The name is gone from disk: the row loses it, and the inode number if nothing is left of the object. */
@@ -39,7 +40,7 @@ export function forgetName(u: Union, node: number, parent: number, name: string)
       if (gone) u.inodes.drop(u.aside);
     }
   }
-  u.loseName(node, parent, name);
+  loseName(u, node, parent, name);
 }
 
 /** Whether `node` is `ancestor` or lies below it: a directory cannot move into itself. */

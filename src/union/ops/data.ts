@@ -5,6 +5,8 @@ import { DT_DIR, DT_REG, O_DIRECTORY, O_NOATIME, O_RDONLY, O_RDWR } from "../../
 import { native } from "../../native/index.js";
 import { copyUpData } from "../copy-up.js";
 import { dataPlace, sourceFd } from "../data-source.js";
+import { hold } from "../held.js";
+import { locate, upperFd } from "../locate.js";
 import { ACCESS_READ, ACCESS_WRITE, DATA_BELOW, DATA_OWN, ROOT } from "../node-table.js";
 import { applyStored, changeMode } from "../ownership.js";
 import { mayChange, mayWrite } from "../protection.js";
@@ -49,12 +51,12 @@ function dataFd(u: Union, node: number, access: number): number {
   let fd = openData(u, node, access);
   if (fd < 0 && u.descriptors.makeRoom(fd)) fd = openData(u, node, access);
   if (fd < 0) return fd;
-  u.hold(node, fd, access);
+  hold(u, node, fd, access);
   return fd;
 }
 
 function openData(u: Union, node: number, access: number): number {
-  const r = u.locate(node);
+  const r = locate(u, node);
   if (r < 0) return r;
   const mode = access === ACCESS_WRITE ? O_RDWR : O_RDONLY;
   const fd = openAt(u, mode | O_NOATIME);
@@ -129,19 +131,19 @@ export function fsyncFd(u: Union, node: number): number {
   }
   if (u.table.type(node) !== DT_DIR) return 0;
   if (u.table.isNameless(node) && node !== ROOT) return 0;
-  const fd = u.upperFd(node);
+  const fd = upperFd(u, node);
   return fd < 0 ? fd : openToSync(fd);
 }
 
 /** The descriptor whose syncfs makes the whole upper durable, 0 if there is nothing to do, or -errno. */
 export function syncfsFd(u: Union): number {
   if (u.volatile || u.readOnly) return 0;
-  const fd = u.upperFd(ROOT);
+  const fd = upperFd(u, ROOT);
   return fd < 0 ? fd : openToSync(fd);
 }
 
 function openObjectToSync(u: Union, node: number): number {
-  const r = u.locate(node);
+  const r = locate(u, node);
   if (r < 0) return r;
   if (directorySync >= 0) ignore(native.close(directorySync), "only read");
   directorySync = openAt(u, O_RDONLY);

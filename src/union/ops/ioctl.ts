@@ -7,7 +7,9 @@ import { DT_DIR, DT_REG, O_DIRECTORY, O_NONBLOCK, O_RDONLY } from "../../native/
 import { native } from "../../native/index.js";
 import { copyUp } from "../copy-up.js";
 import { setImpure } from "../impure.js";
+import { locate } from "../locate.js";
 import { APPEND_ONLY, IMMUTABLE, PROTECTED } from "../node-table.js";
+import { statNode } from "../present.js";
 import { storeProtattr } from "../protection.js";
 import type { Union } from "../union.js";
 
@@ -76,7 +78,7 @@ export function setFlags(u: Union, node: number, command: number, data: Uint8Arr
   wanted.set(data.subarray(0, wanted.length));
   let r = u.checkWritable();
   if (r === 0 && setter.uid >= 0) {
-    r = u.statNode(node);
+    r = statNode(u, node);
     if (r === 0 && u.stat.uid !== setter.uid) r = -EPERM;
   }
   if (r === 0) r = call(u, node, get, argument);
@@ -118,14 +120,14 @@ function protect(u: Union, node: number, bits: number): number {
   let r = 0;
   // Only objects in such directories are asked for marks.
   if (!table.isNameless(node)) for (const { parent } of table.namesOf(node)) r = Math.min(r, setImpure(u, parent));
-  if (r === 0) r = u.locate(node);
+  if (r === 0) r = locate(u, node);
   if (r === 0) r = storeProtattr(u, u.atFd, u.atName, bits);
   if (r === 0) table.setProtection(node, bits);
   return r;
 }
 
 function call(u: Union, node: number, command: number, data: Uint8Array): number {
-  const r = u.locate(node);
+  const r = locate(u, node);
   if (r < 0) return r;
   const type = u.table.type(node);
   if (type !== DT_DIR && type !== DT_REG) return -ENOTTY;

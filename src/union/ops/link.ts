@@ -3,7 +3,9 @@ import { DT_DIR } from "../../native/constants.js";
 import { copyUp } from "../copy-up.js";
 import { createAt, creation } from "../create-at.js";
 import { prepareName } from "../metacopy.js";
+import { present } from "../present.js";
 import { mayAdd, mayChange } from "../protection.js";
+import { regainName } from "../rows.js";
 import type { Union } from "../union.js";
 
 /**
@@ -22,8 +24,8 @@ export function link(u: Union, node: number, newParent: number, newName: string)
   creation.hardLink = 0;
   if (r < 0) return r;
   u.identities.add(u.stat, node);
-  u.regainName(node, newParent, newName);
+  regainName(u, node, newParent, newName);
   u.table.addLookup(node);
-  r = u.present(node);
+  r = present(u, node);
   return r < 0 ? r : node;
 }

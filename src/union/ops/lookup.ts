@@ -1,6 +1,9 @@
 import { ENAMETOOLONG, isAbsent } from "../../errno.js";
 import { enter } from "../enter.js";
+import { parentOf } from "../locate.js";
 import { find, NAME_MAX } from "../merge.js";
+import { present, statNode } from "../present.js";
+import { dropLookup, loseName } from "../rows.js";
 import type { Union } from "../union.js";
 
 /**
@@ -13,27 +16,27 @@ export function lookup(u: Union, parent: number, name: string): number {
 
 /** The same for a name of which it is known that no part of the directory above number `from` has it. */
 export function lookupFrom(u: Union, parent: number, name: string, from: number): number {
-  const directory = u.parentOf(parent);
+  const directory = parentOf(u, parent);
   if (typeof directory === "number") return directory;
   if (name.length > NAME_MAX) return -ENAMETOOLONG;
   const known = u.table.find(parent, name);
   if (known > 0) {
-    const r = u.statNode(known);
+    const r = statNode(u, known);
     if (r === 0) {
       u.table.addLookup(known);
       return known;
     }
     if (!isAbsent(r)) return r;
     // The layers were changed beneath the mount: believe what they say now.
-    u.loseName(known, parent, name);
+    loseName(u, known, parent, name);
   }
   let r = find(u, parent, directory, name, from);
   if (r < 0) return r;
   const node = enter(u, parent, name);
   if (node < 0) return node;
   u.table.addLookup(node);
-  r = u.present(node);
+  r = present(u, node);
   if (r === 0) return node;
-  u.dropLookup(node);
+  dropLookup(u, node);
   return r;
 }

@@ -7,6 +7,7 @@ import { copyUpData } from "../copy-up.js";
 import type { Cred } from "../cred.js";
 import { IMMUTABLE } from "../node-table.js";
 import { mayChange } from "../protection.js";
+import { closeFile, dropLookup, succeed } from "../rows.js";
 import type { Union } from "../union.js";
 import { hasOwnData, readFd, writeFd } from "./data.js";
 import { mknod } from "./mknod.js";
@@ -61,14 +62,14 @@ export function open(u: Union, node: number, flags: number, killPrivileges: bool
  */
 export function succeedIfOld(u: Union, node: number): boolean {
   if (!u.openFiles.isOld(node)) return false;
-  u.succeed(node);
+  succeed(u, node);
   return true;
 }
 
 /** One open file of a node is closed. */
 export function release(u: Union, node: number): void {
   const one = u.openFiles.get(node);
-  if (one !== undefined && --one.handles === 0) u.closeFile(node);
+  if (one !== undefined && --one.handles === 0) closeFile(u, node);
 }
 
 /**
@@ -95,7 +96,7 @@ export function openCreated(u: Union, node: number, flags: number): number {
   const backing = open(u, node, flags & ~O_TRUNC, false);
   u.stat.copyFrom(u.created);
   if (backing >= 0) return node;
-  u.dropLookup(node);
+  dropLookup(u, node);
   return backing;
 }
 

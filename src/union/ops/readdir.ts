@@ -7,6 +7,7 @@ import { isImpure } from "../impure.js";
 import { type Listing, mergedListing } from "../listing.js";
 import { ROOT } from "../node-table.js";
 import { nodeAt } from "../remove.js";
+import { release } from "../rows.js";
 import type { Union } from "../union.js";
 import { lookupFrom } from "./lookup.js";
 
@@ -87,7 +88,7 @@ function childNumber(u: Union, node: number, directory: Directory, name: string)
   const child = nodeAt(u, node, directory, name);
   inodes.low = child < 0 ? low : table.inoLow(child);
   inodes.high = child < 0 ? high : table.inoHigh(child);
-  if (child > 0) u.release(child);
+  if (child > 0) release(u, child);
 }
 
 /** The listing that offsets of this handle refer to. */

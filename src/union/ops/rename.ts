@@ -5,13 +5,16 @@ import { native } from "../../native/index.js";
 import { copyUp, copyUpDirectory } from "../copy-up.js";
 import { removeMark } from "../create-at.js";
 import type { Directory } from "../directory.js";
+import { unpin } from "../held.js";
 import { setImpureFor } from "../impure.js";
 import { bringName, isInUpper, keepCount, nameGone } from "../links.js";
 import { isEmpty } from "../listing.js";
+import { parentOf, upperFd } from "../locate.js";
 import { judge, NAME_MAX, showsBelow, WHITEOUT } from "../merge.js";
 import { clearDirectory, movedDirectory, prepareMove } from "../move.js";
 import { mayAdd, mayRemove } from "../protection.js";
 import { forgetName, isBelow, nodeAt, prepareLoss } from "../remove.js";
+import { release } from "../rows.js";
 import type { Union } from "../union.js";
 import { hideAbsent, markBeside, NEEDS_DEVICE } from "../whiteout.js";
 
@@ -66,7 +69,7 @@ export function rename(
 }
 
 function endOf(u: Union, parent: number, name: string): End | number {
-  const directory = u.parentOf(parent);
+  const directory = parentOf(u, parent);
   if (typeof directory === "number") return directory;
   if (name.length > NAME_MAX) return -ENAMETOOLONG;
   const node = nodeAt(u, parent, directory, name);
@@ -106,8 +109,8 @@ function swap(u: Union, from: End, to: End): number {
   if (r === 0) r = prepareMove(u, from.node, toShows === 1, to.name);
   if (r === 0) r = prepareMove(u, to.node, fromShows === 1, from.name);
   if (r < 0) return r;
-  const fromFd = u.upperFd(from.parent);
-  const toFd = u.upperFd(to.parent);
+  const fromFd = upperFd(u, from.parent);
+  const toFd = upperFd(u, to.parent);
   if (fromFd < 0 || toFd < 0) return Math.min(fromFd, toFd);
   r = native.rename(fromFd, from.name, toFd, to.name, RENAME_EXCHANGE);
   if (r < 0) return r;
@@ -137,12 +140,12 @@ function move(u: Union, from: End, to: End, leaveDevice: boolean): number {
   if (r === 0) r = Math.min(replacesUpper, 0);
   if (r === 0 && to.node !== 0) r = prepareTarget(u, to);
   if (r < 0) return r;
-  const fromFd = u.upperFd(from.parent);
-  const toFd = u.upperFd(to.parent);
+  const fromFd = upperFd(u, from.parent);
+  const toFd = upperFd(u, to.parent);
   r = Math.min(fromFd, toFd, 0);
   if (r === 0) r = moveInUpper(u, from, to, fromFd, toFd, fromShows === 1);
   if (r < 0) {
-    if (to.node !== 0) u.unpin(to.node);
+    if (to.node !== 0) unpin(u, to.node);
     return r;
   }
   // From here on the new name is on disk: whatever fails is reported, but the node table must follow.
@@ -162,8 +165,8 @@ function move(u: Union, from: End, to: End, leaveDevice: boolean): number {
   u.table.addName(from.node, to.parent, to.name);
   from.directory.changed(-moving);
   to.directory.changed(moving - replaced);
-  u.release(from.node);
-  u.release(from.parent);
+  release(u, from.node);
+  release(u, from.parent);
   return Math.min(late, device, counted);
 }
 

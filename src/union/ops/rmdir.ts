@@ -1,6 +1,8 @@
 import { EBUSY, ENOTDIR, ENOTEMPTY } from "../../errno.js";
 import { copyUpDirectory } from "../copy-up.js";
+import { unpin } from "../held.js";
 import { isEmpty } from "../listing.js";
+import { parentOf, upperFd } from "../locate.js";
 import { showsBelow } from "../merge.js";
 import { ROOT } from "../node-table.js";
 import { mayRemove } from "../protection.js";
@@ -10,7 +12,7 @@ import { hideAbsent, hideDirectory, removeDirectory } from "../whiteout.js";
 
 /** Removes a directory that shows no entries: 0 or -errno (ENOTEMPTY). */
 export function rmdir(u: Union, parent: number, name: string): number {
-  const directory = u.parentOf(parent);
+  const directory = parentOf(u, parent);
   if (typeof directory === "number") return directory;
   let r = u.checkWritable();
   if (r < 0) return r;
@@ -30,12 +32,12 @@ export function rmdir(u: Union, parent: number, name: string): number {
   if (shows < 0) return shows;
   r = prepareLoss(u, node);
   if (r < 0) return r;
-  const fd = u.upperFd(parent);
+  const fd = upperFd(u, parent);
   if (fd < 0) r = fd;
   else if (victim.upper === null) r = hideAbsent(u, directory, fd, name);
   else r = shows === 1 ? hideDirectory(u, directory, fd, name) : removeDirectory(u, fd, name);
   if (r < 0) {
-    u.unpin(node);
+    unpin(u, node);
     return r;
   }
   directory.changed(-1);

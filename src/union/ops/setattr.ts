@@ -3,8 +3,10 @@ import { DT_DIR, DT_REG, UTIME_NOW, UTIME_OMIT } from "../../native/constants.js
 import { native } from "../../native/index.js";
 import { keepPlain } from "../copy-file.js";
 import { copyUp, copyUpData } from "../copy-up.js";
+import { locate } from "../locate.js";
 import { IMMUTABLE } from "../node-table.js";
 import { changeMode, changeOwner } from "../ownership.js";
+import { statNode } from "../present.js";
 import { mayChange } from "../protection.js";
 import { withoutSetId } from "../stored-owner.js";
 import type { Union } from "../union.js";
@@ -60,7 +62,7 @@ export function setattr(u: Union, node: number, request: SetAttr): number {
     r = truncate(u, node, request.size, (valid & FATTR_KILL_SUIDGID) !== 0);
     if (r < 0) return r;
   }
-  r = u.locate(node);
+  r = locate(u, node);
   if (r < 0) return r;
   const { atFd, atName } = u;
   if ((valid & (FATTR_UID | FATTR_GID)) !== 0) {
@@ -83,7 +85,7 @@ export function setattr(u: Union, node: number, request: SetAttr): number {
     r = native.utimens(atFd, atName, atime, atimeNsec, mtime, mtimeNsec);
     if (r < 0) return r;
   }
-  return u.statNode(node);
+  return statNode(u, node);
 }
 
 /** Whether the attributes `valid` may change: 0 or -EPERM. The times of an append-only file may become those of now, by touch(1). */
@@ -98,13 +100,13 @@ function maySet(u: Union, node: number, valid: number): number {
  * checked by the kernel where nothing is named: the owner, root, and (for it may be a write) whoever may write to files of that mode.
  */
 function takePrivileges(u: Union, node: number, caller: number): number {
-  let r = u.statNode(node);
+  let r = statNode(u, node);
   if (r < 0 || u.table.type(node) !== DT_REG || withoutSetId(u.stat.mode) === u.stat.mode) return r;
   if (caller !== 0 && caller !== u.stat.uid && (u.stat.mode & 0o022) === 0) return -EPERM;
   r = mayChange(u, node);
   if (r === 0) r = writeFd(u, node);
   if (r >= 0) r = dropSetIdBits(u, r);
-  return r < 0 ? r : u.statNode(node);
+  return r < 0 ? r : statNode(u, node);
 }
 
 function timeOf(valid: number, set: number, now: number, nsec: number): number {

@@ -4,6 +4,8 @@ import { DT_REG, O_RDWR, O_TMPFILE } from "../../native/constants.js";
 import { native } from "../../native/index.js";
 import { copyUpDirectory } from "../copy-up.js";
 import type { Cred } from "../cred.js";
+import { hold } from "../held.js";
+import { parentOf, upperFd } from "../locate.js";
 import { ACCESS_WRITE, DATA_OWN } from "../node-table.js";
 import { mayAdd } from "../protection.js";
 import type { StoredOwners } from "../stored-owner.js";
@@ -16,13 +18,13 @@ const nothing = new Uint8Array(0);
  * attributes in `u.stat`) or -errno; EOPNOTSUPP where the upper's file system has no O_TMPFILE.
  */
 export function tmpfile(u: Union, parent: number, mode: number, umask: number, cred: Cred): number {
-  const directory = u.parentOf(parent);
+  const directory = parentOf(u, parent);
   if (typeof directory === "number") return directory;
   let r = u.checkWritable();
   if (r === 0) r = mayAdd(u, parent);
   if (r === 0) r = copyUpDirectory(u, parent);
   if (r < 0) return r;
-  const parentFd = u.upperFd(parent);
+  const parentFd = upperFd(u, parent);
   if (parentFd < 0) return parentFd;
   const acl = native.getxattr(parentFd, "", "system.posix_acl_default", nothing) > 0;
   const permissions = (acl ? mode : mode & ~umask) & 0o7777;
@@ -44,7 +46,7 @@ export function tmpfile(u: Union, parent: number, mode: number, umask: number, c
   }
   const node = u.table.add(DT_REG, 0);
   u.table.setData(node, DATA_OWN);
-  u.hold(node, fd, ACCESS_WRITE);
+  hold(u, node, fd, ACCESS_WRITE);
   u.inodes.show(u.stat);
   u.table.setIno(node, u.inodes.low, u.inodes.high);
   u.table.addLookup(node);

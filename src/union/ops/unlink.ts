@@ -2,7 +2,9 @@ import { EISDIR } from "../../errno.js";
 import { DT_DIR } from "../../native/constants.js";
 import { native } from "../../native/index.js";
 import { copyUpDirectory } from "../copy-up.js";
+import { unpin } from "../held.js";
 import { isInUpper, keepCount, nameGone } from "../links.js";
+import { parentOf, upperFd } from "../locate.js";
 import { showsBelow } from "../merge.js";
 import { mayRemove } from "../protection.js";
 import { forgetName, nodeAt, prepareLoss } from "../remove.js";
@@ -11,7 +13,7 @@ import { hideAbsent, hideFile } from "../whiteout.js";
 
 /** Removes a name of a non-directory: 0 or -errno. Whoever has the object open goes on using it. */
 export function unlink(u: Union, parent: number, name: string): number {
-  const directory = u.parentOf(parent);
+  const directory = parentOf(u, parent);
   if (typeof directory === "number") return directory;
   let r = u.checkWritable();
   if (r < 0) return r;
@@ -27,12 +29,12 @@ export function unlink(u: Union, parent: number, name: string): number {
   const inUpper = isInUpper(u, node, parent, name);
   r = inUpper < 0 ? inUpper : prepareLoss(u, node);
   if (r < 0) return r;
-  const fd = u.upperFd(parent);
+  const fd = upperFd(u, parent);
   if (fd < 0) r = fd;
   else if (inUpper === 0) r = hideAbsent(u, directory, fd, name);
   else r = shows === 1 ? hideFile(u, directory, fd, name) : native.unlink(fd, name, 0);
   if (r < 0) {
-    u.unpin(node);
+    unpin(u, node);
     return r;
   }
   u.committed = true;

@@ -4,6 +4,7 @@ import { S_ISGID, STATX_ALL } from "../../layer/stat.js";
 import { native } from "../../native/index.js";
 import { copyUp } from "../copy-up.js";
 import { ACL_UNKNOWN } from "../directory.js";
+import { locate } from "../locate.js";
 import { applyStored, changeMode } from "../ownership.js";
 import { mayChange } from "../protection.js";
 import type { Union } from "../union.js";
@@ -27,7 +28,7 @@ export function setxattr(
   if (isReserved(name) || ownership?.hides(name)) return -EPERM;
   let r = mayChange(u, node);
   if (r === 0) r = copyUp(u, node);
-  if (r === 0) r = u.locate(node);
+  if (r === 0) r = locate(u, node);
   if (r < 0) return r;
   const stored = ownership === null ? value : ownership.storedValue(name, value, u.scratch);
   if (typeof stored === "number") return stored;
@@ -45,7 +46,7 @@ export function setxattr(
 export function getxattr(u: Union, node: number, name: string, out: Uint8Array): number {
   const { ownership } = u;
   if (isReserved(name) || ownership?.hides(name)) return -ENODATA;
-  const r = u.locate(node);
+  const r = locate(u, node);
   if (r < 0) return r;
   const length = native.getxattr(u.atFd, u.atName, storedName(name), out);
   return ownership === null ? length : ownership.showValue(name, out, length);
@@ -56,7 +57,7 @@ export function getxattr(u: Union, node: number, name: string, out: Uint8Array):
  * caller may know of attributes of that name space (the kernel filters values by itself, but not lists).
  */
 export function listxattr(u: Union, node: number, trusted: boolean, out: Uint8Array): number {
-  const r = u.locate(node);
+  const r = locate(u, node);
   if (r < 0) return r;
   const length = native.listxattr(u.atFd, u.atName, u.scratch);
   if (length === -EOPNOTSUPP) return 0;
@@ -79,14 +80,14 @@ export function listxattr(u: Union, node: number, trusted: boolean, out: Uint8Ar
 export function removexattr(u: Union, node: number, name: string): number {
   if (isReserved(name) || u.ownership?.hides(name)) return -ENODATA;
   let r = mayChange(u, node);
-  if (r === 0) r = u.locate(node);
+  if (r === 0) r = locate(u, node);
   if (r < 0) return r;
   const present = native.getxattr(u.atFd, u.atName, storedName(name), nothing);
   // An ACL that is not there can be removed, as on ext4, xfs and btrfs.
   if (present === -ENODATA && name.startsWith("system.posix_acl_")) return 0;
   if (present < 0) return present;
   r = copyUp(u, node);
-  if (r === 0) r = u.locate(node);
+  if (r === 0) r = locate(u, node);
   if (r < 0) return r;
   r = native.removexattr(u.atFd, u.atName, storedName(name));
   u.committed = r === 0;
