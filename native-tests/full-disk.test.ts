@@ -17,6 +17,24 @@ cases("room that was freed a moment ago", [
       sh "for i in $(seq 20); do fallocate -l 3500000 f || exit 1; rm f; done" -> "0 "
     `,
   },
+  ...(["tmpfs:8M", "ext4:16M"] as const).map(
+    (upperPlace): Case => ({
+      name: `fallocate and copy_file_range too, while others keep the driver busy, on ${upperPlace}`,
+      upperPlace,
+      timeout,
+      tree: "none",
+      lowers: [{ "d/x": "x" }],
+      steps: `
+        sh "head -c 3500000 /dev/urandom > source" -> "0 "
+        sh "for i in $(seq 8); do (for j in $(seq 600); do [ -e d/n$i-$j ]; done) & done; for i in $(seq 25); do fallocate -l 3500000 f || exit 1; rm f; done; wait" -> "0 "
+        sh "for i in $(seq 8); do (for j in $(seq 600); do [ -e d/m$i-$j ]; done) & done; for i in $(seq 20); do cp source f || exit 1; rm f; done; wait" -> "0 "
+        sh "cp source f; cmp source f" -> "0 "
+        fd = open g O_RDWR|O_CREAT
+        fallocate $fd 0 0 100M -> ENOSPC
+        close $fd
+      `,
+    }),
+  ),
 ]);
 
 /** What may be in a union, so that each operation needs room for something of its own. */

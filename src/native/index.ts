@@ -182,6 +182,9 @@ export interface Native {
    * descriptors are duplicated, so the caller may close its own.
    */
   jobCopy(id: number, input: number, output: number, size: number, sync: number): number;
+  jobFallocate(id: number, fd: number, mode: number, offset: number, length: number): number;
+  /** At most 0xfffff000 bytes are copied; the result is how many were. */
+  jobCopyRange(id: number, input: number, inOffset: number, output: number, outOffset: number, length: number): number;
   /**
    * Jobs that answer the kernel by themselves (out_header with `unique`, then the payload) and call nobody back. The
    * file descriptors are duplicated before the call returns; when it returns an error, nothing will be answered. `fd`
@@ -190,26 +193,6 @@ export interface Native {
   jobRead(channel: number, uniqueLow: number, uniqueHigh: number, fd: number, offset: number, length: number): number;
   /** `kind`: 0 fsync, 1 fdatasync, 2 syncfs. */
   jobSync(channel: number, uniqueLow: number, uniqueHigh: number, fd: number, kind: number): number;
-  jobFallocate(
-    channel: number,
-    uniqueLow: number,
-    uniqueHigh: number,
-    fd: number,
-    mode: number,
-    offset: number,
-    length: number,
-  ): number;
-  /** Answers with struct fuse_write_out {u32 size, u32 padding}: at most 0xfffff000 bytes are copied. */
-  jobCopyRange(
-    channel: number,
-    uniqueLow: number,
-    uniqueHigh: number,
-    input: number,
-    inOffset: number,
-    output: number,
-    outOffset: number,
-    length: number,
-  ): number;
 }
 
 function load(): Native {

@@ -78,16 +78,6 @@ static int64_t run_sync(const struct job *job) {
   }
 }
 
-static void answer_copy_range(struct addon *addon, const struct job *job) {
-  struct {
-    struct out_header header;
-    uint32_t size, padding; /* struct fuse_write_out */
-  } message = {.padding = 0};
-  int64_t count = copy_range(job->input, job->offset, job->output, job->out_offset, job->length);
-  if (count >= 0) message.size = (uint32_t)count;
-  answer(addon, job, &message, count < 0 ? count : 0, sizeof message - sizeof message.header);
-}
-
 static int64_t run_copy(const struct job *job) {
   int64_t status = copy_data(job->input, job->output, job->length);
   if (status == 0 && job->mode == 1) status = or_errno(TEMP_FAILURE_RETRY(fsync(job->output)));
@@ -106,10 +96,10 @@ void job_run(struct addon *addon, struct job *job, struct scratch *scratch) {
     answer_status(addon, job, run_sync(job));
     break;
   case FALLOCATE:
-    answer_status(addon, job, or_errno(TEMP_FAILURE_RETRY(fallocate(job->input, job->mode, job->offset, job->length))));
+    job->result = or_errno(TEMP_FAILURE_RETRY(fallocate(job->input, job->mode, job->offset, job->length)));
     break;
   case COPY_RANGE:
-    answer_copy_range(addon, job);
+    job->result = copy_range(job->input, job->offset, job->output, job->out_offset, job->length);
     break;
   }
   job_close_files(job);

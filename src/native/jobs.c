@@ -62,7 +62,7 @@ static void *work(void *data) {
     pthread_mutex_unlock(&pool->lock);
     job_run(pool->addon, job, &scratch);
     pthread_mutex_lock(&pool->lock);
-    if (job->kind == COPY) {
+    if (calls_back(job->kind)) {
       list_append(&pool->ended, job);
       atomic_fetch_add(&pool->addon->ended, 1);
       uv_async_send(&pool->async);
@@ -285,7 +285,7 @@ static int submit(struct addon *addon, const struct job *request) {
   *job = *request;
   job->channel = job->input = job->output = -1;
   int error = duplicate(request->input, &job->input);
-  if (error == 0 && request->kind != COPY) error = duplicate(request->channel, &job->channel);
+  if (error == 0 && !calls_back(request->kind)) error = duplicate(request->channel, &job->channel);
   if (error == 0 && (request->kind == COPY || request->kind == COPY_RANGE)) {
     error = duplicate(request->output, &job->output);
   }
@@ -294,7 +294,7 @@ static int submit(struct addon *addon, const struct job *request) {
     free(job);
     return error;
   }
-  if (job->kind == COPY && pool->due++ == 0) uv_ref((uv_handle_t *)&pool->async);
+  if (calls_back(job->kind) && pool->due++ == 0) uv_ref((uv_handle_t *)&pool->async);
   pthread_mutex_lock(&pool->lock);
   list_append(&pool->queue, job);
   pthread_cond_signal(&pool->work);
@@ -302,12 +302,18 @@ static int submit(struct addon *addon, const struct job *request) {
   return 0;
 }
 
+/* The arguments every job that calls back begins with: id, input. */
+static struct job read_job(struct args *args, napi_env env, enum kind kind) {
+  struct job job = {.kind = kind};
+  if (napi_get_value_double(env, args->values[0], &job.id) != napi_ok) args->type_error = "a number was expected";
+  job.input = arg_int(args, 1);
+  return job;
+}
+
 static napi_value job_copy(napi_env env, napi_callback_info info) {
   struct args a;
-  struct job job = {.kind = COPY};
   args_read(&a, env, info);
-  if (napi_get_value_double(env, a.values[0], &job.id) != napi_ok) a.type_error = "a number was expected";
-  job.input = arg_int(&a, 1);
+  struct job job = read_job(&a, env, COPY);
   job.output = arg_int(&a, 2);
   job.length = arg_long(&a, 3);
   job.mode = arg_int(&a, 4);
@@ -347,26 +353,24 @@ static napi_value job_sync(napi_env env, napi_callback_info info) {
 static napi_value job_fallocate(napi_env env, napi_callback_info info) {
   struct args a;
   args_read(&a, env, info);
-  struct job job = read_request(&a, FALLOCATE);
-  job.mode = arg_int(&a, 4);
-  job.offset = arg_long(&a, 5);
-  job.length = arg_long(&a, 6);
+  struct job job = read_job(&a, env, FALLOCATE);
+  job.mode = arg_int(&a, 2);
+  job.offset = arg_long(&a, 3);
+  job.length = arg_long(&a, 4);
   if (args_bad(&a)) return args_refuse(&a);
   return result(env, submit(a.addon, &job));
 }
 
-/*
- * The answer counts in 32 bits, so a longer copy is cut short, as copy_file_range may; whole pages, as the kernel does.
- */
+/* The kernel counts an answer in 32 bits, so a longer copy is cut short, as copy_file_range may; whole pages, as it does. */
 static napi_value job_copy_range(napi_env env, napi_callback_info info) {
   const int64_t most = 0xfffff000;
   struct args a;
   args_read(&a, env, info);
-  struct job job = read_request(&a, COPY_RANGE);
-  job.offset = arg_long(&a, 4);
-  job.output = arg_int(&a, 5);
-  job.out_offset = arg_long(&a, 6);
-  job.length = arg_long(&a, 7);
+  struct job job = read_job(&a, env, COPY_RANGE);
+  job.offset = arg_long(&a, 2);
+  job.output = arg_int(&a, 3);
+  job.out_offset = arg_long(&a, 4);
+  job.length = arg_long(&a, 5);
   if (args_bad(&a)) return args_refuse(&a);
   if (job.length > most) job.length = most;
   return result(env, submit(a.addon, &job));

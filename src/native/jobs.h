@@ -6,6 +6,9 @@
 
 enum kind { COPY, READ, SYNC, FALLOCATE, COPY_RANGE };
 
+/* READ and SYNC answer the kernel by themselves, the others call back with their result. */
+static inline bool calls_back(enum kind kind) { return kind != READ && kind != SYNC; }
+
 /* `input`, `output` and `channel` are duplicates that the job owns; -1 where it needs none. */
 struct job {
   struct job *next;

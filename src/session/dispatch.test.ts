@@ -1,5 +1,6 @@
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { EFBIG, EINVAL, EIO, ENAMETOOLONG, ENOSYS, ENOTTY, ERANGE } from "../errno.js";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { EAGAIN, EDQUOT, EFBIG, EINVAL, EIO, ENAMETOOLONG, ENOSPC, ENOSYS, ENOTTY, ERANGE } from "../errno.js";
+import { native } from "../native/index.js";
 import * as op from "../protocol/opcodes.js";
 import { Reply, validity } from "../protocol/reply.js";
 import { Request } from "../protocol/request.js";
@@ -43,7 +44,7 @@ class Exchange {
       sink: new ReplySink(reply, u),
       listings: new Listings(u),
       log: (level, message) => void this.log.push(`${level}: ${message}`),
-      drainForgets: () => 0,
+      awaits: (job) => this.dispatcher.awaits(job),
       interrupted: (low, high) => this.dispatcher.parking.interrupt(low, high),
     };
     this.dispatcher = new Dispatcher(this.service, false);
@@ -186,6 +187,77 @@ describe("requests and answers", () => {
   it("what the kernel does better itself is answered ENOSYS", () => {
     for (const opcode of [op.OPEN, op.CREATE, op.FLUSH, op.ACCESS, op.OPENDIR, op.POLL, op.SETLK, op.BMAP]) {
       expect(x.ask({ opcode }, "x".repeat(50), "\0")?.error, op.opcodeName(opcode)).toBe(-ENOSYS);
+    }
+  });
+});
+
+describe("requests that a job works for", () => {
+  const jobs: number[] = [];
+  const queue: Buffer[] = [];
+  const answers: Buffer[] = [];
+  beforeEach(() => {
+    for (const list of [jobs, queue, answers]) list.length = 0;
+    vi.spyOn(native, "jobFallocate").mockImplementation((job) => jobs.push(job) - jobs.length);
+    vi.spyOn(native, "jobCopyRange").mockImplementation((job) => jobs.push(job) - jobs.length);
+    vi.spyOn(native, "receive").mockImplementation((_channel, into) => {
+      const next = queue.shift();
+      return next === undefined ? -EAGAIN : next.copy(into);
+    });
+    vi.spyOn(native, "reply").mockImplementation((_channel, from, length) => {
+      answers.push(Buffer.from(from.subarray(0, length)));
+      return 0;
+    });
+  });
+  afterEach(() => vi.restoreAllMocks());
+
+  const fallocate = (nodeid: number) =>
+    x.ask({ opcode: op.FALLOCATE, nodeid, unique: 7n }, u64(0), u64(0), u64(4096), u32(0), u32(0));
+  const copy = (nodeid: number, to: number) =>
+    x.ask({ opcode: op.COPY_FILE_RANGE, nodeid, unique: 8n }, u64(0), u64(0), u64(to), u64(0), u64(0), u64(5), u64(0));
+  const last = (): number => jobs[jobs.length - 1] as number;
+  const forget = (nodeid: number) => queue.push(requestBytes({ opcode: op.FORGET, nodeid }, bytes(u64(1))));
+
+  it("are answered with its result, and other jobs are none of theirs", () => {
+    const [f, long] = [x.lookup("f"), x.lookup("long")];
+    expect(fallocate(f)).toBeUndefined();
+    expect(x.dispatcher.answerAwaiting(last() + 1, 0)).toBe(false);
+    expect(x.dispatcher.answerAwaiting(last(), 0)).toBe(true);
+    expect(x.dispatcher.answerAwaiting(last(), 0)).toBe(false);
+    expect(copy(long, f)).toBeUndefined();
+    expect(x.dispatcher.answerAwaiting(last(), 5)).toBe(true);
+    expect(copy(long, f)).toBeUndefined();
+    expect(x.dispatcher.answerAwaiting(last(), -EIO)).toBe(true);
+    expect(answers.map((one) => [one.readUInt32LE(0), one.readInt32LE(4), one.readBigUInt64LE(8)])).toEqual([
+      [16, 0, 7n],
+      [24, 0, 8n],
+      [16, -EIO, 8n],
+    ]);
+    expect(answers[1]?.readUInt32LE(16)).toBe(5);
+  });
+
+  it("that find the disk full are tried again, once, if files that nobody needs any more were forgotten meanwhile", () => {
+    const [f, long] = [x.lookup("f"), x.lookup("long")];
+    for (const [start, error] of [
+      [() => fallocate(f), -ENOSPC],
+      [() => copy(long, f), -EDQUOT],
+    ] as const) {
+      jobs.length = 0;
+      answers.length = 0;
+      expect(start()).toBeUndefined();
+      // Nothing to be forgotten: the disk is full.
+      expect(x.dispatcher.answerAwaiting(last(), error)).toBe(true);
+      expect(answers.map((one) => one.readInt32LE(4))).toEqual([error]);
+      expect(start()).toBeUndefined();
+      forget(x.lookup("d"));
+      // A request that comes between is served too.
+      queue.push(requestBytes({ opcode: op.GETATTR, nodeid: f, unique: 9n }, bytes(u64(0), u64(0))));
+      expect(x.dispatcher.answerAwaiting(last(), error)).toBe(true);
+      expect(jobs).toHaveLength(3);
+      expect(answers.slice(1).map((one) => one.readBigUInt64LE(8))).toEqual([9n]);
+      forget(x.lookup("d"));
+      expect(x.dispatcher.answerAwaiting(last(), error)).toBe(true);
+      expect(jobs).toHaveLength(3);
+      expect(answers.slice(2).map((one) => one.readInt32LE(4))).toEqual([error]);
     }
   });
 });

@@ -5,6 +5,7 @@ import {
   BATCH_FORGET,
   COPY_FILE_RANGE,
   COPY_FILE_RANGE_64,
+  FALLOCATE,
   FORGET,
   LSEEK,
   OPEN,
@@ -31,6 +32,13 @@ function isFull(result: number): boolean {
   return result === -ENOSPC || result === -EDQUOT;
 }
 
+/** A copy of a request that can be answered later. */
+function withOwnBytes(request: Request): Request {
+  const own = request.clone();
+  ignore(own.parseHeader(request.length), "it was parsed before");
+  return own;
+}
+
 /**
  * Requests for exactly the node that they name, be it an old row with a successor (open-files.ts): what those who have it open
  * read, and the kernel's own counts.
@@ -47,6 +55,8 @@ export class Dispatcher {
   private kept: Request[] = [];
   private drained: Request | null = null;
   private readonly retried = new WeakSet<Request>();
+  /** Job → the request that its result answers. */
+  private readonly awaiting = new Map<number, Request>();
 
   constructor(
     private readonly service: Service,
@@ -102,9 +112,7 @@ export class Dispatcher {
         ignore(this.handle(drained), "FORGET has no answer");
         forgets++;
       } else {
-        const own = drained.clone();
-        ignore(own.parseHeader(drained.length), "it was parsed before");
-        this.kept.push(own);
+        this.kept.push(withOwnBytes(drained));
       }
     }
     s.request = before;
@@ -182,26 +190,58 @@ export class Dispatcher {
     if (result >= 0) return s.reply.finish(request.uniqueLow, request.uniqueHigh);
     if (result === NO_REPLY) return 0;
     if (result === PARK) {
-      // The receive buffer is needed again; a request that parks a second time already has its own bytes.
-      const kept = request === this.main ? request.clone() : request;
-      if (kept !== request) ignore(kept.parseHeader(request.length), "it was parsed before");
-      this.parking.park(s.union.parkedOn, kept);
+      this.parking.park(s.union.parkedOn, this.keep(request));
       return 0;
     }
     this.statistics.error(request.opcode);
     return s.reply.fail(result, request.uniqueLow, request.uniqueHigh);
   }
 
+  /** The receive buffer is needed again; a request that waits a second time already has its own bytes. */
+  private keep(request: Request): Request {
+    return request === this.main ? withOwnBytes(request) : request;
+  }
+
   /** A job has ended: its waiting requests are handled again, or fail with `error`, and are answered. */
   jobEnded(job: number, error: number): void {
     const freed = isFull(error) && this.drainForgets() > 0;
     for (const request of this.parking.take(job)) {
-      const again = freed && !this.retried.has(request);
-      if (again) this.retried.add(request);
-      if (error < 0 && !again) this.answer(request, error);
+      if (error < 0 && !(freed && this.mayTryAgain(request))) this.answer(request, error);
       else this.handleOwn(request);
     }
     this.handleKept();
+  }
+
+  /** Whether a request that found the disk full may be handled once more, now that there may be room: once. */
+  private mayTryAgain(request: Request): boolean {
+    if (this.retried.has(request)) return false;
+    this.retried.add(request);
+    return true;
+  }
+
+  /** The request being handled is answered with the result of a job. */
+  awaits(job: number): number {
+    this.awaiting.set(job, this.keep(this.service.request));
+    return NO_REPLY;
+  }
+
+  /** A job has ended with `result`: whether a request awaited that, which then is answered, or handled again. */
+  answerAwaiting(job: number, result: number): boolean {
+    const request = this.awaiting.get(job);
+    if (request === undefined) return false;
+    this.awaiting.delete(job);
+    if (isFull(result) && this.drainForgets() > 0 && this.mayTryAgain(request)) this.handleOwn(request);
+    else if (result < 0) this.answer(request, result);
+    else this.answerCount(request, result);
+    this.handleKept();
+    return true;
+  }
+
+  private answerCount(request: Request, count: number): void {
+    const { reply } = this.service;
+    reply.begin();
+    if (request.opcode !== FALLOCATE) reply.written(count);
+    this.send(reply.finish(request.uniqueLow, request.uniqueHigh));
   }
 
   /** Answers a request with an error, now. Must not be called while an answer is being built. */

@@ -1,4 +1,7 @@
-/** The handlers of data: what may be slow is left to a native thread, which answers the kernel by itself. */
+/**
+ * The handlers of data: what may be slow is left to a native thread. Reads and syncs are answered from there; what may hear
+ * that the disk is full comes back, since that is not true before pending FORGETs were handled (dispatch.ts).
+ */
 import { EAGAIN, EFBIG, EINVAL, EIO, EOPNOTSUPP, ignore } from "../errno.js";
 import { native } from "../native/index.js";
 import { FSYNC_FDATASYNC, WRITE_CACHE, WRITE_KILL_SUIDGID } from "../protocol/constants.js";
@@ -97,7 +100,6 @@ function killPrivileges(s: Service, fd: number): number {
 }
 
 function fallocate(s: Service): number {
-  ignore(s.drainForgets(), "it matters only that they are done");
   const request = s.request;
   const offset = request.u64(8);
   const length = request.u64(16);
@@ -105,14 +107,13 @@ function fallocate(s: Service): number {
   const fd = changeFd(s.union, request.nodeid);
   const killed = fd < 0 ? fd : killPrivileges(s, fd);
   if (killed < 0) return killed;
-  const mode = request.u32(24);
-  const started = native.jobFallocate(s.channel, request.uniqueLow, request.uniqueHigh, fd, mode, offset, length);
-  return started < 0 ? started : NO_REPLY;
+  const job = s.union.copies.newJob();
+  const started = native.jobFallocate(job, fd, request.u32(24), offset, length);
+  return started < 0 ? started : s.awaits(job);
 }
 
 /** Also COPY_FILE_RANGE_64: a count below 2^32 looks the same in both answers. */
 function copyFileRange(s: Service): number {
-  ignore(s.drainForgets(), "it matters only that they are done");
   const request = s.request;
   const inOffset = request.u64(8);
   const target = request.u64(16);
@@ -129,21 +130,10 @@ function copyFileRange(s: Service): number {
   const input = native.dup(borrowed);
   if (input < 0) return input;
   const output = changeFd(s.union, target);
-  const started =
-    output < 0
-      ? output
-      : native.jobCopyRange(
-          s.channel,
-          request.uniqueLow,
-          request.uniqueHigh,
-          input,
-          inOffset,
-          output,
-          outOffset,
-          length,
-        );
+  const job = s.union.copies.newJob();
+  const started = output < 0 ? output : native.jobCopyRange(job, input, inOffset, output, outOffset, length);
   ignore(native.close(input), "the job holds its own duplicate");
-  return started < 0 ? started : NO_REPLY;
+  return started < 0 ? started : s.awaits(job);
 }
 
 function lseek(s: Service): number {

@@ -38,8 +38,8 @@ export interface Service {
   readonly sink: ReplySink;
   readonly listings: Listings;
   readonly log: Log;
-  /** Before a job that answers by itself takes room on the disk: files that were removed a moment ago give theirs back. */
-  drainForgets(): number;
+  /** The request is answered with the result of this job, which has just been started. Returns NO_REPLY. */
+  awaits(job: number): number;
   /** INTERRUPT: the request with this unique is no longer wanted. */
   interrupted(uniqueLow: number, uniqueHigh: number): void;
 }

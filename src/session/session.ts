@@ -117,7 +117,7 @@ class Session {
       sink: new ReplySink(reply, union),
       listings: new Listings(union),
       log,
-      drainForgets: () => this.dispatcher.drainForgets(),
+      awaits: (job) => this.dispatcher.awaits(job),
       interrupted: (low, high) => this.dispatcher.parking.interrupt(low, high),
     };
     this.dispatcher = new Dispatcher(service, config.debug);
@@ -164,7 +164,7 @@ class Session {
     // They wait for disks far more than they compute, and a few big copies must not keep the others from reading.
     const threads = Math.max(16, availableParallelism());
     const jobs = native.jobsStart(threads, (id, result) => {
-      this.dispatcher.jobEnded(id, this.finishCopy(id, result));
+      if (!this.dispatcher.answerAwaiting(id, result)) this.dispatcher.jobEnded(id, this.finishCopy(id, result));
     });
     if (jobs < 0) throw new MountError(`native threads cannot be started: ${errnoName(jobs)}`);
     const polling = this.loop.start();
