@@ -2,7 +2,7 @@
  * A process that works on a mount and prints the milliseconds it took: for calls too quick to start a program for each.
  * node client.mjs WORK ARGUMENT…
  */
-import { closeSync, lstatSync, openSync, readFileSync, readSync, writeSync } from "node:fs";
+import { closeSync, existsSync, lstatSync, openSync, readFileSync, readSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 
 /** A fixed sequence of numbers from 0 to 1, so that every driver gets the same "random" offsets. */
@@ -14,10 +14,24 @@ function sequence() {
   };
 }
 
+/** The first `count` files of a list, or all. */
 function pathsOf(root, list, count) {
   const names = readFileSync(list, "latin1").split("\n").filter(Boolean);
-  if (names.length < Number(count)) throw new Error(`${list} has only ${names.length} names`);
-  return names.slice(0, Number(count)).map((name) => Buffer.from(join(root, name), "latin1"));
+  if (names.length < Number(count ?? 1)) throw new Error(`${list} has only ${names.length} names`);
+  return names
+    .slice(0, count === undefined ? names.length : Number(count))
+    .map((name) => Buffer.from(join(root, name), "latin1"));
+}
+
+const buffer = Buffer.alloc(65536);
+const smallFile = 65536;
+/** So many files are read before stalls count: until then the client itself is being compiled. */
+const warmUp = 1000;
+
+function readWhole(path) {
+  const fd = openSync(path, "r");
+  while (readSync(fd, buffer, 0, buffer.length, null) > 0);
+  closeSync(fd);
 }
 
 const works = {
@@ -35,22 +49,40 @@ const works = {
       for (const path of paths) lstatSync(path, { throwIfNoEntry: false });
     };
   },
-  /** open, read 4 KiB, close. */
-  smallRead(root, list, count) {
+  /** open, read to the end, close. */
+  read(root, list, count) {
     const paths = pathsOf(root, list, count);
-    const buffer = Buffer.alloc(4096);
     return () => {
-      for (const path of paths) {
-        const fd = openSync(path, "r");
-        readSync(fd, buffer, 0, buffer.length, 0);
-        closeSync(fd);
-      }
+      for (const path of paths) readWhole(path);
     };
+  },
+  /**
+   * lstat and read of one small file after the other, until the file `stop` is there. The answer is not how long it took:
+   * it is how long the slowest of them took.
+   */
+  longestStall(root, list, ready, stop) {
+    const paths = pathsOf(root, list);
+    return () => {
+      let longest = 0;
+      for (let i = 0; !existsSync(stop); i++) {
+        const path = paths[i % paths.length];
+        const start = performance.now();
+        if (lstatSync(path).size < smallFile) readWhole(path);
+        const elapsed = performance.now() - start;
+        if (i === warmUp) writeFileSync(ready, "");
+        if (i > warmUp && elapsed > longest) longest = elapsed;
+      }
+      return longest;
+    };
+  },
+  /** Nothing: brings the program into memory. */
+  idle() {
+    return () => {};
   },
   /** `count` writes of 4 KiB at random pages of a file of 64 MiB, one after the other. */
   randomWrite(path, count) {
     const next = sequence();
-    const buffer = Buffer.alloc(4096, "w");
+    buffer.fill("w");
     const fd = openSync(path, "r+");
     return () => {
       for (let i = 0; i < Number(count); i++) writeSync(fd, buffer, 0, 4096, Math.floor(next() * 16384) * 4096);
@@ -60,7 +92,6 @@ const works = {
   /** The same, reading. */
   randomRead(path, count) {
     const next = sequence();
-    const buffer = Buffer.alloc(4096);
     const fd = openSync(path, "r");
     return () => {
       for (let i = 0; i < Number(count); i++) readSync(fd, buffer, 0, 4096, Math.floor(next() * 16384) * 4096);
@@ -70,7 +101,6 @@ const works = {
   /** Opens files and keeps them open until its input ends; says so with the time. */
   hold(root, list, count) {
     const paths = pathsOf(root, list, count);
-    const buffer = Buffer.alloc(1);
     process.stdin.resume();
     return () => {
       for (const path of paths) readSync(openSync(path, "r"), buffer, 0, 1, 0);
@@ -81,5 +111,5 @@ const works = {
 const [work, ...args] = process.argv.slice(2);
 const act = works[work](...args);
 const start = process.hrtime.bigint();
-act();
-console.log(Number(process.hrtime.bigint() - start) / 1e6);
+const answer = act();
+console.log(answer ?? Number(process.hrtime.bigint() - start) / 1e6);

@@ -1,13 +1,14 @@
-/** The four ways to see the layers merged. Each is mounted fresh for every measurement. */
+/** The ways to see the layers merged. Each is mounted fresh for every measurement. */
 import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 
 const cowfs = new URL("../../dist/main.js", import.meta.url).pathname;
 
-export function run(program, args) {
+/** Runs a program to its end; `good`: the exit codes that are no failure. */
+export function run(program, args, good = [0]) {
   const done = spawnSync(program, args, { stdio: ["ignore", "ignore", "pipe"], timeout: 300_000 });
-  if (done.status !== 0) {
+  if (!good.includes(done.status)) {
     throw new Error(`${program} ${args.join(" ")}: ${done.error?.message ?? done.stderr.toString().trim()}`);
   }
 }
@@ -44,6 +45,8 @@ class Union {
     this.log = join(place, "log");
     this.mounted = false;
     this.pid = 0;
+    /** Whether it says how many messages of the kernel it answered: `status()`. */
+    this.counts = false;
   }
   available() {
     return true;
@@ -92,6 +95,11 @@ class Native extends Union {
 }
 
 class KernelOverlay extends Union {
+  /** `extra`: further mount options, each with a comma before it. */
+  constructor(name, place, extra = "") {
+    super(name, place);
+    this.extra = extra;
+  }
   available() {
     return (
       readFileSync("/proc/filesystems", "utf8").includes("\toverlay\n") ||
@@ -99,7 +107,7 @@ class KernelOverlay extends Union {
     );
   }
   start(layers) {
-    const options = `lowerdir=${layers.join(":")},upperdir=${this.upper},workdir=${this.work}`;
+    const options = `lowerdir=${layers.join(":")},upperdir=${this.upper},workdir=${this.work}${this.extra}`;
     run("mount", ["-t", "overlay", "overlay", "-o", options, this.mountpoint]);
   }
 }
@@ -117,10 +125,25 @@ class FuseOverlayfs extends Union {
   }
 }
 
+/** unionfs-fuse, whose program is called unionfs. */
+class Unionfs extends Union {
+  available() {
+    return onPath("unionfs");
+  }
+  start(layers) {
+    const branches = [`${this.upper}=RW`, ...layers.map((layer) => `${layer}=RO`)].join(":");
+    run("unionfs", ["-o", "cow,allow_other,suid,dev,default_permissions", branches, this.mountpoint]);
+  }
+  findPid() {
+    return pidsOf(`^unionfs .*${this.mountpoint}`)[0] ?? 0;
+  }
+}
+
 class Cowfs extends Union {
   constructor(name, place, options = []) {
     super(name, place);
     this.options = options;
+    this.counts = true;
   }
   start(layers) {
     const lower = layers.flatMap((layer) => ["--lower", layer]);
@@ -149,13 +172,28 @@ class Cowfs extends Union {
 /** Those that are measured where none are named. */
 export const usualDrivers = "native,overlay,fuse-overlayfs,cowfs";
 
+/** Programs that one looks for in vain among the drivers, with the reason. */
+const unfit = { mergerfs: "it has no copy-on-write: what lies on a read-only branch cannot be changed" };
+
+/** For each program on PATH that cannot be measured, a line that says why. */
+export function remarks() {
+  return Object.entries(unfit)
+    .filter(([program]) => onPath(program))
+    .map(([program, reason]) => `${program} is left out: ${reason}`);
+}
+
 /** The drivers by name, in the order of the table. */
 export function makeDrivers(base, native) {
+  const place = (name) => join(base, name);
+  const io = (policy) => new Cowfs(`cowfs-${policy}`, place(`cowfs-${policy}`), ["--io", policy]);
   return [
     new Native(native),
-    new KernelOverlay("overlay", join(base, "overlay")),
-    new FuseOverlayfs("fuse-overlayfs", join(base, "fuse-overlayfs")),
-    new Cowfs("cowfs", join(base, "cowfs")),
-    new Cowfs("cowfs-passthrough", join(base, "cowfs-passthrough"), ["--io", "passthrough"]),
+    new KernelOverlay("overlay", place("overlay")),
+    new KernelOverlay("overlay-redirect", place("overlay-redirect"), ",redirect_dir=on,metacopy=on"),
+    new FuseOverlayfs("fuse-overlayfs", place("fuse-overlayfs")),
+    new Unionfs("unionfs", place("unionfs")),
+    new Cowfs("cowfs", place("cowfs")),
+    io("cached"),
+    io("passthrough"),
   ];
 }

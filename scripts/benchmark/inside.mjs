@@ -2,7 +2,6 @@
 import { spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { waitFor } from "./drivers.mjs";
 import { makeBigTree, regularFiles } from "./layers.mjs";
 import { Place } from "./place.mjs";
 
@@ -10,19 +9,9 @@ const clientProgram = new URL("client.mjs", import.meta.url).pathname;
 const treeFiles = 100_000;
 const openFiles = 10_000;
 
-/** The requests by opcode that came between two statuses. */
-export function messagesBetween(before, after) {
-  const counts = {};
-  for (const [opcode, { requests }] of Object.entries(after.requests)) {
-    const came = requests - (before.requests[opcode]?.requests ?? 0);
-    if (came > 0) counts[opcode] = came;
-  }
-  return counts;
-}
-
 /** Runs `act` while a client holds the first `count` files of the list open. */
 async function whileOpen(place, count, act) {
-  const args = [clientProgram, "hold", place.root, place.list, String(count)];
+  const args = [clientProgram, "hold", place.root, place.lists.all, String(count)];
   const client = spawn(process.execPath, args, { stdio: ["pipe", "pipe", "inherit"] });
   const ended = new Promise((resolve) => client.once("exit", resolve));
   const answered = await Promise.race([new Promise((resolve) => client.stdout.once("data", resolve)), ended]);
@@ -49,7 +38,7 @@ export async function inspect(base, drivers, say) {
   const results = {};
   for (const driver of drivers.filter(({ name }) => name === "fuse-overlayfs" || name === "cowfs")) {
     say(`memory of ${driver.name}`);
-    const place = new Place(driver, { layers: [tree], list, files });
+    const place = new Place(driver, { layers: [tree], lists: { all: list }, files, scratch: base });
     driver.clear();
     place.mount();
     const memory = { start: driver.residentBytes() };
@@ -74,16 +63,4 @@ export async function inspect(base, drivers, say) {
     driver.clear();
   }
   return results;
-}
-
-/** Waits until a driver has nothing to do: forgets and releases come after the call that caused them. */
-export function settle(driver) {
-  const total = () => Object.values(driver.status().requests).reduce((sum, { requests }) => sum + requests, 0);
-  let before = -1;
-  waitFor("the driver should come to rest", () => {
-    const now = total();
-    const quiet = now === before;
-    before = now;
-    return quiet;
-  });
 }

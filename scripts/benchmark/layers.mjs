@@ -1,12 +1,14 @@
 /** The lower layers of the benchmark: real trees of this machine, files made up where it has none, all on one disk. */
 
 import { execFileSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 
-const smallFiles = 5000;
-const leastFiles = 12_000;
-export const bigFileMiB = 128;
+/** Real files that there must be besides those made up. */
+const leastReal = 6000;
+const filesPerDirectory = 100;
+/** Big enough for a real source, and still a small file. */
+const smallestBig = 65536;
 
 function python() {
   const versions = readdirSync("/usr/lib").filter((name) => /^python3\.\d+$/.test(name));
@@ -53,6 +55,13 @@ function writeSources(directory, count) {
   }
 }
 
+/** `count` small files, a hundred to a directory. */
+function writeTree(path, count) {
+  for (let left = count, i = 0; left > 0; left -= filesPerDirectory, i++) {
+    writeSmallFiles(join(path, `dir-${i}`), Math.min(left, filesPerDirectory));
+  }
+}
+
 /** Regular files below a directory, relative to it, sorted: the same on every run. */
 export function regularFiles(root) {
   const found = execFileSync("find", [".", "-type", "f", "-printf", "%P\\n"], { cwd: root, maxBuffer: 1 << 28 });
@@ -63,7 +72,7 @@ export function regularFiles(root) {
  * Makes the layers below `base`: returns their paths, topmost first, a native directory of the merged tree, and the list
  * of its files. The topmost layer changes a file in twenty of the others, so that most directories are merged ones.
  */
-export function makeLayers(base, say) {
+export function makeLayers(base, sizes, say) {
   const layers = [];
   const add = (name, fill) => {
     const path = join(base, "layers", name);
@@ -77,17 +86,16 @@ export function makeLayers(base, say) {
       cpSync(from, join(path, at), { recursive: true, verbatimSymlinks: true, preserveTimestamps: true }),
     );
   }
+  const real = layers.reduce((sum, layer) => sum + regularFiles(layer).length, 0);
+  if (real < leastReal) add("filler", (path) => writeTree(join(path, "filler"), leastReal - real));
   add("small", (path) => {
-    writeSmallFiles(join(path, "small"), smallFiles);
-    writeSources(join(path, "src"), 30);
-    writeFileSync(join(path, "big"), Buffer.alloc(bigFileMiB << 20, "cowfs"));
+    writeSmallFiles(join(path, "small"), sizes.flat);
+    writeTree(join(path, "moved"), sizes.renamed);
+    writeTree(join(path, "modes"), sizes.modes);
+    writeTree(join(path, "gone"), sizes.gone);
+    writeSources(join(path, "src"), sizes.units);
+    writeFileSync(join(path, "big"), Buffer.alloc(sizes.bigMiB << 20, "cowfs"));
   });
-  const sofar = layers.reduce((sum, layer) => sum + regularFiles(layer).length, 0);
-  if (sofar < leastFiles) {
-    add("filler", (path) => {
-      for (let i = 0; i * 100 < leastFiles - sofar; i++) writeSmallFiles(join(path, "filler", `dir-${i}`), 100);
-    });
-  }
   const below = [...layers];
   add("patch", (path) => {
     for (const layer of below) {
@@ -106,11 +114,22 @@ export function makeLayers(base, say) {
   return { layers, native, files };
 }
 
-/** A tar archive of `count` files of the merged tree. */
+/** `count` of the items, evenly from everywhere. */
+export function spread(items, count) {
+  if (items.length < count) throw new Error(`there are only ${items.length} files, ${count} are needed`);
+  return Array.from({ length: count }, (_, i) => items[Math.floor((i * items.length) / count)]);
+}
+
+export function smallFiles(native, files) {
+  return files.filter((name) => statSync(Buffer.from(join(native, name), "latin1")).size < smallestBig);
+}
+
+/** A tar archive of `count` files of the merged tree, of neighbours as in a real one. */
 export function makeArchive(path, native, files, count) {
-  const chosen = files.filter((name) => /^(include|python|npm|filler)\//.test(name)).slice(0, count);
-  execFileSync("tar", ["-cf", path, "-C", native, "-T", "-"], { input: chosen.join("\n") });
-  return chosen.length;
+  const chosen = files.filter((name) => /^(include|python|npm|filler)\//.test(name));
+  execFileSync("tar", ["-cf", path, "-C", native, "-T", "-"], {
+    input: Buffer.from(chosen.slice(0, count).join("\n"), "latin1"),
+  });
 }
 
 /** A tree of `count` small files, a hundred to a directory. */

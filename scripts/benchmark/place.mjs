@@ -1,5 +1,7 @@
 /** Where a workload runs: one driver's merged tree, with ways to run and time real processes in it. */
 import { spawnSync } from "node:child_process";
+import { readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import { run } from "./drivers.mjs";
 import { dropCaches } from "./quiet.mjs";
 
@@ -7,16 +9,26 @@ const clientProgram = new URL("client.mjs", import.meta.url).pathname;
 const patience = 300_000;
 
 /** Programs that a workload starts, read back into memory after the caches were dropped: they are not what is measured. */
-const programs = ["find --version", "ls --version", "sh -c :"];
+const programs = [
+  "find --version",
+  "ls --version",
+  "dd --version",
+  "sh -c :",
+  `'${process.execPath}' '${clientProgram}' idle`,
+];
 
 export class Place {
-  /** `setting`: what all places have in common: layers, archive, list (a file), files. */
+  /**
+   * `setting`: what all places have in common: layers, archive, files, lists (files that name files of the tree: `all` of
+   * them, `small` ones from everywhere), and scratch, a directory of the benchmark's own.
+   */
   constructor(driver, setting) {
     this.driver = driver;
     this.layers = setting.layers;
     this.archive = setting.archive;
-    this.list = setting.list;
+    this.lists = setting.lists;
     this.files = setting.files;
+    this.scratch = setting.scratch;
     this.root = driver.mountpoint;
   }
   get fileCount() {
@@ -42,6 +54,30 @@ export class Place {
     const done = spawnSync(process.execPath, [clientProgram, ...args.map(String)], { timeout: patience });
     if (done.status !== 0) throw new Error(`${this.driver.name}: ${args[0]}: ${done.error?.message ?? done.stderr}`);
     return Number(done.stdout.toString());
+  }
+  /**
+   * Runs a shell command while a client works, until the command has ended; returns what the client measured. The client
+   * is told by files: it makes one when it works, and ends when it finds the other.
+   */
+  beside(client, command) {
+    const [ready, stop, answer] = ["ready", "stop", "answer"].map((name) => join(this.scratch, name));
+    for (const path of [ready, stop]) rmSync(path, { force: true });
+    const program = [process.execPath, clientProgram, ...client, ready, stop].map((word) => `'${word}'`).join(" ");
+    this.shell(
+      `${program} > '${answer}' & client=$!; while [ ! -e '${ready}' ]; do kill -0 $client || exit; sleep 0.02; done
+       ${command}; result=$?; sleep 0.05; touch '${stop}'; wait $client && exit $result`,
+    );
+    return Number(readFileSync(answer, "utf8"));
+  }
+  /** Reads what the layers hold into the page cache, so that no disk is measured. */
+  warmLayers() {
+    const below = this.driver.name === "native" ? [this.root] : this.layers;
+    for (const directory of below) run("grep", ["-rqs", "text that no layer holds", directory], [0, 1]);
+  }
+  /** Makes a directory of the native tree again out of the layers. */
+  restore(name) {
+    for (const layer of [...this.layers].reverse())
+      this.shell(`[ ! -d '${layer}/${name}' ] || cp -a '${layer}/${name}' .`);
   }
   mount() {
     this.driver.mount(this.layers);
