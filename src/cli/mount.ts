@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, rmdirSync } from "node:fs";
 import { shown } from "../text.js";
 import { workingDirectory } from "./arguments.js";
-import { CommandError, systemReason } from "./exit.js";
+import { CommandError, complain, systemReason } from "./exit.js";
 import { type MountPlan, type MountWords, planMount } from "./mount-plan.js";
 
 /** `cowfs mount`: mounts, and returns once the mount answers; with --foreground, once it has ended. Returns the exit code. */
@@ -17,6 +17,7 @@ export async function mountCommand(words: MountWords): Promise<number> {
     if (plan.foreground) return await serveHere(plan);
     const { startDriver } = await import("./daemon.js");
     await startDriver(plan);
+    for (const remark of plan.remarks) complain(remark);
     announce(plan);
     return 0;
   } catch (error) {

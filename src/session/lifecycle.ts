@@ -10,6 +10,8 @@ export function unionOptions(config: MountConfig, log: Log): UnionOptions {
     lowers: config.lowers,
     ...(config.dataLowers === undefined ? {} : { dataLowers: config.dataLowers }),
     ...(config.metacopy === undefined ? {} : { metacopy: config.metacopy }),
+    index: config.index,
+    redirectDir: config.redirectDir,
     upper: config.upper,
     work: config.work,
     volatile: config.volatile,

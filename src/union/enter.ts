@@ -141,7 +141,7 @@ function enterLinked(u: Union, parent: number, name: string, type: number): numb
   if (typeof entry === "number") return entry;
   if (entry === null) {
     const node = addRow(u, parent, name, type, found.layer);
-    identities.add(stat, node);
+    if (index.grows) identities.add(stat, node);
     return node;
   }
   // `stat` is the entry's now; it goes on showing the number of the lower file.

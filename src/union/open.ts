@@ -50,6 +50,10 @@ export interface UnionOptions {
   readonly dataLowers?: readonly string[];
   /** Copy-up leaves data below until it changes; default: yes. */
   readonly metacopy?: boolean;
+  /** New copies of lower files with several links are kept in the index; default: yes. Those in it are used anyway. */
+  readonly index?: boolean | undefined;
+  /** Redirects are written and followed (the default), only followed, or neither. */
+  readonly redirectDir?: "on" | "follow" | "nofollow" | undefined;
   /** Marks are `user.` attributes, as with overlayfs's option of this name; without it, where no others can be written. */
   readonly userxattr?: boolean | undefined;
   /** What hides a lower name; `auto`, the default: a device if the upper takes one. */
@@ -102,6 +106,8 @@ export function openUnion(options: UnionOptions): Union {
     dataLayers: layers.slice(options.lowers.length + 1).filter((layer) => layer !== null),
     metacopy: options.metacopy ?? writable?.work.names.isUser !== true,
     followsUser: writable?.work.names.isUser ?? (options.userxattr === true || inUserNamespace()),
+    followsRedirects: options.redirectDir !== "nofollow",
+    writesRedirects: (options.redirectDir ?? "on") === "on",
     work: writable?.work ?? null,
     index: writable?.index ?? null,
     volatile: options.volatile,
@@ -250,7 +256,7 @@ function openWritable(options: UnionOptions, upperPath: string, limit: number): 
     return {
       upper: { index: 0, path: upperPath, root: upperFd, sealed: false },
       work: new WorkDirectory(inner, devices === 1, aufs, names),
-      index: new HardlinkIndex(workFd, names),
+      index: new HardlinkIndex(workFd, names, options.index !== false),
       locks,
       workPath,
       workRoot: workFd,
