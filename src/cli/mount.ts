@@ -16,8 +16,7 @@ export async function mountCommand(words: MountWords): Promise<number> {
   try {
     if (plan.foreground) return await serveHere(plan);
     const { startDriver } = await import("./daemon.js");
-    await startDriver(plan);
-    for (const remark of plan.remarks) complain(remark);
+    for (const warning of await startDriver(plan)) complain(warning);
     announce(plan);
     return 0;
   } catch (error) {
@@ -42,7 +41,11 @@ async function serveHere(plan: MountPlan): Promise<number> {
   const [{ serve }, { fileLogger, stderrLogger }] = await Promise.all([import("./driver.js"), import("./log.js")]);
   const logger = plan.log === undefined ? stderrLogger(plan.config) : fileLogger(plan.log, plan.config);
   try {
-    return await serve(plan, logger, () => announce(plan));
+    return await serve(plan, logger, (warnings) => {
+      // Otherwise stderr is the log, and has them.
+      if (plan.log !== undefined) for (const warning of warnings) complain(warning);
+      announce(plan);
+    });
   } finally {
     logger.flush();
   }

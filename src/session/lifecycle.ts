@@ -14,6 +14,7 @@ export function unionOptions(config: MountConfig, log: Log): UnionOptions {
     redirectDir: config.redirectDir,
     upper: config.upper,
     work: config.work,
+    readOnly: config.readOnly,
     volatile: config.volatile,
     ownership: config.ownership,
     whiteout: config.whiteout,

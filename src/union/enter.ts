@@ -87,7 +87,7 @@ function noteData(u: Union, node: number, fd: number, name: string, stat: Stat):
   const marks = read < 0 ? read : found;
   if (marks < 0 || u.table.type(node) !== DT_REG) return marks;
   u.table.setData(node, (marks & HAS_METACOPY) === 0 ? DATA_OWN : DATA_BELOW);
-  if ((marks & HAS_PENDING) === 0) return marks;
+  if ((marks & HAS_PENDING) === 0 || (u.readOnly && (marks & HAS_METACOPY) === 0)) return marks;
   const r = (marks & HAS_METACOPY) === 0 ? forgetPending(fd, name) : recoverMetacopy(fd, name);
   const again = r < 0 ? r : native.statx(fd, name, STATX_ALL, stat.bytes);
   return again < 0 ? again : marks;
