@@ -143,7 +143,7 @@ describe("mount", () => {
       cwd: area.path,
       env: { ...process.env, NODE_OPTIONS: `--import=${killer()}` },
     });
-    expect(stderr).toBe("cowfs: the driver ended before the mount was ready (killed by SIGKILL)\n");
+    expect(stderr).toBe(`cowfs: ${area.at("m")}: the driver ended before the mount was ready (killed by SIGKILL)\n`);
     expect(status).toBe(1);
   });
 });
@@ -261,7 +261,8 @@ describe("the end of a mount", () => {
     for (const path of ["m", "l1", "missing"]) {
       const { status, stderr } = await here("umount", path);
       expect(status).toBe(1);
-      expect(stderr).toMatch(/^cowfs: .* is not a mount of cowfs: see cowfs mounts\n$/);
+      const why = path === "missing" ? "does not exist" : "is not a mount of cowfs";
+      expect(stderr).toBe(`cowfs: ${area.at(path)} ${why}: see cowfs mounts\n`);
     }
     await command("umount", [area.at("m")]);
   });
@@ -295,7 +296,7 @@ describe("bad input is one line with the path, exit code 1 or 2, and changes not
     ["work on another file system", 1, ["--lower", "l1", "--upper", "up", "--work", "other/w", "m"], /other\/w/],
     ["an upper without extended attributes", 1, ["--lower", "l1", "--upper", "/proc/sys/x", "m"], /\/proc\/sys/],
     ["too many layers", 1, ["--lower", new Array(501).fill("l1").join(":"), "m"], /501 .*500/],
-    ["a log file that cannot be", 1, ["--lower", "l1", "--log", "missing/log", "m"], /missing\/log/],
+    ["a log file that cannot be", 1, ["--lower", "l1", "--log", "missing/log", "m"], /missing\/log .*directory/],
     ["no lower", 2, ["--upper", "up", "m"], /--lower/],
     ["no mountpoint", 2, ["--lower", "l1"], /mountpoint/],
     ["an empty layer", 2, ["--lower", "l1:", "m"], /empty/],
@@ -328,7 +329,7 @@ describe("bad input is one line with the path, exit code 1 or 2, and changes not
     ]) {
       const { status, stderr } = await here("mount", "--lower", "l1", ...args, "m2");
       expect(status).toBe(1);
-      expect(stderr).toMatch(/^cowfs: .*(up|w) is in use by another mount: .+\n$/);
+      expect(stderr).toMatch(/^cowfs: .*(up|w) is in use by another mount, whose driver is process \d+: .+\n$/);
     }
     expect(readdirSync(area.path).sort()).toEqual(["l1", "l2", "m", "m2", "up", "w"]);
     expect(await here("umount", "m")).toEqual(silent);

@@ -65,7 +65,9 @@ export async function startDriver(plan: MountPlan): Promise<readonly string[]> {
   }
   // Only when it has ended has it let go of everything.
   const end = await ending(child);
-  if (answer === undefined) throw new CommandError(`the driver ended before the mount was ready (${end})`);
+  if (answer === undefined) {
+    throw new CommandError(`${shown(plan.config.mountpoint)}: the driver ended before the mount was ready (${end})`);
+  }
   throw answer.exitCode === 2 ? new UsageError(answer.error) : new CommandError(answer.error);
 }
 

@@ -10,7 +10,9 @@ export async function mountCommand(words: MountWords): Promise<number> {
   // Said before anything is created. fuse-native has a helper that is set-user-id root.
   if (plan.config.transport === "kernel" && !mayMount()) {
     const path = shown(plan.config.mountpoint);
-    throw new CommandError(`${path}: no permission to mount: run as root`);
+    throw new CommandError(
+      `${path}: no permission to mount: run as root, or in a namespace of your own (unshare -Urm)`,
+    );
   }
   const created = plan.impliedMountpoint && makeMountpoint(plan.config.mountpoint);
   try {

@@ -2,15 +2,16 @@
  * Puts a union together from what the user named. Everything is checked before anything is created; each complaint names
  * the path and the remedy.
  */
-import { EAGAIN, EEXIST, EOPNOTSUPP, EPERM, EROFS, errnoName, ignore } from "../errno.js";
+import { EEXIST, EOPNOTSUPP, EPERM, EROFS, errnoName, ignore } from "../errno.js";
 import { type Layer, sealLower } from "../layer/layer.js";
 import { readListing } from "../layer/listing.js";
 import { type MarkNames, trustedNames, userNames } from "../layer/mark-names.js";
 import { isNoAttribute } from "../layer/marks.js";
 import { STATX_ALL, Stat } from "../layer/stat.js";
-import { AT_FDCWD, AT_REMOVEDIR, LOCK_EX, LOCK_NB, O_DIRECTORY, O_PATH, O_RDONLY } from "../native/constants.js";
+import { AT_FDCWD, AT_REMOVEDIR, O_DIRECTORY, O_PATH, O_RDONLY } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { HardlinkIndex } from "./hardlink-index.js";
+import { lock } from "./locks.js";
 import { MountError } from "./mount-error.js";
 import type { OwnershipOptions } from "./ownership.js";
 import { realPath, shown } from "./paths.js";
@@ -22,9 +23,6 @@ import { emptyDirectory, probeNames, probeWhiteoutDevices, WorkDirectory } from 
 export const MAX_LAYERS = 500;
 /** STATX_MNT_ID beside the basic attributes. */
 const STATX_WITH_MOUNT = STATX_ALL | 0x1000;
-/** How long a mount waits for a lock that an ending driver is about to release. */
-const LOCK_PATIENCE_MS = 2000;
-
 export interface UnionOptions {
   /** Absolute paths as bytes in latin1 strings, the topmost first. */
   readonly lowers: readonly string[];
@@ -234,27 +232,6 @@ function create(path: string, what: string, created: string[]): number {
   }
   created.push(path);
   return openLayer(path, what);
-}
-
-/** Locks a directory for this mount; the kernel releases the lock with the last descriptor, however the driver ends. */
-function lock(fd: number, path: string, what: string): number {
-  const real = native.reopen(fd, O_RDONLY | O_DIRECTORY);
-  if (real < 0) throw new MountError(`cannot open ${what} ${shown(path)}: ${errnoName(real)}`, path);
-  const deadline = Date.now() + LOCK_PATIENCE_MS;
-  let r = native.flock(real, LOCK_EX | LOCK_NB);
-  while (r === -EAGAIN && Date.now() < deadline) {
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
-    r = native.flock(real, LOCK_EX | LOCK_NB);
-  }
-  if (r === 0) return real;
-  ignore(native.close(real), "the mount fails");
-  if (r === -EAGAIN) {
-    throw new MountError(
-      `${what} ${shown(path)} is in use by another mount: unmount that one first, or use another`,
-      path,
-    );
-  }
-  throw new MountError(`cannot lock ${what} ${shown(path)}: ${errnoName(r)}`, path);
 }
 
 /** What a work directory may hold: our own, and the kernel's index. Anything else says that the path is a mistake. */

@@ -1,10 +1,11 @@
 /** Uppers that nobody can write to: refused, unless the mount is to be read-only too. */
-import { EAGAIN, errnoName, ignore, isAbsent } from "../errno.js";
+import { errnoName, ignore, isAbsent } from "../errno.js";
 import { type Layer, sealLower } from "../layer/layer.js";
 import { type MarkNames, trustedNames, userNames } from "../layer/mark-names.js";
-import { LOCK_NB, LOCK_SH, O_DIRECTORY, O_PATH, O_RDONLY } from "../native/constants.js";
+import { LOCK_SH, O_DIRECTORY, O_PATH, O_RDONLY } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { HardlinkIndex } from "./hardlink-index.js";
+import { lock } from "./locks.js";
 import { MountError } from "./mount-error.js";
 import { shown } from "./paths.js";
 import { defaultWork, openLayer, openNearest, type Places } from "./places.js";
@@ -59,7 +60,7 @@ export interface ReadOnlyUpper {
 /** Opens an upper for reading: nothing is made, changed or cleared. Throws MountError. */
 export function openReadOnlyUpper(path: string, options: Places, names: MarkNames): ReadOnlyUpper {
   const fd = openLayer(path, "upper layer");
-  const locks = [lockShared(fd, path)];
+  const locks = [lock(fd, path, "upper layer", LOCK_SH)];
   const upper = sealLower(0, path, fd);
   if (typeof upper === "number")
     throw new MountError(`cannot use upper layer ${shown(path)}: ${errnoName(upper)}`, path);
@@ -69,15 +70,6 @@ export function openReadOnlyUpper(path: string, options: Places, names: MarkName
     throw new MountError(`cannot use work directory ${shown(work)}: ${errnoName(workRoot)}`, work);
   }
   return { upper, index: workRoot < 0 ? null : new HardlinkIndex(workRoot, names, false), locks, workRoot };
-}
-
-function lockShared(fd: number, path: string): number {
-  const real = native.reopen(fd, O_RDONLY | O_DIRECTORY);
-  const r = real < 0 ? real : native.flock(real, LOCK_SH | LOCK_NB);
-  if (r === 0) return real;
-  const why =
-    r === -EAGAIN ? "is in use by another mount: unmount that one first" : `cannot be locked: ${errnoName(r)}`;
-  throw new MountError(`upper layer ${shown(path)} ${why}`, path);
 }
 
 /** What marks are called in an upper that cannot tell by being written to. */
