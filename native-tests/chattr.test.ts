@@ -135,4 +135,37 @@ cases("files that may not change", [
       unlink mine
     `,
   },
+  {
+    name: "by the transport fuse-native too, which shows no flags",
+    lowers: [{ f: "f", a: "a", g: "g", "d/x": "x" }],
+    skip: { native: "is about cowfs", overlay: "is about cowfs" },
+    options: { cowfs: ["--transport", "fuse-native"] },
+    notPassthrough: "the transport has no passthrough",
+    prepare: flagged(["+i", "f"], ["+a", "a"], ["+i", "d"]),
+    foreign: "is about the transport",
+    tree: "none",
+    steps: `
+      open f O_RDWR -> EPERM
+      open f O_WRONLY|O_APPEND -> EPERM
+      open a O_RDWR -> EPERM
+      truncate f 0 -> EPERM
+      open f O_WRONLY|O_TRUNC -> EPERM
+      chmod f 0600 -> EPERM
+      setx f user.x x -> EPERM
+      unlink f -> EPERM
+      rename f h -> EPERM
+      rename g f -> EPERM
+      link f h -> EPERM
+      mkdir d/new -> EPERM
+      unlink d/x -> EPERM
+      cat f -> f
+      append a x
+      cat a -> ax
+      unlink a -> EPERM
+      append d/x y
+      cat d/x -> xy
+      unlink d/x -> EPERM
+      put g new
+    `,
+  },
 ]);

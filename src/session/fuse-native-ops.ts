@@ -4,6 +4,7 @@
  * rename flags, nanoseconds) is missing here; docs/fuse-native.md lists it.
  */
 import { ignore } from "../errno.js";
+import { O_ACCMODE, O_RDONLY } from "../native/constants.js";
 import { native } from "../native/index.js";
 import {
   FATTR_ATIME,
@@ -34,6 +35,7 @@ import { statfs } from "../union/ops/statfs.js";
 import { symlink } from "../union/ops/symlink.js";
 import { unlink } from "../union/ops/unlink.js";
 import { getxattr, listxattr, removexattr, setxattr } from "../union/ops/xattr.js";
+import { mayOpen } from "../union/protection.js";
 import type { Union } from "../union/union.js";
 
 /** Attributes as the package takes them: times in milliseconds, 32-bit inode numbers. */
@@ -56,7 +58,6 @@ type Done = (error: number) => void;
 type DoneWith<T> = (error: number, value?: T) => void;
 
 const S_IFREG = 0o100000;
-const O_ACCMODE = 3;
 
 /** The package decodes names as UTF-8; names here are bytes. */
 function bytesOf(text: string): string {
@@ -232,7 +233,9 @@ export class PackageOperations {
       return;
     }
     // A copy-up comes now, so that its errors are open's.
-    const fd = (flags & O_ACCMODE) === 0 ? readFd(this.u, node) : writeFd(this.u, node);
+    const may = mayOpen(this.u, node, flags);
+    const reads = (flags & O_ACCMODE) === O_RDONLY;
+    const fd = may < 0 ? may : reads ? readFd(this.u, node) : writeFd(this.u, node);
     if (fd < 0) {
       this.drop(node);
       done(fd);

@@ -4,10 +4,10 @@
  * the driver must go on changing it. The node table holds them: what changes something asks it, without a system call.
  * Their bits are the same in stx_attributes, in FS_IOC_GETFLAGS and in the table.
  */
-import { ENOTTY, EOPNOTSUPP, EPERM, ignore } from "../errno.js";
+import { ENOTTY, EOPNOTSUPP, EPERM, ERANGE, ignore } from "../errno.js";
 import { HAS_PROTATTR, readObjectMarks, readProtattr } from "../layer/marks.js";
 import { STATX_ALL, type Stat } from "../layer/stat.js";
-import { O_DIRECTORY, O_RDONLY } from "../native/constants.js";
+import { O_ACCMODE, O_APPEND, O_DIRECTORY, O_RDONLY, O_TRUNC } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { locate } from "./locate.js";
 import { APPEND_ONLY, IMMUTABLE, PROTECTED } from "./node-table.js";
@@ -47,12 +47,12 @@ function hasFlags(u: Union, layer: number, stat: Stat): boolean {
 export function noteProtattr(u: Union, node: number, dirfd: number, name: string, marks: number): number {
   if ((marks & HAS_PROTATTR) === 0) return 0;
   const length = readProtattr(dirfd, name, letters);
-  if (length < 0) return length;
+  // As in overlayfs: a value that is too long is passed over, and so are letters of a later version.
+  if (length < 0) return length === -ERANGE ? 0 : length;
   let bits = 0;
   for (const letter of letters.subarray(0, length)) {
     if (letter === LETTER_APPEND) bits |= APPEND_ONLY;
     else if (letter === LETTER_IMMUTABLE) bits |= IMMUTABLE;
-    // As in overlayfs: letters of a later version are passed over.
     else break;
   }
   if (bits !== 0) u.table.protect(node, bits);
@@ -78,14 +78,21 @@ export function mayChange(u: Union, node: number): number {
   return u.table.protection(node) === 0 ? 0 : -EPERM;
 }
 
-/** Whether names may be added to a directory: 0 or -EPERM. */
-export function mayAdd(u: Union, parent: number): number {
-  return (u.table.protection(parent) & IMMUTABLE) === 0 ? 0 : -EPERM;
+/** Whether names may be added to a directory, or data at the end of a file: 0 or -EPERM. */
+export function mayAdd(u: Union, node: number): number {
+  return (u.table.protection(node) & IMMUTABLE) === 0 ? 0 : -EPERM;
 }
 
 /** Whether a name may be taken away from a node and from the directory that it is in: 0 or -EPERM. */
 export function mayRemove(u: Union, parent: number, node: number): number {
   return ((u.table.protection(parent) | u.table.protection(node)) & PROTECTED) === 0 ? 0 : -EPERM;
+}
+
+/** Whether a file may be opened with `flags`, where the driver is told of opens: 0 or -EPERM. */
+export function mayOpen(u: Union, node: number, flags: number): number {
+  if ((flags & O_TRUNC) !== 0) return mayChange(u, node);
+  if ((flags & O_ACCMODE) === O_RDONLY) return 0;
+  return (flags & O_APPEND) !== 0 ? mayAdd(u, node) : mayChange(u, node);
 }
 
 /**

@@ -1,12 +1,11 @@
 /** Opening regular files for passthrough: the kernel reads, writes and maps the backing file by itself. */
 import { EINVAL, ESTALE, ignore } from "../../errno.js";
 import { S_IFREG } from "../../layer/stat.js";
-import { O_ACCMODE, O_APPEND, O_DIRECT, O_RDONLY, O_RDWR, O_TRUNC } from "../../native/constants.js";
+import { O_ACCMODE, O_DIRECT, O_RDONLY, O_RDWR, O_TRUNC } from "../../native/constants.js";
 import { native } from "../../native/index.js";
 import { copyUpData } from "../copy-up.js";
 import type { Cred } from "../cred.js";
-import { IMMUTABLE } from "../node-table.js";
-import { mayChange } from "../protection.js";
+import { mayOpen } from "../protection.js";
 import { closeFile, dropLookup, succeed } from "../rows.js";
 import type { Union } from "../union.js";
 import { hasOwnData, readFd, writeFd } from "./data.js";
@@ -27,8 +26,7 @@ export function open(u: Union, node: number, flags: number, killPrivileges: bool
   const before = openFiles.get(node);
   let fd = -1;
   if (truncates || access !== O_RDONLY) {
-    const appends = (flags & O_APPEND) !== 0 && !truncates && (table.protection(node) & IMMUTABLE) === 0;
-    const may = appends ? 0 : mayChange(u, node);
+    const may = mayOpen(u, node, flags);
     if (may < 0) return may;
     // Without a name there is nothing that the kernel could look up again, so nothing may change either.
     if (table.isNameless(node) && openFiles.isOld(node)) return -ESTALE;
