@@ -1,5 +1,6 @@
 import { lacking, type Place } from "./harness/area.js";
 import { type Case, cases } from "./harness/cases.js";
+import { command } from "./harness/command.js";
 import { hard, link, type Tree, whiteout } from "./harness/layers.js";
 import type { Placed } from "./harness/merged.js";
 import { mountStack } from "./harness/mounts.js";
@@ -174,6 +175,53 @@ const two = (place: Place): readonly Placed[] => [
 ];
 
 cases("several file systems at once", [
+  {
+    name: "what erofs and squashfs call immutable can be changed, and what ext4 calls so beside them cannot",
+    timeout,
+    lowers: [
+      { place: "erofs", tree: { e: "e", "d/e": "e", "only-e/x": "x" } },
+      { place: "squashfs", tree: { s: "s", "d/s": "s", "only-s/x": "x" } },
+      { place: "ext4:16M", tree: { f: "f", "d/f": "f", free: "free" } },
+    ],
+    prepare: async ({ lowers }) => command("chattr", ["+i", `${lowers[2]}/f`, `${lowers[2]}/d/f`]),
+    skip: { native: "has no layers" },
+    tree: "none",
+    // The first two file systems have no such flags to be asked for.
+    steps: `
+      e = open e O_RDONLY
+      getflags $e -> ENOTTY
+      s = open d/s O_RDONLY
+      getflags $s -> ENOTTY
+      f = open f O_RDONLY
+      sh "lsattr f d/f | cut -c5 | tr -d '\\n'" -> "0 ii"
+      chmod e 0600
+      append e more
+      cat e -> emore
+      truncate d/s 0
+      setx s user.a b
+      link s s2
+      rename d/e moved
+      put only-e/new new
+      unlink only-e/x
+      rename only-s renamed
+      unlink renamed/x
+      sh "lsattr e d/s moved | cut -c5 | tr -d '\\n'" -> "0 ---"
+      unlink f -> EPERM
+      rename d/f x -> EPERM
+      chmod d/f 0600 -> EPERM
+      append free more
+      remount
+      append e more
+      cat e -> emoremore
+      cat moved -> e
+      ls renamed -> ""
+      unlink f -> EPERM
+      unlink d/f -> EPERM
+      unlink s2
+      sh "chattr -i f && rm f" -> "0 "
+      stat f -> ENOENT
+    `,
+  },
   {
     name: "eight lowers, each on another",
     timeout,

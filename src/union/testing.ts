@@ -14,6 +14,7 @@ import { lookup } from "./ops/lookup.js";
 import { opendir } from "./ops/opendir.js";
 import { type DirSink, readdir } from "./ops/readdir.js";
 import { releasedir } from "./ops/releasedir.js";
+import type { OwnershipOptions } from "./ownership.js";
 import type { Union } from "./union.js";
 
 /**
@@ -58,7 +59,12 @@ export class Bench {
   constructor(
     lowers: LayerTree[],
     upper?: LayerTree,
-    readonly options: { data?: number; inlineCopyLimit?: number; metacopy?: boolean } = {},
+    readonly options: {
+      data?: number;
+      inlineCopyLimit?: number;
+      metacopy?: boolean;
+      ownership?: OwnershipOptions;
+    } = {},
   ) {
     this.lowers = lowers.map((tree, i) => this.tree(`lower${i + 1}`, tree));
     mkdirSync(join(this.root, "mnt"));
