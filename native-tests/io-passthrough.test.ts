@@ -532,10 +532,10 @@ describe("the choice of the policy", () => {
 
   test("without the privilege it is refused in one line, and auto works", async () => {
     const inside = (io: string) =>
-      attempt("unshare", ["-Urm", "sh", "-c", `"$@" && cat m/f && "$1" "$2" umount m`, "sh", ...program(io)], {
+      attempt("unshare", ["-Urm", "sh", "-c", `"$@" && cat m/f && "$1" umount m`, "sh", ...program(io)], {
         cwd: area.path,
       });
-    const program = (io: string) => [process.execPath, cowfsProgram, "mount", "--lower", "l", "--io", io, "m"];
+    const program = (io: string) => [cowfsProgram, "mount", "--lower", "l", "--io", io, "m"];
     const refused = await inside("passthrough");
     expect(refused.status).toBe(1);
     expect(refused.stderr).toMatch(/^cowfs: .*CAP_SYS_ADMIN in the initial user namespace.*--io cached\n$/);

@@ -3,9 +3,7 @@ import { Area } from "./harness/area.js";
 import { cases } from "./harness/cases.js";
 import { shell } from "./harness/command.js";
 import { hard, link } from "./harness/layers.js";
-import { cowfsProgram } from "./harness/mounts.js";
-
-const cowfs = `node ${cowfsProgram}`;
+import { cowfsProgram as cowfs } from "./harness/mounts.js";
 
 async function inArea(script: string): Promise<string> {
   const area = new Area();

@@ -54,9 +54,9 @@ test("fuse-overlayfs reads what --whiteout aufs writes", { timeout: 120_000 }, a
   try {
     await shell(
       `cd ${area.path}; mkdir -p l/d l/e u m; echo 1 >l/f; echo 2 >l/d/x; echo 3 >l/e/y
-      node ${cowfsProgram} mount --whiteout aufs --lower l --upper u --work w m
+      ${cowfsProgram} mount --whiteout aufs --lower l --upper u --work w m
       rm -r m/f m/d m/e; mkdir m/d; echo new >m/d/n
-      node ${cowfsProgram} umount m
+      ${cowfsProgram} umount m
       test -f u/.wh.f; test -f u/d/.wh..wh..opq; ! find u -type c | grep .
       fuse-overlayfs -o lowerdir=u:l m; ls m m/d >list; umount m`,
       { timeout: 100_000 },

@@ -1,47 +1,96 @@
 // @ts-check
 /**
- * Bundles src/main.ts into dist/: one entry and a chunk for each lazily imported command, so that a command loads only
- * what it needs. The addon and fuse-native stay outside of the bundle.
+ * Builds dist/: main.js, which loads the bundle of everything else, the bundle, and the code that V8 makes of it (see src/main.ts).
+ * The addon and fuse-native stay outside; so does pino, which few mounts need.
  */
+import { createHash } from "node:crypto";
 import { chmodSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { setFlagsFromString } from "node:v8";
+import { Script } from "node:vm";
 import { build } from "esbuild";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
 const dist = join(root, "dist");
 
-const { outputFiles } = await build({
-  write: false,
-  absWorkingDir: root,
-  entryPoints: { main: "src/main.ts" },
-  outdir: dist,
-  bundle: true,
-  splitting: true,
-  format: "esm",
-  platform: "node",
-  target: "node20",
-  sourcemap: true,
-  external: ["fuse-native", "*.node"],
-  define: { COWFS_VERSION: JSON.stringify(version) },
-  // Bundled CommonJS packages (pino, commander) call require for Node's own modules.
-  banner: {
-    js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);',
+const elsewhere = {
+  name: "elsewhere",
+  /** @param {import("esbuild").PluginBuild} builder */
+  setup(builder) {
+    builder.onResolve({ filter: /^pino$/ }, () => ({ path: "./pino.js", external: true }));
+    // commander wants it for sub-commands that are programs of their own, which there are none of: it takes 2 ms to load.
+    builder.onResolve({ filter: /^node:child_process$/ }, ({ importer }) =>
+      importer.includes("/node_modules/commander/") ? { path: "nothing", namespace: "nothing" } : undefined,
+    );
+    builder.onLoad({ filter: /^/, namespace: "nothing" }, () => ({ contents: "" }));
   },
-  logLevel: "warning",
-});
+};
 
-// A program that runs meanwhile must find its chunks: the new files come first, the entry last, and only then old ones go.
-mkdirSync(dist, { recursive: true });
-const written = new Set(outputFiles.map((file) => basename(file.path)));
-for (const file of outputFiles.sort(
-  (a, b) => Number(a.path.endsWith("/main.js")) - Number(b.path.endsWith("/main.js")),
-)) {
-  const temporary = `${file.path}.${process.pid}`;
-  writeFileSync(temporary, file.contents);
-  chmodSync(temporary, basename(file.path) === "main.js" ? 0o755 : 0o644);
-  renameSync(temporary, file.path);
+/**
+ * One CommonJS file, as text.
+ * @param {string} entry
+ * @param {import("esbuild").BuildOptions} options
+ */
+async function bundle(entry, options) {
+  const { outputFiles = [] } = await build({
+    absWorkingDir: root,
+    entryPoints: [entry],
+    outdir: dist,
+    bundle: true,
+    format: "cjs",
+    platform: "node",
+    target: "node20",
+    // What is imported when it is needed becomes a call of require: the bundle is no module.
+    supported: { "dynamic-import": false },
+    minifyWhitespace: true,
+    legalComments: "none",
+    logLevel: "warning",
+    ...options,
+    write: false,
+  });
+  return /** @type {import("esbuild").OutputFile} */ (outputFiles[0]).text;
 }
-for (const name of readdirSync(dist))
-  if (!written.has(name)) rmSync(join(dist, name), { recursive: true, force: true });
+
+/**
+ * Everything compiled, as V8 keeps it: what is compiled only when it is first called would be missing otherwise.
+ * @param {string} source
+ */
+function compiled(source) {
+  setFlagsFromString("--no-lazy");
+  const script = new Script(source);
+  setFlagsFromString("--lazy");
+  return script.createCachedData();
+}
+
+const program = await bundle("src/entry.ts", {
+  external: ["fuse-native", "*.node"],
+  define: { COWFS_VERSION: JSON.stringify(version), "import.meta.url": "__url" },
+  banner: {
+    js: '(function(require,__filename){const module={exports:{}},exports=module.exports,__url=require("node:url").pathToFileURL(__filename).href;',
+  },
+  footer: { js: "return module.exports})" },
+  plugins: [elsewhere],
+});
+const name = `program-${createHash("sha256").update(program).digest("hex").slice(0, 16)}.js`;
+
+// A program that runs meanwhile must find what it loads: the new files come first, the entry last, and only then old ones go.
+const files = new Map(
+  /** @type {[string, string | Buffer][]} */ ([
+    ["package.json", '{ "type": "commonjs" }\n'],
+    ["pino.js", await bundle("node_modules/pino/pino.js", {})],
+    [name, program],
+    [`${name}.cache`, compiled(program)],
+    ["main.js", await bundle("src/main.ts", { define: { COWFS_BUNDLE: JSON.stringify(name) } })],
+  ]),
+);
+mkdirSync(dist, { recursive: true });
+for (const [file, contents] of files) {
+  const temporary = join(dist, `${file}.${process.pid}`);
+  writeFileSync(temporary, contents);
+  chmodSync(temporary, file === "main.js" ? 0o755 : 0o644);
+  renameSync(temporary, join(dist, file));
+}
+for (const old of readdirSync(dist))
+  if (!files.has(basename(old))) rmSync(join(dist, old), { recursive: true, force: true });

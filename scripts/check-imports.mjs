@@ -20,7 +20,8 @@ import ts from "typescript";
  * @type {Record<string, string[]>}
  */
 const below = {
-  main: ["cli", "errno"],
+  main: ["entry"],
+  entry: ["cli", "errno"],
   cli: ["assemble", "snapshotter", "session", "store", "union", "layer", "native", "errno"],
   assemble: ["store", "session", "native", "errno"],
   snapshotter: ["store", "native", "errno"],

@@ -1,11 +1,24 @@
 #!/usr/bin/env node
-// The entry of the program. A driver, which is started by `cowfs mount`, needs nothing of the command line.
-if (process.argv[2] === "--driver") {
-  const { driverMain } = await import("./cli/driver.js");
-  await driverMain();
-} else {
-  const { run } = await import("./cli/program.js");
-  process.exitCode = await run(process.argv);
-}
+/**
+ * The entry of the program: loads the bundle with the code that V8 made of it when it was built, which spares compiling.
+ * V8 refuses that code where it comes from another version or other flags, and compiles as ever.
+ */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { Script } from "node:vm";
+import type { Entry } from "./entry.js";
 
-export {};
+/** The file name of the bundle, which holds a digest of its content: V8 tells code and source apart by their lengths alone. */
+declare const COWFS_BUNDLE: string;
+
+const path = join(__dirname, COWFS_BUNDLE);
+let cachedData: Buffer | undefined;
+try {
+  cachedData = readFileSync(`${path}.cache`);
+} catch {
+  // Compiling takes longer, that is all.
+}
+// The bundle is ASCII.
+const script = new Script(readFileSync(path, "latin1"), { filename: path, ...(cachedData && { cachedData }) });
+const load = script.runInThisContext() as (require: NodeJS.Require, __filename: string) => { entry: Entry };
+void load(require, path).entry(process.argv);

@@ -19,7 +19,7 @@ import trees
 from layers import written
 
 PROJECT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-PROGRAM = os.environ.get("COWFS_TEST_PROGRAM", PROJECT + "/dist/main.js")
+PROGRAM = os.environ.get("COWFS_TEST_PROGRAM", PROJECT + "/build/cowfs")
 NO_ANSWER = 120
 """Seconds without an answer that mean that the driver hangs, on a machine however busy."""
 
@@ -247,7 +247,7 @@ class Union(Side):
             run("mount", "-t", "overlay", "-o", f"{words},metacopy={metacopy}", "overlay", self.root)
         else:
             log = ["--log", self.area + "/driver.log"]
-            run("node", PROGRAM, "mount", "--lower", lowers, "--upper", upper, "--work", work, *self.options, *log, self.root)
+            run(PROGRAM, "mount", "--lower", lowers, "--upper", upper, "--work", work, *self.options, *log, self.root)
         self.mounted = True
 
     def unmount(self):
@@ -330,7 +330,7 @@ class Union(Side):
             try:
                 if entry.isdigit():
                     with open(f"/proc/{entry}/cmdline", "rb") as stream:
-                        words = stream.read().split(b"\0")
+                        words = stream.read().replace(b"\0", b" ").split(b" ")
                     if b"--driver" in words and self.root.encode() in words:
                         return int(entry)
             except OSError:

@@ -221,7 +221,7 @@ export class Merged {
   private drivers(): number[] {
     return this.area
       .processes()
-      .filter(({ commandLine }) => commandLine.includes("node") && commandLine.endsWith(` ${this.root}`))
+      .filter(({ commandLine }) => commandLine.endsWith(` --driver ${this.root}`))
       .map(({ pid }) => pid);
   }
 

@@ -15,7 +15,7 @@ export const kinds: readonly Kind[] = (process.env["NATIVE_KINDS"]?.split(",") ?
 
 /** The built program; COWFS_TEST_PROGRAM names another build, to test that one. */
 export const cowfsProgram =
-  process.env["COWFS_TEST_PROGRAM"] ?? fileURLToPath(new URL("../../dist/main.js", import.meta.url));
+  process.env["COWFS_TEST_PROGRAM"] ?? fileURLToPath(new URL("../../build/cowfs", import.meta.url));
 
 /** Options that every cowfs mount of a run gets, to run all cases under another policy: COWFS_TEST_OPTIONS="-o xino=on". */
 const extraOptions = process.env["COWFS_TEST_OPTIONS"]?.split(" ").filter((word) => word !== "") ?? [];
@@ -35,7 +35,7 @@ export interface Stack {
 
 /** Runs the cowfs program to its end; a daemon that keeps a descriptor of the caller is a time-out. */
 export function cowfs(args: readonly string[], options: { cwd?: string; timeout?: number } = {}): Promise<Ended> {
-  return attempt(process.execPath, [cowfsProgram, ...args], { timeout: 20_000, ...options });
+  return attempt(cowfsProgram, args, { timeout: 20_000, ...options });
 }
 
 const escapeColon = (path: string): string => path.replaceAll("\\", "\\\\").replaceAll(":", "\\:");

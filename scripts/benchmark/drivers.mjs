@@ -3,7 +3,7 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 
-const cowfs = new URL("../../dist/main.js", import.meta.url).pathname;
+const cowfs = new URL("../../build/cowfs", import.meta.url).pathname;
 
 /** Runs a program to its end; `good`: the exit codes that are no failure. */
 export function run(program, args, good = [0]) {
@@ -148,10 +148,10 @@ class Cowfs extends Union {
   start(layers) {
     const lower = layers.flatMap((layer) => ["--lower", layer]);
     const places = ["--upper", this.upper, "--work", this.work, "--log", this.log];
-    run(process.execPath, [cowfs, "mount", ...lower, ...places, ...this.options, this.mountpoint]);
+    run(cowfs, ["mount", ...lower, ...places, ...this.options, this.mountpoint]);
   }
   findPid() {
-    const mounts = JSON.parse(execFileSync(process.execPath, [cowfs, "mounts", "--json"]).toString());
+    const mounts = JSON.parse(execFileSync(cowfs, ["mounts", "--json"]).toString());
     return mounts.find(({ mountpoint }) => mountpoint === this.mountpoint)?.pid ?? 0;
   }
   /** What the driver says of itself when SIGUSR1 asks. */

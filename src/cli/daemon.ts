@@ -9,12 +9,6 @@ import type { MountPlan } from "./mount-plan.js";
 const O_CLOEXEC = 0o2000000;
 
 /**
- * V8's nursery grows to 16 MiB and more under load and never shrinks; a driver lets go of what it allocates at once. After a
- * walk of 126,000 objects this is the difference between 111 and 85 MiB of resident memory.
- */
-const MEMORY_FLAGS = ["--max-semi-space-size=2"];
-
-/**
  * Closes the descriptors this process was started with, but for 0 to 2: a driver must not keep a caller's pipe or lock for
  * as long as the mount lives. They are those without FD_CLOEXEC; Node opens its own with it.
  */
@@ -33,23 +27,18 @@ export function closeInherited(): void {
 
 /**
  * Starts the driver of a plan as a daemon: a session of its own (setsid), standing in `/`, with /dev/null as its standard
- * descriptors. Resolves once the mount answers, to what the driver has warned of; otherwise throws CommandError
- * with its own reason.
+ * descriptors. Resolves once the mount answers; otherwise throws CommandError with the driver's own reason.
  */
-export async function startDriver(plan: MountPlan): Promise<readonly string[]> {
+export async function startDriver(plan: MountPlan): Promise<void> {
   const script = process.argv[1];
   if (script === undefined) throw new CommandError("the program's own path is unknown");
   closeInherited();
   // The mountpoint is only for the eyes of whoever lists processes.
-  const child = spawn(
-    process.execPath,
-    [...MEMORY_FLAGS, ...process.execArgv, script, "--driver", shown(plan.config.mountpoint)],
-    {
-      detached: true,
-      cwd: "/",
-      stdio: ["ignore", "ignore", "ignore", "pipe"],
-    },
-  );
+  const child = spawn(process.execPath, [...process.execArgv, script, "--driver", shown(plan.config.mountpoint)], {
+    detached: true,
+    cwd: "/",
+    stdio: ["ignore", "ignore", "ignore", "pipe"],
+  });
   // Whoever interrupts this command does not want the mount either.
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => child.kill("SIGTERM"));
 
@@ -61,13 +50,11 @@ export async function startDriver(plan: MountPlan): Promise<readonly string[]> {
   if (answer !== undefined && "ready" in answer) {
     socket.destroy();
     child.unref();
-    return answer.warnings;
+    return;
   }
   // Only when it has ended has it let go of everything.
   const end = await ending(child);
-  if (answer === undefined) {
-    throw new CommandError(`${shown(plan.config.mountpoint)}: the driver ended before the mount was ready (${end})`);
-  }
+  if (answer === undefined) throw new CommandError(`the driver ended before the mount was ready (${end})`);
   throw answer.exitCode === 2 ? new UsageError(answer.error) : new CommandError(answer.error);
 }
 

@@ -1,24 +1,25 @@
 import { mkdirSync, readFileSync, rmdirSync } from "node:fs";
 import { shown } from "../text.js";
 import { workingDirectory } from "./arguments.js";
-import { CommandError, complain, systemReason } from "./exit.js";
+import { CommandError, systemReason } from "./exit.js";
 import { type MountPlan, type MountWords, planMount } from "./mount-plan.js";
 
-/** `cowfs mount`: mounts, and returns once the mount answers; with --foreground, once it has ended. Returns the exit code. */
-export async function mountCommand(words: MountWords): Promise<number> {
+/**
+ * `cowfs mount`: mounts, and returns once the mount answers; with --foreground, or when the launcher has made this process for it,
+ * once it has ended. Returns the exit code.
+ */
+export async function mountCommand(words: MountWords, isLaunched: boolean): Promise<number> {
   const plan = planMount(words, workingDirectory(), process.geteuid?.() === 0);
   // Said before anything is created. fuse-native has a helper that is set-user-id root.
   if (plan.config.transport === "kernel" && !mayMount()) {
     const path = shown(plan.config.mountpoint);
-    throw new CommandError(
-      `${path}: no permission to mount: run as root, or in a namespace of your own (unshare -Urm)`,
-    );
+    throw new CommandError(`${path}: no permission to mount: run as root`);
   }
   const created = plan.impliedMountpoint && makeMountpoint(plan.config.mountpoint);
   try {
-    if (plan.foreground) return await serveHere(plan);
+    if (plan.foreground || isLaunched) return await serveHere(plan);
     const { startDriver } = await import("./daemon.js");
-    for (const warning of await startDriver(plan)) complain(warning);
+    await startDriver(plan);
     announce(plan);
     return 0;
   } catch (error) {
@@ -40,17 +41,23 @@ function mayMount(): boolean {
 }
 
 async function serveHere(plan: MountPlan): Promise<number> {
-  const [{ serve }, { fileLogger, stderrLogger }] = await Promise.all([import("./driver.js"), import("./log.js")]);
-  const logger = plan.log === undefined ? stderrLogger(plan.config) : fileLogger(plan.log, plan.config);
+  const { becomeDaemon, loggerOf, serve } = await import("./driver.js");
+  const logger = await loggerOf(plan);
+  let code: number;
   try {
-    return await serve(plan, logger, (warnings) => {
-      // Otherwise stderr is the log, and has them.
-      if (plan.log !== undefined) for (const warning of warnings) complain(warning);
+    code = await serve(plan, logger, () => {
       announce(plan);
+      if (!plan.foreground) becomeDaemon(plan, logger);
     });
+  } catch (error) {
+    logger.log("error", "the driver failed", { stack: error instanceof Error ? error.stack : String(error) });
+    throw error;
   } finally {
     logger.flush();
   }
+  // What still runs in a driver, of fuse-native say, has nothing left to do.
+  if (!plan.foreground) process.exit(code);
+  return code;
 }
 
 /** Says where the union is if the user cannot know. */

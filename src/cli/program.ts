@@ -2,7 +2,6 @@ import { Command, CommanderError, Option } from "commander";
 import { shown } from "../text.js";
 import { argumentBytes } from "./arguments.js";
 import { CommandError, complain, EXIT_FAILURE, EXIT_USAGE, messageOf, oneLine } from "./exit.js";
-import { mountHelp } from "./mount-help.js";
 import type { MountWords } from "./mount-plan.js";
 
 const version = typeof COWFS_VERSION === "string" ? COWFS_VERSION : "development";
@@ -10,11 +9,14 @@ const version = typeof COWFS_VERSION === "string" ? COWFS_VERSION : "development
 /** Does what the command line says. Returns the exit code; failures have been said on stderr. */
 export async function run(argv: readonly string[]): Promise<number> {
   let code = 0;
+  // The launcher says what it was called as, and has forked: this process is to become the driver.
+  const isLaunched = argv[2] === "--launched";
   const program = buildProgram((result) => {
     code = result;
-  });
+  }, isLaunched);
   try {
-    const words = commandWords(argumentBytes(argv), baseName(argv[1] ?? ""));
+    const all = argumentBytes(argv);
+    const words = isLaunched ? commandWords(all.slice(2), all[1] ?? "") : commandWords(all, baseName(argv[1] ?? ""));
     if (words === null) return 0;
     await program.parseAsync(words, { from: "user" });
     return code;
@@ -39,13 +41,13 @@ export function commandWords(args: readonly string[], programName: string): stri
   if (/^mount\./.test(programName)) {
     // For helpers of mount(8), -f is "fake", and -t names the type.
     if (args.some((word) => /^-[nsvrw]*f[nsvrw]*$/.test(word))) return null;
-    return ["mount", "--as-helper", ...args];
+    return ["mount", ...args];
   }
   if (first === undefined || /^(-h|--help|-V|--version)$/.test(first)) return [...args];
   const hasOptions = args.some((word) => /^-o/.test(word));
   // A source may be called as a command is; only mount takes -o.
   if (commands.has(first) && (first === "mount" || !hasOptions)) return [...args];
-  return hasOptions ? ["mount", "--as-helper", ...args] : [...args];
+  return hasOptions ? ["mount", ...args] : [...args];
 }
 
 function baseName(path: string): string {
@@ -60,7 +62,7 @@ interface CommanderMountOptions extends Omit<MountWords, "positionals" | "lower"
 }
 
 /** The commands, each loaded when it runs. `finish` takes its exit code. */
-export function buildProgram(finish: (code: number) => void): Command {
+export function buildProgram(finish: (code: number) => void, isLaunched: boolean): Command {
   const program = new Command("cowfs")
     .description("A union file system: read-only lower layers and one writable upper layer, merged.")
     .version(`cowfs ${version}`, "-V, --version", "print the version")
@@ -105,18 +107,16 @@ Exit codes: 0 done, 1 it did not work, 2 wrong usage.`,
     )
     .option("--transport <name>", "kernel (default) or fuse-native")
     .option("-r, --read-only", "mount read-only")
-    .addOption(new Option("--as-helper").hideHelp())
     .addOption(new Option("-w, --read-write").hideHelp())
     .addOption(new Option("-n").hideHelp())
     .addOption(new Option("-s").hideHelp())
     .addOption(new Option("-v, --verbose").hideHelp())
     .addOption(new Option("-t, --type <type>").hideHelp())
-    .addHelpText("after", mountHelp)
     .action(async (places: string[], options: CommanderMountOptions) => {
       const { mountCommand } = await import("./mount.js");
       const { lower = [], options: lists = [], readWrite, ...words } = options;
       const mode = readWrite === true ? { readOnly: false } : {};
-      finish(await mountCommand({ ...words, ...mode, lower, options: lists, positionals: places }));
+      finish(await mountCommand({ ...words, ...mode, lower, options: lists, positionals: places }, isLaunched));
     });
 
   program

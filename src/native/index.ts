@@ -39,6 +39,8 @@ export interface Native {
   close(fd: number): number;
   /** fcntl(F_DUPFD_CLOEXEC). */
   dup(fd: number): number;
+  /** dup2(2): the new descriptor is inherited by programs that are executed. */
+  dup2(fd: number, other: number): number;
 
   // ---- sys_attributes.c, sys_xattr.c ------------------------------------------------------------------------------
   /**

@@ -122,6 +122,15 @@ static napi_value sys_dup(napi_env env, napi_callback_info info) {
   return outcome(env, fcntl(fd, F_DUPFD_CLOEXEC, 0));
 }
 
+static napi_value sys_dup2(napi_env env, napi_callback_info info) {
+  struct args a;
+  args_read(&a, env, info);
+  int fd = arg_int(&a, 0);
+  int other = arg_int(&a, 1);
+  if (args_bad(&a)) return args_refuse(&a);
+  return outcome(env, TEMP_FAILURE_RETRY(dup2(fd, other)));
+}
+
 const struct function sys_open_functions[] = {
   {"open", sys_open},
   {"openBeneath", sys_open_beneath},
@@ -131,5 +140,6 @@ const struct function sys_open_functions[] = {
   {"setMountAttributes", sys_set_mount_attributes},
   {"close", sys_close},
   {"dup", sys_dup},
+  {"dup2", sys_dup2},
   {NULL, NULL},
 };

@@ -6,8 +6,7 @@ import { Request } from "../protocol/request.js";
 import { shown } from "../text.js";
 import { finishCopy } from "../union/copy-file.js";
 import { MountError } from "../union/mount-error.js";
-import { openUnion } from "../union/open.js";
-import { defaultWork } from "../union/places.js";
+import { defaultWork, openUnion } from "../union/open.js";
 import type { Union } from "../union/union.js";
 import type { Log, MountConfig } from "./config.js";
 import { ReplySink } from "./dir-sink.js";
@@ -55,6 +54,8 @@ export async function runSession(asked: MountConfig, log: Log, onReady: () => vo
     ...unionOptions(config, log),
     inlineCopyLimit: config.volatile ? volatileCopyLimit : 0,
   });
+  // From here on a signal must not end the process, which would leave a mount that nobody serves: the session will see it.
+  for (const signal of endSignals) process.on(signal, later);
   let mounted: Mounted;
   try {
     mounted = mount(config);
@@ -72,6 +73,8 @@ export async function runSession(asked: MountConfig, log: Log, onReady: () => vo
   }
   return session.serve(onReady);
 }
+
+function later(): void {}
 
 /** A mounted union with everything that serves it. */
 class Session {
@@ -172,7 +175,7 @@ class Session {
     if (polling < 0) throw new MountError(`the channel cannot be watched: ${errnoName(polling)}`);
     raiseReadAhead(this.mounted, this.log);
     this.statePath = writeState(this.config, this.mounted.minor, this.log);
-    for (const signal of endSignals) process.on(signal, this.onEndSignal);
+    for (const signal of endSignals) process.on(signal, this.onEndSignal).off(signal, later);
     process.on("SIGUSR1", this.onStatus);
     process.on("uncaughtException", this.onException);
     process.on("unhandledRejection", this.onException);

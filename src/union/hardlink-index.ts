@@ -31,12 +31,11 @@ export class HardlinkIndex {
 
   /**
    * `work`: O_PATH descriptor of the work directory; the index is made there when it is first needed. `names`: what marks are
-   * called in this upper. `grows`: new entries may be made; those that are there are used in any case.
+   * called in this upper.
    */
   constructor(
     private readonly work: number,
     private readonly names: MarkNames,
-    readonly grows: boolean,
   ) {
     this.fd = native.open(work, INDEX, O_PATH | O_DIRECTORY, 0);
   }
@@ -46,9 +45,8 @@ export class HardlinkIndex {
     return this.entries.get(node);
   }
 
-  /** Whether there can be an entry for an object of this type (DT_*), which must carry what an entry says about itself. */
+  /** Whether an object of this type (DT_*) can carry what an entry must say about itself. */
   canHold(type: number): boolean {
-    if (this.fd < 0 && !this.grows) return false;
     return !this.names.isUser || type === DT_REG;
   }
 

@@ -1,0 +1,169 @@
+/*
+ * The program `cowfs`: starts Node on dist/main.js of its package. For a mount it forks: the child becomes the driver, in a
+ * session of its own, and says one byte through descriptor 3 once the mount answers; with that this process ends. What goes
+ * wrong before, the child itself says on stderr, and its exit code is handed on. Every other command replaces this process.
+ *
+ * Deciding wrongly which of the two it is does no harm: main.js does either way what the command line says.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { READY_FD = 3, FAILURE = 1 };
+
+static const int ending_signals[] = {SIGINT, SIGTERM, SIGHUP};
+enum { ENDING_SIGNALS = sizeof ending_signals / sizeof ending_signals[0] };
+
+static volatile sig_atomic_t child, received;
+
+static void pass_on(int signal) {
+  received = signal;
+  if (child > 0) kill(child, signal);
+}
+
+static _Noreturn void fail(const char *what, int error) {
+  fprintf(stderr, "cowfs: %s: %s\n", what, strerror(error));
+  _exit(FAILURE);
+}
+
+static bool starts_with(const char *text, const char *start) { return strncmp(text, start, strlen(start)) == 0; }
+
+/* A helper of mount(8) mounts, and so does a command line without a sub-command that has options of mount(8). */
+static bool is_mount(const char *name, char *const *words) {
+  if (starts_with(name, "mount.")) return true;
+  if (words[0] != NULL && strcmp(words[0], "mount") == 0) return true;
+  for (; *words != NULL; words++) {
+    if (starts_with(*words, "-o")) return true;
+  }
+  return false;
+}
+
+/* Whether a word could be --foreground: -f may stand among other letters, up to one that takes a value. */
+static bool may_stay(const char *name, char *const *words) {
+  bool is_helper = starts_with(name, "mount."); /* its -f means something else */
+  for (; *words != NULL; words++) {
+    const char *word = *words;
+    if (strcmp(word, "--foreground") == 0) return true;
+    if (is_helper || word[0] != '-' || word[1] == '-') continue;
+    if (word[1 + strcspn(word + 1, "otf")] == 'f') return true;
+  }
+  return false;
+}
+
+/* Runs node on main.js: `argv` has room for both before the words. */
+static _Noreturn void run_node(char **argv) {
+  static char script[PATH_MAX + sizeof "/dist/main.js"];
+  ssize_t length = readlink("/proc/self/exe", script, PATH_MAX);
+  if (length < 0) fail("/proc/self/exe", errno);
+  script[length] = '\0';
+  for (int up = 0; up < 2; up++) {
+    char *slash = strrchr(script, '/');
+    if (slash != NULL) *slash = '\0';
+  }
+  strcat(script, "/dist/main.js");
+  if (access(script, R_OK) != 0) fail(script, errno);
+  argv[0] = "node";
+  argv[1] = script;
+  execvp(argv[0], argv);
+  if (errno == ENOENT) {
+    /* mount(8) may hand on no PATH: where a shell would look then. */
+    setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 1);
+    execvp(argv[0], argv);
+  }
+  fail("node, version 20 or later, cannot be started", errno);
+}
+
+/* In the child. Nothing is inherited but the standard descriptors and the end of the pipe. */
+static _Noreturn void become_driver(char **argv, int pipe_end) {
+  setsid();
+  if (pipe_end == READY_FD ? fcntl(READY_FD, F_SETFD, 0) != 0 : dup2(pipe_end, READY_FD) < 0) fail("pipe", errno);
+  closefrom(READY_FD + 1);
+  run_node(argv);
+}
+
+/* How the child ended becomes how this process ends. */
+static int ending(void) {
+  int status;
+  while (waitpid(child, &status, 0) < 0) {
+    if (errno != EINTR) fail("waitpid", errno);
+  }
+  if (received != 0) {
+    sigset_t none;
+    sigemptyset(&none);
+    signal(received, SIG_DFL);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    raise(received);
+  }
+  if (WIFEXITED(status)) return WEXITSTATUS(status);
+  fprintf(stderr, "cowfs: the driver ended before the mount was ready (killed by SIG%s)\n",
+          sigabbrev_np(WTERMSIG(status)));
+  return FAILURE;
+}
+
+static int start_driver(char **argv) {
+  int ends[2];
+  int fd;
+  /* The pipe must not take the place of a standard descriptor that the caller closed. */
+  do {
+    fd = open("/dev/null", O_RDWR);
+  } while (fd >= 0 && fd <= 2);
+  if (fd >= 0) close(fd);
+  if (pipe2(ends, O_CLOEXEC) != 0) fail("pipe", errno);
+
+  sigset_t signals, before;
+  sigemptyset(&signals);
+  for (int i = 0; i < ENDING_SIGNALS; i++) sigaddset(&signals, ending_signals[i]);
+  signal(SIGCHLD, SIG_DFL);
+  sigprocmask(SIG_BLOCK, &signals, &before);
+  child = fork();
+  if (child < 0) fail("fork", errno);
+  if (child == 0) {
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    become_driver(argv, ends[1]);
+  }
+  close(ends[1]);
+  for (int i = 0; i < ENDING_SIGNALS; i++) {
+    struct sigaction old, action = {.sa_handler = pass_on};
+    sigaction(ending_signals[i], &action, &old);
+    if (old.sa_handler == SIG_IGN) sigaction(ending_signals[i], &old, NULL);
+  }
+  sigprocmask(SIG_SETMASK, &before, NULL);
+
+  char byte;
+  ssize_t got;
+  do {
+    got = read(ends[0], &byte, 1);
+  } while (got < 0 && errno == EINTR);
+  sigprocmask(SIG_BLOCK, &signals, NULL);
+  /* A driver that was told to end has that before it even if it said first that it is ready. */
+  if (got == 1 && received == 0) return 0;
+  sigprocmask(SIG_SETMASK, &before, NULL);
+  return ending();
+}
+
+int main(int argc, char **argv) {
+  const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
+  const char *name = slash != NULL ? slash + 1 : argc > 0 ? argv[0] : "cowfs";
+  char **words = argc > 0 ? argv + 1 : argv;
+  int count = argc > 0 ? argc - 1 : 0;
+  bool forks = is_mount(name, words) && !may_stay(name, words);
+  /* node main.js [--launched NAME] WORD… NULL */
+  int extra = forks ? 4 : 2;
+  char **line = calloc((size_t)(count + extra + 1), sizeof *line);
+  if (line == NULL) fail("memory", errno);
+  if (forks) {
+    line[2] = "--launched";
+    line[3] = (char *)name;
+  }
+  memcpy(line + extra, words, (size_t)count * sizeof *line);
+  if (!forks) run_node(line);
+  int code = start_driver(line);
+  _exit(code);
+}
