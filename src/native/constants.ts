@@ -35,6 +35,17 @@ export const LOCK_NB = 4;
 export const XATTR_CREATE = 1;
 export const XATTR_REPLACE = 2;
 
+/** ioctl(2) commands for a file's flags. Those for FLAGS and VERSION state the size of a long, but an int is read or written. */
+export const FS_IOC_GETFLAGS = 0x80086601;
+export const FS_IOC_SETFLAGS = 0x40086602;
+export const FS_IOC_GETVERSION = 0x80087601;
+export const FS_IOC_FSGETXATTR = 0x801c581f;
+export const FS_IOC_FSSETXATTR = 0x401c5820;
+/** Its answer is a struct fsuuid2 {u8 length, u8 uuid[16]}. */
+export const FS_IOC_GETFSUUID = 0x80111500;
+/** btrfs does not know the former; its answer is a struct btrfs_ioctl_fs_info_args, the UUID at byte 16. */
+export const BTRFS_IOC_FS_INFO = 0x8400941f;
+
 export const DT_UNKNOWN = 0;
 export const DT_FIFO = 1;
 export const DT_CHR = 2;

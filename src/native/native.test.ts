@@ -24,6 +24,7 @@ import { S_IFCHR, S_IFIFO, STATX_ALL, Stat } from "../layer/stat.js";
 import {
   AT_FDCWD,
   AT_REMOVEDIR,
+  FS_IOC_GETFLAGS,
   LOCK_EX,
   LOCK_NB,
   MOUNT_ATTR_RDONLY,
@@ -249,13 +250,12 @@ describe("attributes", () => {
   });
 
   it("ioctl reads inode flags, also into a buffer shorter than the command says", () => {
-    const getFlags = 0x80086601; // FS_IOC_GETFLAGS: says 8 bytes, writes 4
     fs.writeFileSync(join(path, "file"), "");
     const file = fd(native.open(dir, "file", O_RDONLY, 0));
     const long = new Uint8Array(8);
     const short = new Uint8Array(4);
-    expect(native.ioctl(file, getFlags, long)).toBe(0);
-    expect(native.ioctl(file, getFlags, short)).toBe(0);
+    expect(native.ioctl(file, FS_IOC_GETFLAGS, long)).toBe(0);
+    expect(native.ioctl(file, FS_IOC_GETFLAGS, short)).toBe(0);
     expect(long.subarray(0, 4)).toEqual(short);
   });
 

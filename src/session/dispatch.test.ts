@@ -5,6 +5,7 @@ import * as op from "../protocol/opcodes.js";
 import { Reply, validity } from "../protocol/reply.js";
 import { Request } from "../protocol/request.js";
 import { bytes, type Header, type Part, requestBytes, u32, u64 } from "../protocol/testing.js";
+import { noChange } from "../union/ops/setattr.js";
 import { Bench } from "../union/testing.js";
 import { ReplySink } from "./dir-sink.js";
 import { Dispatcher } from "./dispatch.js";
@@ -29,18 +30,7 @@ class Exchange {
       request: new Request(1 << 16),
       reply,
       cred: { uid: 0, gid: 0 },
-      setAttr: {
-        valid: 0,
-        caller: 0,
-        size: 0,
-        mode: 0,
-        uid: 0,
-        gid: 0,
-        atime: 0,
-        atimeNsec: 0,
-        mtime: 0,
-        mtimeNsec: 0,
-      },
+      setAttr: noChange(),
       sink: new ReplySink(reply, u),
       listings: new Listings(u),
       log: (level, message) => void this.log.push(`${level}: ${message}`),

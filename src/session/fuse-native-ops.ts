@@ -30,7 +30,7 @@ import { readlink } from "../union/ops/readlink.js";
 import { releasedir } from "../union/ops/releasedir.js";
 import { rename } from "../union/ops/rename.js";
 import { rmdir } from "../union/ops/rmdir.js";
-import { type SetAttr, setattr } from "../union/ops/setattr.js";
+import { noChange, type SetAttr, setattr } from "../union/ops/setattr.js";
 import { statfs } from "../union/ops/statfs.js";
 import { symlink } from "../union/ops/symlink.js";
 import { unlink } from "../union/ops/unlink.js";
@@ -86,18 +86,7 @@ export class PackageOperations {
   private nextHandle = 1;
   /** Whom new objects belong to: the package does not tell who calls. */
   private readonly cred: Cred;
-  private readonly change: SetAttr = {
-    valid: 0,
-    caller: 0,
-    size: 0,
-    mode: 0,
-    uid: 0,
-    gid: 0,
-    atime: 0,
-    atimeNsec: 0,
-    mtime: 0,
-    mtimeNsec: 0,
-  };
+  private readonly change = noChange();
 
   constructor(private readonly u: Union) {
     const [uid, gid] = [process.geteuid?.() ?? 0, process.getegid?.() ?? 0];

@@ -7,6 +7,7 @@ import { shown } from "../text.js";
 import { finishCopy } from "../union/copy-file.js";
 import { MountError } from "../union/mount-error.js";
 import { defaultWork, openUnion } from "../union/open.js";
+import { noChange } from "../union/ops/setattr.js";
 import type { Union } from "../union/union.js";
 import type { Log, MountConfig } from "./config.js";
 import { ReplySink } from "./dir-sink.js";
@@ -106,18 +107,7 @@ class Session {
       request,
       reply,
       cred: { uid: 0, gid: 0 },
-      setAttr: {
-        valid: 0,
-        caller: 0,
-        size: 0,
-        mode: 0,
-        uid: 0,
-        gid: 0,
-        atime: 0,
-        atimeNsec: 0,
-        mtime: 0,
-        mtimeNsec: 0,
-      },
+      setAttr: noChange(),
       sink: new ReplySink(reply, union),
       listings: new Listings(union),
       log,

@@ -1,14 +1,12 @@
 /** The flags of chattr(1) that a copy takes along from the object it is made of. */
 import { ENOTTY, EOPNOTSUPP, ignore } from "../errno.js";
 import { S_IFDIR, S_IFREG, type Stat } from "../layer/stat.js";
-import { O_DIRECTORY, O_NONBLOCK, O_RDONLY } from "../native/constants.js";
+import { FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, O_DIRECTORY, O_NONBLOCK, O_RDONLY } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { PROTECTED } from "./node-table.js";
 import { storeProtattr } from "./protection.js";
 import type { Union } from "./union.js";
 
-const FS_IOC_GETFLAGS = 0x80086601;
-const FS_IOC_SETFLAGS = 0x40086602;
 /** Synchronous, not dumped, without access times, a synchronous directory: what has a meaning on every file system. */
 const COPIED = 0x8 | 0x40 | 0x80 | 0x10000;
 

@@ -16,7 +16,7 @@ import { mknod } from "./ops/mknod.js";
 import { readlink } from "./ops/readlink.js";
 import { rename } from "./ops/rename.js";
 import { rmdir } from "./ops/rmdir.js";
-import { type SetAttr, setattr } from "./ops/setattr.js";
+import { noChange, setattr } from "./ops/setattr.js";
 import { unlink } from "./ops/unlink.js";
 import { Bench, type LayerTree } from "./testing.js";
 
@@ -98,31 +98,9 @@ function make(): Bench {
   return b;
 }
 
-const nothing: SetAttr = {
-  valid: 0,
-  caller: 0,
-  size: 0,
-  mode: 0,
-  uid: 0,
-  gid: 0,
-  atime: 0,
-  atimeNsec: 0,
-  mtime: 0,
-  mtimeNsec: 0,
-};
+const nothing = noChange();
 
-const chmodTo600: SetAttr = {
-  caller: 0,
-  valid: 1,
-  size: 0,
-  mode: 0o600,
-  uid: 0,
-  gid: 0,
-  atime: 0,
-  atimeNsec: 0,
-  mtime: 0,
-  mtimeNsec: 0,
-};
+const chmodTo600 = { ...nothing, valid: 1, mode: 0o600 };
 
 /** Each looks up what it needs first (without faults) and returns the step under test. */
 const operations: Record<string, (b: Bench) => () => number> = {

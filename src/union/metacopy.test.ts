@@ -11,24 +11,13 @@ import { forget } from "./ops/forget.js";
 import { getattr } from "./ops/getattr.js";
 import { link } from "./ops/link.js";
 import { rename } from "./ops/rename.js";
-import { type SetAttr, setattr } from "./ops/setattr.js";
+import { noChange, setattr } from "./ops/setattr.js";
 import { unlink } from "./ops/unlink.js";
 import { setxattr } from "./ops/xattr.js";
 import { PARK } from "./park.js";
 import { Bench, cat, content, type LayerTree } from "./testing.js";
 
-const nothing: SetAttr = {
-  valid: 0,
-  caller: 0,
-  size: 0,
-  mode: 0,
-  uid: 0,
-  gid: 0,
-  atime: 0,
-  atimeNsec: 0,
-  mtime: 0,
-  mtimeNsec: 0,
-};
+const nothing = noChange();
 let bench: Bench | undefined;
 afterEach(() => {
   vi.restoreAllMocks();

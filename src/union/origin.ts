@@ -7,15 +7,11 @@ import { EMFILE, ENFILE, ENOMEM, EOPNOTSUPP, EOVERFLOW, EPERM, ignore, isAbsent 
 import type { Layer } from "../layer/layer.js";
 import { isNoAttribute, readOrigin } from "../layer/marks.js";
 import { STATX_ALL, Stat } from "../layer/stat.js";
-import { O_DIRECTORY, O_PATH, O_RDONLY } from "../native/constants.js";
+import { BTRFS_IOC_FS_INFO, FS_IOC_GETFSUUID, O_DIRECTORY, O_PATH, O_RDONLY } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { partFd } from "./locate.js";
 import type { Union } from "./union.js";
 
-/** FS_IOC_GETFSUUID: struct fsuuid2 {u8 length, u8 uuid[16]}. */
-const FS_IOC_GETFSUUID = 0x80111500;
-/** BTRFS_IOC_FS_INFO, for btrfs does not know the other: struct btrfs_ioctl_fs_info_args, the UUID at byte 16. */
-const BTRFS_IOC_FS_INFO = 0x8400941f;
 /** struct ovl_fb: u8 version, magic, length, flags, type, uuid[16], fid[]. */
 export const ORIGIN_HEADER = 21;
 const ORIGIN_MAGIC = 0xfb;

@@ -7,7 +7,7 @@
 import { ENOTTY, EOPNOTSUPP, EPERM, ERANGE, ignore } from "../errno.js";
 import { HAS_PROTATTR, readObjectMarks, readProtattr } from "../layer/marks.js";
 import { STATX_ALL, type Stat } from "../layer/stat.js";
-import { O_ACCMODE, O_APPEND, O_DIRECTORY, O_RDONLY, O_TRUNC } from "../native/constants.js";
+import { FS_IOC_GETFLAGS, O_ACCMODE, O_APPEND, O_DIRECTORY, O_RDONLY, O_TRUNC } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { locate } from "./locate.js";
 import { APPEND_ONLY, IMMUTABLE, PROTECTED } from "./node-table.js";
@@ -17,7 +17,6 @@ const LETTER_APPEND = 0x61;
 const LETTER_IMMUTABLE = 0x69;
 const letters = Buffer.alloc(32);
 
-const FS_IOC_GETFLAGS = 0x80086601;
 const argument = new Uint8Array(8);
 
 /** Gives a node what its backing inode says, in `stat`. */

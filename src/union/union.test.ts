@@ -14,22 +14,11 @@ import { mkdir } from "./ops/mkdir.js";
 import { mknod } from "./ops/mknod.js";
 import { rename } from "./ops/rename.js";
 import { rmdir } from "./ops/rmdir.js";
-import { type SetAttr, setattr } from "./ops/setattr.js";
+import { noChange, setattr } from "./ops/setattr.js";
 import { unlink } from "./ops/unlink.js";
 import { Bench, type LayerTree } from "./testing.js";
 
-const nothing: SetAttr = {
-  valid: 0,
-  caller: 0,
-  size: 0,
-  mode: 0,
-  uid: 0,
-  gid: 0,
-  atime: 0,
-  atimeNsec: 0,
-  mtime: 0,
-  mtimeNsec: 0,
-};
+const nothing = noChange();
 const cred = { uid: 0, gid: 0 };
 let bench: Bench | undefined;
 afterEach(() => {

@@ -3,7 +3,18 @@
  * driver enforces by itself, and stores beside (protection.ts).
  */
 import { ENOTTY, EPERM, ignore } from "../../errno.js";
-import { DT_DIR, DT_REG, O_DIRECTORY, O_NONBLOCK, O_RDONLY } from "../../native/constants.js";
+import {
+  DT_DIR,
+  DT_REG,
+  FS_IOC_FSGETXATTR,
+  FS_IOC_FSSETXATTR,
+  FS_IOC_GETFLAGS,
+  FS_IOC_GETVERSION,
+  FS_IOC_SETFLAGS,
+  O_DIRECTORY,
+  O_NONBLOCK,
+  O_RDONLY,
+} from "../../native/constants.js";
 import { native } from "../../native/index.js";
 import { copyUp } from "../copy-up.js";
 import { setImpure } from "../impure.js";
@@ -13,11 +24,6 @@ import { statNode } from "../present.js";
 import { storeProtattr } from "../protection.js";
 import type { Union } from "../union.js";
 
-const FS_IOC_GETFLAGS = 0x80086601;
-const FS_IOC_SETFLAGS = 0x40086602;
-const FS_IOC_GETVERSION = 0x80087601;
-const FS_IOC_FSGETXATTR = 0x801c581f;
-const FS_IOC_FSSETXATTR = 0x401c5820;
 /** Of struct fsxattr, in its first word; in FS_IOC_GETFLAGS these are IMMUTABLE and APPEND_ONLY themselves. */
 const FS_XFLAG_IMMUTABLE = 0x8;
 const FS_XFLAG_APPEND = 0x10;

@@ -29,6 +29,11 @@ export interface SetAttr {
   mtimeNsec: number;
 }
 
+/** A change of nothing, to be filled in. */
+export function noChange(): SetAttr {
+  return { valid: 0, caller: 0, size: 0, mode: 0, uid: 0, gid: 0, atime: 0, atimeNsec: 0, mtime: 0, mtimeNsec: 0 };
+}
+
 const FATTR_MODE = 1 << 0;
 const FATTR_UID = 1 << 1;
 const FATTR_GID = 1 << 2;
