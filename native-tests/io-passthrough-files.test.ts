@@ -142,10 +142,8 @@ passed("passthrough: what a file system does", [
 passed("passthrough: layers on other file systems", [
   {
     name: "a layer on an overlayfs is passed through, one that lies too deep is read by the driver",
-    lowers: [
-      { f: "top", g: "g" },
-      { deep: "deep", "d/x": "x" },
-    ],
+    // No directory in the deep one: those of an overlayfs on another get new numbers when they leave the kernel's cache.
+    lowers: [{ f: "top", g: "g" }, { deep: "deep" }],
     skip: { native: "has no layers", overlay: "refuses to lie so deep" },
     tree: "none",
     prepare: async (merged) => {
