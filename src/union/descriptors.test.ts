@@ -1,18 +1,11 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, expect, test, vi } from "vitest";
+import { expect, test, vi } from "vitest";
 import { native } from "../native/index.js";
 import { ROOT } from "./node-table.js";
 import { rename } from "./ops/rename.js";
 import { unlink } from "./ops/unlink.js";
-import { Bench, type LayerTree } from "./testing.js";
-
-let bench: Bench | undefined;
-afterEach(() => {
-  vi.restoreAllMocks();
-  bench?.close();
-  bench = undefined;
-});
+import { type LayerTree, make } from "./testing.js";
 
 test("the descriptors of both ends of a rename are good however deep the ends are and however many files are pinned", () => {
   const deep = (top: string) => `${top}/d`.padEnd(100, "/d");
@@ -20,7 +13,7 @@ test("the descriptors of both ends of a rename are good however deep the ends ar
   for (let i = 0; i < 40; i++) upper[`pin${i}`] = "";
   // Room for 47 descriptors.
   vi.spyOn(native, "raiseFileLimit").mockReturnValue(150);
-  bench = new Bench([{}], upper);
+  const bench = make([{}], upper);
   const { u } = bench;
   const to = bench.node(deep("b"));
   const from = bench.node(deep("a"));

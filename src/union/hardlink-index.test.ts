@@ -1,32 +1,8 @@
-import { afterEach, expect, test, vi } from "vitest";
+import { expect, test, vi } from "vitest";
 import { ENOSPC } from "../errno.js";
 import { native } from "../native/index.js";
-import { readFd, write } from "./ops/data.js";
 import { getattr } from "./ops/getattr.js";
-import { Bench, type LayerTree } from "./testing.js";
-
-let bench: Bench | undefined;
-afterEach(() => {
-  vi.restoreAllMocks();
-  bench?.close();
-  bench = undefined;
-});
-
-function make(lowers: LayerTree[], upper?: LayerTree): Bench {
-  bench = new Bench(lowers, upper);
-  return bench;
-}
-
-function content(b: Bench, node: number): string {
-  const fd = readFd(b.u, node);
-  if (fd < 0) return `error ${fd}`;
-  const buffer = Buffer.alloc(64);
-  return buffer.latin1Slice(0, native.pread(fd, buffer, 0, buffer.length, 0));
-}
-
-function put(b: Bench, node: number, text: string): number {
-  return write(b.u, node, Buffer.from(text), 0, text.length, 0, false, false);
-}
+import { content, make, put } from "./testing.js";
 
 test("a crash before the count of links is written does not lose it", () => {
   const b = make([{ a: "lower", b: "= a", c: "= a" }]);

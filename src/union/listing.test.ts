@@ -1,37 +1,12 @@
-import { afterEach, expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
 import { S_IFREG } from "../layer/stat.js";
-import { native } from "../native/index.js";
-import { readFd, write } from "./ops/data.js";
 import { forget } from "./ops/forget.js";
 import { mknod } from "./ops/mknod.js";
 import { opendir } from "./ops/opendir.js";
 import { type DirSink, readdir } from "./ops/readdir.js";
-import { Bench, type LayerTree } from "./testing.js";
+import { type Bench, content, make, put } from "./testing.js";
 
 const cred = { uid: 0, gid: 0 };
-let bench: Bench | undefined;
-afterEach(() => {
-  vi.restoreAllMocks();
-  bench?.close();
-  bench = undefined;
-});
-
-function make(lowers: LayerTree[], upper?: LayerTree): Bench {
-  bench = new Bench(lowers, upper);
-  return bench;
-}
-
-function content(b: Bench, node: number): string {
-  const fd = readFd(b.u, node);
-  if (fd < 0) return `error ${fd}`;
-  const buffer = Buffer.alloc(64);
-  return buffer.latin1Slice(0, native.pread(fd, buffer, 0, buffer.length, 0));
-}
-
-function put(b: Bench, node: number, text: string): number {
-  return write(b.u, node, Buffer.from(text), 0, text.length, 0, false, false);
-}
-
 const file = (b: Bench, parent: number, name: string) => mknod(b.u, parent, name, S_IFREG | 0o644, 0, 0, 0, cred);
 
 test("an entry that was copied up and forgotten is not looked up below by an older listing", () => {

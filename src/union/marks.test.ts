@@ -2,7 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, lstatSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, expect, test, vi } from "vitest";
+import { expect, test, vi } from "vitest";
 import { EEXIST, EINVAL, ENOENT, ENOSPC, EPERM } from "../errno.js";
 import { S_IFCHR, S_IFMT, S_IFREG } from "../layer/stat.js";
 import { native } from "../native/index.js";
@@ -12,21 +12,9 @@ import { mknod } from "./ops/mknod.js";
 import { rename } from "./ops/rename.js";
 import { rmdir } from "./ops/rmdir.js";
 import { unlink } from "./ops/unlink.js";
-import { Bench, type LayerTree } from "./testing.js";
+import { type Bench, make } from "./testing.js";
 
 const cred = { uid: 0, gid: 0 };
-let bench: Bench | undefined;
-afterEach(() => {
-  vi.restoreAllMocks();
-  bench?.close();
-  bench = undefined;
-});
-
-function make(lowers: LayerTree[], upper?: LayerTree): Bench {
-  bench = new Bench(lowers, upper);
-  return bench;
-}
-
 const file = (b: Bench, parent: number, name: string) => mknod(b.u, parent, name, S_IFREG | 0o644, 0, 0, 0, cred);
 
 /** mknod(2) of devices is refused, as in some containers. */

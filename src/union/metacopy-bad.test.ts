@@ -2,46 +2,24 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { EIO } from "../errno.js";
 import { native } from "../native/index.js";
 import { ROOT } from "./node-table.js";
 import { write } from "./ops/data.js";
 import { getattr } from "./ops/getattr.js";
 import { rename } from "./ops/rename.js";
-import { type SetAttr, setattr } from "./ops/setattr.js";
+import { noChange, setattr } from "./ops/setattr.js";
 import { unlink } from "./ops/unlink.js";
-import { Bench, cat, mark } from "./testing.js";
+import { type Bench, cat, make, mark } from "./testing.js";
 
-const nothing: SetAttr = {
-  valid: 0,
-  caller: 0,
-  size: 0,
-  mode: 0,
-  uid: 0,
-  gid: 0,
-  atime: 0,
-  atimeNsec: 0,
-  mtime: 0,
-  mtimeNsec: 0,
-};
+const nothing = noChange();
 const refused = `error ${-EIO}`;
 const MISSING = "a metacopy without data: it can be found in no layer below";
 const MALFORMED = "a malformed metacopy or redirect: its data cannot be read";
 const NO_FILE = "a metacopy whose data is no regular file";
 const OTHER_SIZE = "a metacopy whose data has another size";
 const OTHER_FILE = "a metacopy whose data is another file than its origin says";
-
-let bench: Bench | undefined;
-afterEach(() => {
-  bench?.close();
-  bench = undefined;
-});
-
-function make(...args: ConstructorParameters<typeof Bench>): Bench {
-  bench = new Bench(...args);
-  return bench;
-}
 
 const put = (b: Bench, path: string, text: string): number =>
   write(b.u, b.node(path), Buffer.from(text), 0, text.length, 0, false, false);

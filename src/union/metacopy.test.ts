@@ -2,11 +2,11 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, expect, test, vi } from "vitest";
+import { expect, test, vi } from "vitest";
 import { EIO, ENOSPC } from "../errno.js";
 import { native } from "../native/index.js";
 import { ROOT } from "./node-table.js";
-import { write, writeFd } from "./ops/data.js";
+import { writeFd } from "./ops/data.js";
 import { forget } from "./ops/forget.js";
 import { getattr } from "./ops/getattr.js";
 import { link } from "./ops/link.js";
@@ -15,23 +15,9 @@ import { noChange, setattr } from "./ops/setattr.js";
 import { unlink } from "./ops/unlink.js";
 import { setxattr } from "./ops/xattr.js";
 import { PARK } from "./park.js";
-import { Bench, cat, content, type LayerTree } from "./testing.js";
+import { type Bench, cat, content, type LayerTree, make, put } from "./testing.js";
 
 const nothing = noChange();
-let bench: Bench | undefined;
-afterEach(() => {
-  vi.restoreAllMocks();
-  bench?.close();
-  bench = undefined;
-});
-
-function make(...args: ConstructorParameters<typeof Bench>): Bench {
-  bench = new Bench(...args);
-  return bench;
-}
-
-const put = (b: Bench, node: number, text: string): number =>
-  write(b.u, node, Buffer.from(text), 0, text.length, 0, false, false);
 const chmod = (b: Bench, path: string, mode: number): number =>
   setattr(b.u, b.node(path), { ...nothing, valid: 1, mode });
 

@@ -1,13 +1,13 @@
-import { afterEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { ESTALE, ignore } from "../errno.js";
 import { O_RDONLY, O_RDWR } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { forget } from "./ops/forget.js";
 import { lookup } from "./ops/lookup.js";
 import { openFd, open as openNode, release } from "./ops/open.js";
-import { setattr } from "./ops/setattr.js";
+import { noChange, setattr } from "./ops/setattr.js";
 import { unlink } from "./ops/unlink.js";
-import { Bench, type LayerTree } from "./testing.js";
+import { type Bench, type LayerTree, make } from "./testing.js";
 
 const ROOT = 1;
 
@@ -28,17 +28,11 @@ class Kernel {
   }
 }
 
-let bench: Bench | undefined;
-afterEach(() => {
-  bench?.close();
-  bench = undefined;
-});
-
-function make(lowers: LayerTree[]): { b: Bench; kernel: Kernel } {
-  bench = new Bench(lowers, {});
+function makeWithKernel(lowers: LayerTree[]): { b: Bench; kernel: Kernel } {
+  const b = make(lowers, {});
   const kernel = new Kernel();
-  bench.u.openFiles.attach(kernel);
-  return { b: bench, kernel };
+  b.u.openFiles.attach(kernel);
+  return { b, kernel };
 }
 
 function content(fd: number): string {
@@ -46,21 +40,10 @@ function content(fd: number): string {
   return buffer.latin1Slice(0, native.pread(fd, buffer, 0, buffer.length, 0));
 }
 
-const sizeOnly = {
-  caller: 0,
-  size: 1,
-  mode: 0,
-  uid: 0,
-  gid: 0,
-  atime: 0,
-  atimeNsec: 0,
-  mtime: 0,
-  mtimeNsec: 0,
-  valid: 1 << 3,
-};
+const sizeOnly = { ...noChange(), size: 1, valid: 1 << 3 };
 
 test("a node that is open has one backing file, until the last one closes it", () => {
-  const { b, kernel } = make([{ f: "lower" }]);
+  const { b, kernel } = makeWithKernel([{ f: "lower" }]);
   const node = lookup(b.u, ROOT, "f");
   const id = openNode(b.u, node, O_RDONLY, false);
   expect(id).toBeGreaterThan(0);
@@ -75,7 +58,7 @@ test("a node that is open has one backing file, until the last one closes it", (
 });
 
 test("a writer of a lower file that is read gets another row; the old one means it, and goes with its reader", () => {
-  const { b, kernel } = make([{ "d/f": "lower", "d/g": "= d/f" }]);
+  const { b, kernel } = makeWithKernel([{ "d/f": "lower", "d/g": "= d/f" }]);
   const directory = lookup(b.u, ROOT, "d");
   const old = lookup(b.u, directory, "f");
   expect(lookup(b.u, directory, "g")).toBe(old);
@@ -107,7 +90,7 @@ test("a writer of a lower file that is read gets another row; the old one means 
 });
 
 test("a truncation by name of a file that is read goes to the successor at once", () => {
-  const { b } = make([{ f: "lower" }]);
+  const { b } = makeWithKernel([{ f: "lower" }]);
   const old = lookup(b.u, ROOT, "f");
   expect(openNode(b.u, old, O_RDONLY, false)).toBeGreaterThan(0);
   expect(setattr(b.u, old, sizeOnly)).toBe(0);
@@ -117,7 +100,7 @@ test("a truncation by name of a file that is read goes to the successor at once"
 });
 
 test("a file without a name cannot change its backing", () => {
-  const { b } = make([{ f: "lower" }]);
+  const { b } = makeWithKernel([{ f: "lower" }]);
   const node = lookup(b.u, ROOT, "f");
   expect(openNode(b.u, node, O_RDONLY, false)).toBeGreaterThan(0);
   expect(unlink(b.u, ROOT, "f")).toBe(0);

@@ -2,7 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, expect, test, vi } from "vitest";
+import { expect, test, vi } from "vitest";
 import { EPERM } from "../errno.js";
 import { native } from "../native/index.js";
 import { ROOT } from "./node-table.js";
@@ -13,19 +13,7 @@ import { readdir } from "./ops/readdir.js";
 import { releasedir } from "./ops/releasedir.js";
 import { rename } from "./ops/rename.js";
 import { setxattr } from "./ops/xattr.js";
-import { Bench, type LayerTree } from "./testing.js";
-
-let bench: Bench | undefined;
-afterEach(() => {
-  vi.restoreAllMocks();
-  bench?.close();
-  bench = undefined;
-});
-
-function make(lowers: LayerTree[], upper?: LayerTree): Bench {
-  bench = new Bench(lowers, upper);
-  return bench;
-}
+import { type Bench, type LayerTree, make } from "./testing.js";
 
 /** Makes the driver copy an object up. */
 const touch = (b: Bench, path: string): number => setxattr(b.u, b.node(path), "trusted.t", Buffer.from("t"), 0, false);

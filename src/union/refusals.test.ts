@@ -2,20 +2,13 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { EIO } from "../errno.js";
 import { readFd, writeFd } from "./ops/data.js";
-import { Bench } from "./testing.js";
-
-let bench: Bench | undefined;
-afterEach(() => {
-  bench?.close();
-  bench = undefined;
-});
+import { Bench, make } from "./testing.js";
 
 test("a metacopy, whose data another layer holds, is EIO and not zeros", () => {
-  const b = new Bench([{ f: "", "d/x": "" }]);
-  bench = b;
+  const b = make([{ f: "", "d/x": "" }]);
   b.change(() => {
     const file = join(b.lowers[0] as string, "f");
     execFileSync("truncate", ["-s", "5000", file]);

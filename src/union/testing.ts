@@ -3,12 +3,13 @@ import { execFileSync } from "node:child_process";
 import { linkSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { onTestFinished, vi } from "vitest";
 import { errnoName } from "../errno.js";
 import { AT_FDCWD } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { ROOT } from "./node-table.js";
 import { openUnion } from "./open.js";
-import { readFd } from "./ops/data.js";
+import { readFd, write } from "./ops/data.js";
 import { getattr } from "./ops/getattr.js";
 import { lookup } from "./ops/lookup.js";
 import { opendir } from "./ops/opendir.js";
@@ -43,6 +44,21 @@ export function content(b: Bench, node: number): string {
   if (fd < 0) return `error ${fd}`;
   const buffer = Buffer.alloc(65536);
   return buffer.latin1Slice(0, native.pread(fd, buffer, 0, buffer.length, 0));
+}
+
+/** Writes to the file `node`: the bytes written, or -errno. */
+export function put(b: Bench, node: number, text: string, offset = 0): number {
+  return write(b.u, node, Buffer.from(text), 0, text.length, offset, false, false);
+}
+
+/** A bench for the test that runs; when that ends, its mocks end and the bench is closed. */
+export function make(...args: ConstructorParameters<typeof Bench>): Bench {
+  const bench = new Bench(...args);
+  onTestFinished(() => {
+    vi.restoreAllMocks();
+    bench.close();
+  });
+  return bench;
 }
 
 export const cat = (b: Bench, path: string): string => content(b, b.node(path));

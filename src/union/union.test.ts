@@ -1,11 +1,9 @@
 import { existsSync, lstatSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { ENOENT, ENOTEMPTY } from "../errno.js";
 import { S_IFREG } from "../layer/stat.js";
-import { native } from "../native/index.js";
 import { ROOT } from "./node-table.js";
-import { readFd, write } from "./ops/data.js";
 import { forget } from "./ops/forget.js";
 import { getattr } from "./ops/getattr.js";
 import { link } from "./ops/link.js";
@@ -16,32 +14,10 @@ import { rename } from "./ops/rename.js";
 import { rmdir } from "./ops/rmdir.js";
 import { noChange, setattr } from "./ops/setattr.js";
 import { unlink } from "./ops/unlink.js";
-import { Bench, type LayerTree } from "./testing.js";
+import { content, type LayerTree, make, put } from "./testing.js";
 
 const nothing = noChange();
 const cred = { uid: 0, gid: 0 };
-let bench: Bench | undefined;
-afterEach(() => {
-  bench?.close();
-  bench = undefined;
-});
-
-function make(lowers: LayerTree[]): Bench {
-  bench = new Bench(lowers);
-  return bench;
-}
-
-function content(b: Bench, node: number): string {
-  const fd = readFd(b.u, node);
-  if (fd < 0) return `error ${fd}`;
-  const buffer = Buffer.alloc(65536);
-  return buffer.latin1Slice(0, native.pread(fd, buffer, 0, buffer.length, 0));
-}
-
-function put(b: Bench, node: number, text: string, offset = 0): number {
-  return write(b.u, node, Buffer.from(text), 0, text.length, offset, false, false);
-}
-
 test("layers merge top-down", () => {
   const b = make([
     { "d/a": "top", gone: "whiteout" },
