@@ -5,7 +5,16 @@ import { join } from "node:path";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { ENOTTY, EPERM, EROFS } from "../errno.js";
 import { S_IFREG } from "../layer/stat.js";
-import { O_APPEND, O_RDONLY, O_RDWR, O_TRUNC } from "../native/constants.js";
+import {
+  FS_IOC_FSGETXATTR,
+  FS_IOC_FSSETXATTR,
+  FS_IOC_GETFLAGS,
+  FS_IOC_SETFLAGS,
+  O_APPEND,
+  O_RDONLY,
+  O_RDWR,
+  O_TRUNC,
+} from "../native/constants.js";
 import { native } from "../native/index.js";
 import { APPEND_ONLY, IMMUTABLE, ROOT } from "./node-table.js";
 import { changeFd, write } from "./ops/data.js";
@@ -15,34 +24,19 @@ import { mkdir } from "./ops/mkdir.js";
 import { mknod } from "./ops/mknod.js";
 import { rename } from "./ops/rename.js";
 import { rmdir } from "./ops/rmdir.js";
-import { type SetAttr, setattr } from "./ops/setattr.js";
+import { noChange, setattr } from "./ops/setattr.js";
 import { symlink } from "./ops/symlink.js";
 import { unlink } from "./ops/unlink.js";
 import { removexattr, setxattr } from "./ops/xattr.js";
 import { mayOpen } from "./protection.js";
 import { Bench, cat, mark } from "./testing.js";
 
-const GETFLAGS = 0x80086601;
-const SETFLAGS = 0x40086602;
-const FSGETXATTR = 0x801c581f;
-const FSSETXATTR = 0x401c5820;
 const NODUMP = 0x40;
 const SYNC = 0x8;
 
 const cred = { uid: 0, gid: 0 };
 const root: Setter = { uid: -1, mayProtect: true };
-const nothing: SetAttr = {
-  valid: 0,
-  caller: 0,
-  size: 0,
-  mode: 0,
-  uid: 0,
-  gid: 0,
-  atime: 0,
-  atimeNsec: 0,
-  mtime: 0,
-  mtimeNsec: 0,
-};
+const nothing = noChange();
 const MODE = 1;
 const SIZE = 8;
 const TIMES = 0x10 | 0x20;
@@ -70,9 +64,9 @@ const chattr = (b: Bench, ...flags: [flag: string, path: string][]): void =>
 
 const words = (...values: number[]): Uint8Array => new Uint8Array(Uint32Array.from(values).buffer);
 const set = (b: Bench, path: string, flags: number, setter: Setter = root): number =>
-  setFlags(b.u, b.node(path), SETFLAGS, words(flags), setter);
+  setFlags(b.u, b.node(path), FS_IOC_SETFLAGS, words(flags), setter);
 
-function get(b: Bench, path: string, command = GETFLAGS): number {
+function get(b: Bench, path: string, command = FS_IOC_GETFLAGS): number {
   const out = new Uint8Array(28);
   const length = getFlags(b.u, b.node(path), command, out);
   return length < 0 ? length : (new Uint32Array(out.buffer)[0] as number);
@@ -229,14 +223,14 @@ describe("setting flags", () => {
     const b = make([{ f: "f" }]);
     const node = b.node("f");
     const fsx = new Uint8Array(28);
-    expect(getFlags(b.u, node, FSGETXATTR, fsx)).toBe(28);
+    expect(getFlags(b.u, node, FS_IOC_FSGETXATTR, fsx)).toBe(28);
     fsx[0] = (fsx[0] as number) | 0x8;
-    expect(setFlags(b.u, node, FSSETXATTR, fsx, root)).toBe(0);
+    expect(setFlags(b.u, node, FS_IOC_FSSETXATTR, fsx, root)).toBe(0);
     expect(letters(b, "f")).toBe("i");
-    expect(get(b, "f", FSGETXATTR) & 0x18).toBe(0x8);
+    expect(get(b, "f", FS_IOC_FSGETXATTR) & 0x18).toBe(0x8);
     expect(put(b, "f", "F")).toBe(-EPERM);
     fsx[0] = 0x10;
-    expect(setFlags(b.u, node, FSSETXATTR, fsx, root)).toBe(0);
+    expect(setFlags(b.u, node, FS_IOC_FSSETXATTR, fsx, root)).toBe(0);
     expect(letters(b, "f")).toBe("a");
   });
 

@@ -10,22 +10,11 @@ import { ROOT } from "./node-table.js";
 import { write, writeFd } from "./ops/data.js";
 import { getattr } from "./ops/getattr.js";
 import { rename } from "./ops/rename.js";
-import { type SetAttr, setattr } from "./ops/setattr.js";
+import { noChange, type SetAttr, setattr } from "./ops/setattr.js";
 import { PARK } from "./park.js";
 import { Bench, cat } from "./testing.js";
 
-const nothing: SetAttr = {
-  valid: 0,
-  caller: 0,
-  size: 0,
-  mode: 0,
-  uid: 0,
-  gid: 0,
-  atime: 0,
-  atimeNsec: 0,
-  mtime: 0,
-  mtimeNsec: 0,
-};
+const nothing = noChange();
 const MODE = 1;
 const UID = 2;
 const SIZE = 8;
