@@ -5,8 +5,9 @@ import random
 import re
 import time
 
+import metacopies
 from generate import Generator
-from layers import Layers
+from layers import Layers, for_libfuse_2
 from sides import Failure, Native, Union
 from steps import SPECIAL, Case, Step
 from view import differences, identity, view
@@ -16,6 +17,7 @@ BATCH = 25
 COMPARE = 100
 """Steps between two comparisons of the trees, in a long run; a short one compares after each."""
 SHORT = 40
+AT_THE_START = "at the start"
 STABLE_OVER_REMOUNTS = True
 """Whether an object keeps its inode number from one mount to the next."""
 
@@ -25,16 +27,30 @@ VARIATIONS = (
     ((), (), ("metacopy=off",)),
 )
 """Mount options: each seed takes one of each line."""
+OF_COWFS_ALONE = (
+    ((), (), ("whiteout=aufs",)),
+    ((), (), (), ("uidmapping=100000:0:65536", "gidmapping=200000:0:65536")),
+    ((), (), (), ("xattr_permissions=1",), ("xattr_permissions=2",)),
+)
+"""Others, which kernel overlayfs has nothing like."""
+SEEDS_BY_PATH = 12
+"""One seed of so many is for the transport fuse-native, where there is less to compare."""
 
 
 def random_case(seed, kind, options):
     """The layers and options of a seed, without steps."""
     chosen = [*options]
-    for number, choices in enumerate(VARIATIONS):
+    for number, choices in enumerate(VARIATIONS + OF_COWFS_ALONE if kind == "cowfs" else VARIATIONS):
         for word in random.Random(f"option {number} {seed}").choice(choices):
             chosen += ["-o", word]
+    if kind == "cowfs" and "io=passthrough" not in chosen and random.Random(f"transport {seed}").randrange(SEEDS_BY_PATH) == 0:
+        chosen += ["--transport", "fuse-native"]
     chance = random.Random(f"layers {seed}")
     lowers, upper = Layers(chance, foreign=kind == "cowfs", hard="index=off" not in ",".join(chosen)).stack()
+    if "fuse-native" in chosen:
+        lowers, upper = [for_libfuse_2(nodes) for nodes in lowers], for_libfuse_2(upper)
+    if kind == "cowfs" or "metacopy=off" not in chosen:
+        metacopies.part(random.Random(f"metacopies {seed}"), [upper, *lowers])
     return Case(kind, chosen, lowers, upper, [])
 
 
@@ -54,11 +70,11 @@ class Comparison:
         try:
             self.union.reset()
         except RuntimeError as error:
-            if "passthrough" not in str(error):
+            if "passthrough" not in str(error) and "fuse-native" not in str(error):
                 raise
-            self.refused = True  # a kernel that has none
+            self.refused = True  # a kernel, or a machine, that has none
             return
-        self.trees("at the start")
+        self.trees(AT_THE_START)
 
     def end(self):
         """Unmounts in order, and looks at what must be left as it was."""
@@ -74,7 +90,8 @@ class Comparison:
 
     def generate(self, seed, operations, until):
         """Random operations, so many or until that time. Returns how many steps were done."""
-        generator = Generator(random.Random(f"steps {seed}"), self.case.kind == "turns", "io=passthrough" in self.case.options)
+        options = self.case.options
+        generator = Generator(random.Random(f"steps {seed}"), self.case.kind == "turns", "io=passthrough" in options, by_path="fuse-native" in options)
         compared = 0
         while len(self.done) < operations and time.monotonic() < until:
             generator.know(names(self.native.root))
@@ -164,11 +181,14 @@ class Comparison:
     def trees(self, when):
         native, _ = view(self.native.root)
         union, inodes = view(self.union.root)
+        if "fuse-native" in self.case.options:
+            native, union, inodes = without_times(native, ""), without_times(union, ""), {}
         if self.case.kind == "turns" and "metacopy=off" not in self.case.options:
             # The kernel changes the time of a file when it fetches the data of a metacopy.
             native, union = without_times(native), without_times(union)
         if native != union:
-            raise Failure("tree", f"the trees differ {when} (- native, + union):\n{differences(native, union)}")
+            kind = "layers" if when == AT_THE_START else "tree"
+            raise Failure(kind, f"the trees differ {when} (- native, + union):\n{differences(native, union)}")
         if self.union.kernel:
             return
         for path, (inode, complaint) in inodes.items():
@@ -180,9 +200,9 @@ class Comparison:
                 raise Failure("inode", f"{path}: inode number {inode}, before that {before} ({when})")
 
 
-def without_times(lines):
-    """The same, but for the modification times of files."""
-    return {path: re.sub(r" m[0-9n]\S+", "", line) if line.startswith("file") else line for path, line in lines.items()}
+def without_times(lines, kind="file"):
+    """The same, but for the modification times of what is of this kind; of everything if it is empty."""
+    return {path: re.sub(r" m[0-9n]\S+", "", line, count=1) if line.startswith(kind) else line for path, line in lines.items()}
 
 
 def names(root):

@@ -1,10 +1,13 @@
 """The two sides of a comparison: a plain directory, and the union at the same state; each with processes that operate on it."""
 
+import json
 import marshal
 import os
+import re
 import select
 import signal
 import socket
+import stat
 import struct
 import subprocess
 import time
@@ -12,6 +15,7 @@ import time
 import base
 import bulk_ops  # noqa: F401
 import io_ops  # noqa: F401
+import metacopies
 import name_ops  # noqa: F401
 import process_ops  # noqa: F401
 import state_ops  # noqa: F401
@@ -163,7 +167,7 @@ class Native(Side):
         stack = []
         for index, nodes in enumerate([upper, *lowers]):
             stack.append(f"{model}/{index}")
-            build(stack[-1], written(nodes, kernel=True))
+            build(stack[-1], written(metacopies.whole(nodes), kernel=True))
         options = f"lowerdir={':'.join(stack)},redirect_dir=follow,metacopy=off,index=off,xino=off"
         run("mount", "-t", "overlay", "-o", options, "overlay", view)
         try:
@@ -216,31 +220,38 @@ class Union(Side):
     def __init__(self, area, options, turns):
         super().__init__(area + "/union/mnt")
         self.area, self.options, self.turns = area, options, turns
-        self.lowers, self.upper_nodes, self.kernel, self.mounted, self.exact = [], [], turns, False, []
+        self.lowers, self.stores, self.upper_nodes, self.kernel, self.mounted, self.exact = [], [], [], turns, False, []
+        shift = [re.search(rf"{kind}mapping=(\d+):0:", ",".join(options)) for kind in ("uid", "gid")]
+        self.shift = tuple(int(found[1]) if found else 0 for found in shift)
 
     def prepare(self, lowers, upper):
-        self.lowers, self.upper_nodes = [], written(upper, kernel=self.turns)
+        stores = [[] for _ in range(metacopies.STORES)]
+        self.upper_nodes, *lowers = [written(metacopies.apart(nodes, stores), kernel=self.turns) for nodes in (upper, *lowers)]
         clear(self.area + "/lowers")
-        for index, nodes in enumerate(lowers):
-            self.lowers.append(f"{self.area}/lowers/{index}")
-            build(self.lowers[-1], written(nodes, kernel=self.turns))
-        self.exact = [trees.snapshot(lower, "exact,marks,holes,dirtimes") for lower in self.lowers]
+        self.lowers = [self.lower(f"{index}", nodes) for index, nodes in enumerate(lowers)]
+        self.stores = [self.lower(f"store-{index}", nodes) for index, nodes in enumerate(stores)] if any(stores) else []
+        self.exact = [trees.snapshot(lower, "exact,marks,holes,dirtimes") for lower in (*self.lowers, *self.stores)]
+
+    def lower(self, name, nodes):
+        path = f"{self.area}/lowers/{name}"
+        build(path, nodes, self.shift)
+        return path
 
     def reset(self):
         self.kernel = self.turns
         for name in ("upper", "work", "union/mnt"):
             clear(f"{self.area}/{name}")
-        build(self.area + "/upper", self.upper_nodes)
+        build(self.area + "/upper", self.upper_nodes, self.shift)
         self.mount()
 
     def check_lowers(self):
-        for lower, exact in zip(self.lowers, self.exact):
+        for lower, exact in zip((*self.lowers, *self.stores), self.exact):
             if trees.snapshot(lower, "exact,marks,holes,dirtimes") != exact:
                 raise Failure("lower", f"a lower layer was changed: {lower}")
 
     def mount(self):
         self.unmount()
-        lowers, upper, work = ":".join(self.lowers), self.area + "/upper", self.area + "/work"
+        lowers, upper, work = "::".join([":".join(self.lowers), *self.stores]), self.area + "/upper", self.area + "/work"
         if self.kernel:
             words = f"lowerdir={lowers},upperdir={upper},workdir={work},redirect_dir=on,index=on,xino=auto"
             metacopy = "off" if "metacopy=off" in ",".join(self.options) else "on"
@@ -353,12 +364,39 @@ class Union(Side):
             return ""
 
 
-def build(path, nodes):
-    import json
-
+def build(path, nodes, shift=(0, 0)):
+    """A layer. `shift`: what is added to users and groups, those in ACLs included."""
     os.makedirs(path, exist_ok=True)
     trees.build(path, json.dumps(nodes))
     os.chmod(path, 0o755)
+    if shift != (0, 0):
+        move_owners(path, shift)
+
+
+def move_owners(root, shift):
+    paths = [os.path.join(directory, name) for directory, directories, files in os.walk(os.fsencode(root)) for name in (*directories, *files)]
+    moved = set()
+    for path in (os.fsencode(root), *paths):
+        status = os.lstat(path)
+        if status.st_ino in moved:
+            continue
+        moved.add(status.st_ino)
+        os.lchown(path, status.st_uid + shift[0], status.st_gid + shift[1])
+        if stat.S_ISLNK(status.st_mode):
+            continue
+        os.chmod(path, stat.S_IMODE(status.st_mode))
+        for key in os.listxattr(path):
+            if key.startswith("system.posix_acl"):
+                os.setxattr(path, key, shifted_acl(os.getxattr(path, key), shift))
+
+
+def shifted_acl(value, shift):
+    """Entries of 8 bytes after a header of 4: tag, permissions, id."""
+    entries = [list(entry) for entry in struct.iter_unpack("<HHI", value[4:])]
+    for entry in entries:
+        if entry[0] in (2, 8):
+            entry[2] += shift[entry[0] == 8]
+    return value[:4] + b"".join(struct.pack("<HHI", *entry) for entry in entries)
 
 
 def ended(pid):

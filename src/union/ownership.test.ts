@@ -73,35 +73,35 @@ describe("ids in values of attributes", () => {
     const stored = acl([1, noId], [2, 9], [4, noId], [8, 10], [16, noId], [32, noId]);
     const shown = acl([1, noId], [2, 100009], [4, noId], [8, 100010], [16, noId], [32, noId]);
     const value = stored.slice();
-    expect(one.showValue("system.posix_acl_access", value, value.length)).toBe(value.length);
+    expect(one.showValue(-1, "", "system.posix_acl_access", value, value.length)).toBe(value.length);
     expect(value).toEqual(shown);
     const asked = shown.slice();
     expect(one.storedValue("system.posix_acl_default", asked, room)).toEqual(stored);
     expect(asked).toEqual(shown);
     expect(one.storedValue("system.posix_acl_access", acl([2, 9]), room)).toBe(-EINVAL);
     const unmapped = acl([2, 200000]);
-    expect(one.showValue("system.posix_acl_access", unmapped, unmapped.length)).toBe(unmapped.length);
+    expect(one.showValue(-1, "", "system.posix_acl_access", unmapped, unmapped.length)).toBe(unmapped.length);
     expect(unmapped).toEqual(acl([2, OVERFLOW_ID]));
   });
 
   test("what is no ACL passes, whatever its length", () => {
     for (let length = 0; length < 14; length++) {
       const odd = new Uint8Array(length).fill(0xff);
-      expect(one.showValue("system.posix_acl_access", odd, length)).toBe(length);
+      expect(one.showValue(-1, "", "system.posix_acl_access", odd, length)).toBe(length);
       expect(one.storedValue("system.posix_acl_access", odd, room)).toEqual(odd);
     }
-    expect(one.showValue("system.posix_acl_access", new Uint8Array(0), 44)).toBe(44);
-    expect(one.showValue("system.posix_acl_access", new Uint8Array(0), -ENODATA)).toBe(-ENODATA);
+    expect(one.showValue(-1, "", "system.posix_acl_access", new Uint8Array(0), 44)).toBe(44);
+    expect(one.showValue(-1, "", "system.posix_acl_access", new Uint8Array(0), -ENODATA)).toBe(-ENODATA);
   });
 
   test("the user of capabilities is mapped, where they name one", () => {
     const named = capability(3, 5);
-    expect(one.showValue("security.capability", named, named.length)).toBe(24);
+    expect(one.showValue(-1, "", "security.capability", named, named.length)).toBe(24);
     expect(named).toEqual(capability(3, 100005));
     expect(one.storedValue("security.capability", named, room)).toEqual(capability(3, 5));
     expect(one.storedValue("security.capability", capability(3, 5), room)).toBe(-EINVAL);
     const foreign = capability(3, 200000);
-    expect(one.showValue("security.capability", foreign, foreign.length)).toBe(-ENODATA);
+    expect(one.showValue(-1, "", "security.capability", foreign, foreign.length)).toBe(-ENODATA);
     const global = capability(2, 0);
     expect(one.storedValue("security.capability", global, room)).toBe(global);
     expect(one.storedValue("user.x", global, room)).toBe(global);

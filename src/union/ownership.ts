@@ -9,7 +9,7 @@ import type { Stat } from "../layer/stat.js";
 import { native } from "../native/index.js";
 import { IdMap, type IdRange } from "./id-map.js";
 import { locate } from "./locate.js";
-import { isStoredOwner, StoredOwners } from "./stored-owner.js";
+import { ACL_ENTRY_SIZE, ACL_VERSION_SIZE, isStoredOwner, StoredOwners } from "./stored-owner.js";
 import type { Union } from "./union.js";
 
 /** What a mount says about ids; plain data. */
@@ -24,9 +24,6 @@ export interface OwnershipOptions {
   readonly xattrPermissions: 0 | 1 | 2;
 }
 
-const ACL_VERSION_SIZE = 4;
-/** struct posix_acl_xattr_entry: u16 tag, u16 permissions, u32 id. */
-const ACL_ENTRY_SIZE = 8;
 const ACL_USER = 0x02;
 const ACL_GROUP = 0x08;
 const ACL_PREFIX = "system.posix_acl_";
@@ -101,9 +98,14 @@ export class Ownership {
     return attribute === CAPABILITY || attribute.startsWith(ACL_PREFIX);
   }
 
-  /** Puts the ids that users see into a value of `length` bytes, read from the disk into `value`: `length` or -errno. */
-  showValue(attribute: string, value: Uint8Array, length: number): number {
-    if (length <= 0 || value.length < length || !this.holdsIds(attribute)) return length;
+  /** Puts what users see into a value of `length` bytes, read from (fd, name) into `value`: ids, and the owner's permissions. `length` or -errno. */
+  showValue(fd: number, name: string, attribute: string, value: Uint8Array, length: number): number {
+    if (length <= 0 || value.length < length) return length;
+    if (this.stored !== null && attribute === `${ACL_PREFIX}access`) {
+      const r = this.stored.showAcl(fd, name, value.subarray(0, length));
+      if (r < 0) return r;
+    }
+    if (!this.holdsIds(attribute)) return length;
     const view = new DataView(value.buffer, value.byteOffset, length);
     if (attribute === CAPABILITY) {
       if (!hasRootId(view)) return length;

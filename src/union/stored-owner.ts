@@ -75,6 +75,11 @@ export function formatStoredOwner(stat: Stat): string {
   return `${stat.uid}:${stat.gid}:${(stat.mode & 0o7777).toString(8)}:${typeNames.get(type) ?? "file"}${numbers}`;
 }
 
+export const ACL_VERSION_SIZE = 4;
+/** struct posix_acl_xattr_entry: u16 tag, u16 permissions, u32 id. */
+export const ACL_ENTRY_SIZE = 8;
+const ACL_USER_OBJ = 0x01;
+
 const list = Buffer.alloc(64 * 1024);
 const value = Buffer.alloc(128);
 const now = new Stat();
@@ -183,6 +188,17 @@ export class StoredOwners {
     r = this.apply(fd, name, now);
     if (r < 0) return r;
     return this.chmod(fd, name, (now.mode & 0o7000) | permissions);
+  }
+
+  /** Puts the owner's stored permissions into an access ACL read from (fd, name): the real entry has what the driver needs. 0 or -errno. */
+  showAcl(fd: number, name: string, acl: Uint8Array): number {
+    const r = this.read(fd, name, now);
+    if (r < 0) return r;
+    const view = new DataView(acl.buffer, acl.byteOffset, acl.byteLength);
+    for (let at = ACL_VERSION_SIZE; at + ACL_ENTRY_SIZE <= acl.byteLength; at += ACL_ENTRY_SIZE) {
+      if (view.getUint16(at, true) === ACL_USER_OBJ) view.setUint16(at + 2, (now.mode >> 6) & 7, true);
+    }
+    return 0;
   }
 
   /** Gives a copy in the upper what `stat` (stored owner applied) says about its source: 0 or -errno. */

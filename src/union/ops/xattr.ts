@@ -49,7 +49,7 @@ export function getxattr(u: Union, node: number, name: string, out: Uint8Array):
   const r = locate(u, node);
   if (r < 0) return r;
   const length = native.getxattr(u.atFd, u.atName, storedName(name), out);
-  return ownership === null ? length : ownership.showValue(name, out, length);
+  return ownership === null ? length : ownership.showValue(u.atFd, u.atName, name, out, length);
 }
 
 /**
