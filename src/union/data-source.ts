@@ -343,8 +343,9 @@ function searchLayer(
       break;
     }
     if (marks.byUser && !u.followsUser) marks.redirect = null;
-    if (hidden === 1 && marks.redirect === null) ends = true;
-    if (!isLast && marks.opaque === OPAQUE_YES) ends = true;
+    const opaque = !isLast && marks.opaque === OPAQUE_YES;
+    if (opaque || (hidden === 1 && marks.redirect === null)) ends = true;
+    else if (marks.redirect?.startsWith("/")) ends = false;
     if (marks.redirect?.startsWith("/")) below.splice(0, below.length, ...marks.redirect.slice(1).split("/"));
     else below.push(marks.redirect ?? name);
     walked = depth + 1;

@@ -213,12 +213,14 @@ function addPart(u: Union, layer: number, fd: number, name: string, path: string
 /**
  * Goes on searching for a directory under an absolute path in the layers below `layer`, as overlayfs does: each layer is
  * walked from its root; a whiteout or a non-directory on the way ends the search, an opaque directory on the way ends it
- * after this layer, a redirect on the way changes the path for the layers below. 0 or -errno.
+ * after this layer, a redirect on the way changes the path for the layers below; one that starts at their roots leads past an
+ * opaque directory above it. 0 or -errno.
  */
 function findBelow(u: Union, path: string, layer: number): number {
   walk.components = path.split("/");
   for (let index = layer + 1; index <= u.lastLayer; index++) {
     walk.below = [];
+    walk.ends = false;
     const seen = walkLayer(u, index, u.layers[index]?.root as number, 0);
     if (seen < 0 || seen === WHITEOUT) return Math.min(seen, 0);
     walk.components = [...walk.below, ...walk.components.slice(walk.depth)];
@@ -226,8 +228,8 @@ function findBelow(u: Union, path: string, layer: number): number {
   return 0;
 }
 
-/** The path of `findBelow`: what is left of it, and what the part already walked is called in the layers below. */
-const walk = { components: [] as string[], below: [] as string[], depth: 0 };
+/** The path of `findBelow`: what is left of it, what the part already walked is called in the layers below, and whether they are hidden. */
+const walk = { components: [] as string[], below: [] as string[], depth: 0, ends: false };
 
 /**
  * Walks component number `depth` and those after it, in the directory `fd` of a layer. Returns WHITEOUT if the search ends
@@ -253,13 +255,14 @@ function walkLayer(u: Union, index: number, fd: number, depth: number): number {
   if (target?.startsWith("/")) walk.below = target.slice(1).split("/");
   else walk.below.push(target ?? name);
   walk.depth = depth + 1;
-  const ends = marks.opaque === OPAQUE_YES || (hidden === 1 && target === null);
-  if (isLast) return ends ? WHITEOUT : PRESENT;
+  if (marks.opaque === OPAQUE_YES || (hidden === 1 && target === null)) walk.ends = true;
+  else if (target?.startsWith("/")) walk.ends = false;
+  if (isLast) return walk.ends ? WHITEOUT : PRESENT;
   const inner = native.open(fd, name, O_PATH | O_DIRECTORY, 0);
   if (inner < 0) return inner;
   const result = walkLayer(u, index, inner, depth + 1);
   ignore(native.close(inner), "an O_PATH descriptor");
-  return ends && result >= 0 ? WHITEOUT : result;
+  return walk.ends && result >= 0 ? WHITEOUT : result;
 }
 
 /**
