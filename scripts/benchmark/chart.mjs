@@ -6,7 +6,8 @@ const groupGap = 7;
 const labelWidth = 290;
 const plotWidth = 560;
 const valueWidth = 50;
-const top = 64;
+const legendWidth = 125;
+const top = 72;
 const colours = { native: "#9aa0a6", "overlay-redirect": "#7a9e6f", "fuse-overlayfs": "#d98b4a", unionfs: "#b07aa1" };
 const ownColours = ["#2f6db3", "#5b9bd5", "#174a7e"];
 const ink = "#24292f";
@@ -81,8 +82,8 @@ export function drawChart(workloads, drivers, results) {
     ),
   ];
   names.forEach((name, i) => {
-    shapes.push(`<rect x="${labelWidth + i * 130}" y="32" width="10" height="10" fill="${colour(name)}"/>`);
-    shapes.push(text(labelWidth + i * 130 + 14, 41, name));
+    shapes.push(`<rect x="${12 + i * legendWidth}" y="32" width="10" height="10" fill="${colour(name)}"/>`);
+    shapes.push(text(26 + i * legendWidth, 41, name));
   });
   for (const line of grid) {
     const one = line === 1;

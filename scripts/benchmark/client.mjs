@@ -2,8 +2,19 @@
  * A process that works on a mount and prints the milliseconds it took: for calls too quick to start a program for each.
  * node client.mjs WORK ARGUMENT…
  */
-import { closeSync, existsSync, lstatSync, openSync, readFileSync, readSync, writeFileSync, writeSync } from "node:fs";
+import {
+  accessSync,
+  closeSync,
+  existsSync,
+  lstatSync,
+  openSync,
+  readFileSync,
+  readSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
+import { bigTreeDirectory, bigTreeName, filesPerDirectory } from "./names.mjs";
 
 /** A fixed sequence of numbers from 0 to 1, so that every driver gets the same "random" offsets. */
 function sequence() {
@@ -25,6 +36,8 @@ function pathsOf(root, list, count) {
 
 const buffer = Buffer.alloc(65536);
 const smallFile = 65536;
+/** Directories are visited in another order than they were made in; a prime, so that each gets its turn. */
+const stride = 7919;
 /** So many files are read before stalls count: until then the client itself is being compiled. */
 const warmUp = 1000;
 
@@ -73,6 +86,29 @@ const works = {
         if (i > warmUp && elapsed > longest) longest = elapsed;
       }
       return longest;
+    };
+  },
+  /**
+   * Asks whether each file of a big tree is there, standing in its directory, so that the kernel asks for the one name.
+   * Answers how long they took in microseconds.
+   */
+  revalidate(root, count) {
+    const times = new Float64Array(Number(count));
+    const names = Array.from({ length: filesPerDirectory }, (_, i) => bigTreeName(i));
+    const directories = Number(count) / filesPerDirectory;
+    return () => {
+      let at = 0;
+      for (let d = 0; d < directories; d++) {
+        process.chdir(join(root, bigTreeDirectory((d * stride) % directories)));
+        for (const name of names) {
+          const start = performance.now();
+          accessSync(name);
+          times[at++] = (performance.now() - start) * 1000;
+        }
+      }
+      times.sort();
+      const quantile = (part) => Number(times[Math.ceil(times.length * part) - 1].toFixed(1));
+      return JSON.stringify({ p50: quantile(0.5), p99: quantile(0.99), p999: quantile(0.999), max: quantile(1) });
     };
   },
   /** Nothing: brings the program into memory. */

@@ -73,6 +73,11 @@ class Union {
     const { pid } = this;
     if (pid > 0) waitFor(`${this.name} (pid ${pid}) should end`, () => !existsSync(`/proc/${pid}`));
   }
+  /** Unmounts whatever the state of it is: after a failure somebody may still stand in it. */
+  abandon() {
+    if (this.mounted) spawnSync("umount", ["--lazy", this.mountpoint]);
+    this.mounted = false;
+  }
   findPid() {
     return 0;
   }
@@ -92,6 +97,7 @@ class Native extends Union {
   clear() {}
   start() {}
   unmount() {}
+  abandon() {}
 }
 
 class KernelOverlay extends Union {

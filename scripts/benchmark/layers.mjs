@@ -1,12 +1,23 @@
 /** The lower layers of the benchmark: real trees of this machine, files made up where it has none, all on one disk. */
 
 import { execFileSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
+import { bigTreeDirectory, bigTreeName, filesPerDirectory } from "./names.mjs";
 
 /** Real files that there must be besides those made up. */
 const leastReal = 6000;
-const filesPerDirectory = 100;
 /** Big enough for a real source, and still a small file. */
 const smallestBig = 65536;
 
@@ -132,11 +143,16 @@ export function makeArchive(path, native, files, count) {
   });
 }
 
-/** A tree of `count` small files, a hundred to a directory. */
-export function makeBigTree(path, count) {
-  for (let d = 0; d * 100 < count; d++) {
-    const directory = join(path, `group-${Math.floor(d / 100)}`, `dir-${d % 100}`);
+/** A tree of `count` files with this content, a hundred to a directory. */
+export function makeBigTree(path, count, content) {
+  const names = Array.from({ length: filesPerDirectory }, (_, i) => bigTreeName(i));
+  for (let d = 0; d * filesPerDirectory < count; d++) {
+    const directory = join(path, bigTreeDirectory(d));
     mkdirSync(directory, { recursive: true });
-    for (let i = 0; i < 100; i++) writeFileSync(join(directory, `a-file-with-number-${i}.txt`), "x");
+    for (const name of names) {
+      const fd = openSync(join(directory, name), "w");
+      if (content !== "") writeSync(fd, content);
+      closeSync(fd);
+    }
   }
 }

@@ -3,10 +3,10 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { drawChart } from "./chart.mjs";
 import { makeDrivers, remarks, run } from "./drivers.mjs";
-import { inspect } from "./inside.mjs";
 import { makeArchive, makeLayers, smallFiles, spread } from "./layers.mjs";
 import { chosenDrivers, chosenWorkloads, parseOptions } from "./options.mjs";
-import { insideTable, insideVerdicts, machine, messageTable, speedTable, verdicts } from "./report.mjs";
+import { parts } from "./parts/index.mjs";
+import { failureLines, machine, messageTable, speedTable, verdicts } from "./report.mjs";
 import { runRounds } from "./rounds.mjs";
 import { sizesFor } from "./sizes.mjs";
 import { makeWorkloads } from "./workloads/index.mjs";
@@ -39,21 +39,26 @@ function makeSetting(base, sizes) {
 
 /** Runs what was asked for and prints it; `report` gets all that is written as JSON. */
 async function measureAll(options, base, drivers, workloads, report) {
-  const parts = [report.machine, ...remarks()];
+  const sizes = sizesFor(options.quick);
+  const printed = [report.machine, ...remarks()];
   if (workloads.length > 0) {
-    const setting = makeSetting(base, sizesFor(options.quick));
+    const setting = makeSetting(base, sizes);
     Object.assign(report, runRounds(workloads, drivers, setting, options.rounds, say));
     const { results, messages, fileCounts, failures } = report;
-    parts.push(speedTable(workloads, drivers, results), messageTable(workloads, messages, fileCounts));
-    parts.push(verdicts(workloads, drivers, results), failures.join("\n"));
+    printed.push(speedTable(workloads, drivers, results), messageTable(workloads, messages, fileCounts));
+    printed.push(verdicts(workloads, drivers, results), failureLines(failures));
+    if (failures.some((failure) => drivers.some(({ name, counts }) => counts && name === failure.driver)))
+      process.exitCode = 1;
     if (options.svg !== undefined) writeFileSync(options.svg, drawChart(workloads, drivers, results));
   }
-  if (options.only.includes("inside")) {
-    report.inside = await inspect(base, drivers, say);
-    parts.push(insideTable(report.inside), insideVerdicts(report.inside));
+  for (const { name, run: measure, lines } of parts.filter(({ name }) => options.only.includes(name))) {
+    const place = join(base, name);
+    mkdirSync(place);
+    report[name] = await measure(place, drivers, sizes, say);
+    printed.push(lines(report[name]).join("\n"));
   }
   say("done");
-  console.log(parts.filter(Boolean).join("\n\n"));
+  console.log(printed.filter(Boolean).join("\n\n"));
   if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(report, null, 1)}\n`);
 }
 

@@ -1,13 +1,13 @@
 /** The command line of the benchmark. */
 import { parseArgs } from "node:util";
 import { usualDrivers } from "./drivers.mjs";
+import { parts } from "./parts/index.mjs";
 
-/** What `--only` takes besides the names of workloads. */
-export const parts = {
-  table: "the 24 workloads of the yardstick, marked * in the table",
-  others: "the other workloads",
-  inside: "what only the driver knows: memory, time per request",
-};
+/** What `--only` takes for several workloads at once. */
+const groups = [
+  { name: "table", title: "the 24 workloads of the yardstick, marked * in the table" },
+  { name: "others", title: "the other workloads" },
+];
 
 function help(workloads, drivers) {
   const names = (marked) => workloads.filter(({ table }) => (table ?? false) === marked).map(({ name }) => name);
@@ -16,9 +16,7 @@ Compares ways to see layers merged: each round runs each workload on each driver
 relative to kernel overlayfs with its default options. Rivals are measured if they are on PATH.
 
   --only NAME,…      these workloads, or parts (default: table):
-${Object.entries(parts)
-  .map(([name, text]) => `                       ${name.padEnd(7)} ${text}`)
-  .join("\n")}
+${[...groups, ...parts].map(({ name, title }) => `                       ${name.padEnd(7)} ${title}`).join("\n")}
   --drivers NAME,…   of ${drivers.map(({ name }) => name).join(", ")}
                      (default: ${usualDrivers})
   --rounds N         rounds (default 3)
@@ -61,7 +59,7 @@ function refuseUnknown(names, known) {
 }
 
 export function chosenWorkloads(only, workloads) {
-  refuseUnknown(only, [...Object.keys(parts), ...workloads.map(({ name }) => name)]);
+  refuseUnknown(only, [...[...groups, ...parts].map(({ name }) => name), ...workloads.map(({ name }) => name)]);
   return workloads.filter(({ name, table }) => only.includes(table ? "table" : "others") || only.includes(name));
 }
 

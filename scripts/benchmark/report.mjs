@@ -1,5 +1,6 @@
 /** From measurements to tables and verdicts. */
 import { cpus, loadavg, release, totalmem } from "node:os";
+import { verdict } from "./lines.mjs";
 import { geometricMean, middle, ratio, tableRatios, yardstick } from "./ratios.mjs";
 
 export function machine() {
@@ -65,34 +66,7 @@ export function messageTable(workloads, messages, fileCounts) {
   return lines.map((line, i) => `${line}  ${rows[i][3]}`.trimEnd()).join("\n");
 }
 
-function mega(bytes) {
-  return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
-}
-
-const latencyBar = 20;
-const memoryBar = 90e6;
-
-export function insideTable(inside) {
-  const lines = [];
-  for (const [name, { memory, files, openFiles }] of Object.entries(inside)) {
-    const perFile = (memory.walkedTwice - memory.start) / files;
-    const perOpen = (memory.open - memory.walkedTwice) / openFiles;
-    lines.push(
-      `${name}: resident ${mega(memory.start)} at first, ${mega(memory.walked)} after find -ls over ${files} files, ${mega(memory.walkedTwice)} after ` +
-        `the second, ${mega(memory.open)} with ${openFiles} of them open; ${perFile.toFixed(0)} bytes a known file, ${perOpen.toFixed(0)} an open one`,
-    );
-  }
-  for (const [opcode, { requests, p50, p99 }] of Object.entries(inside.cowfs?.latency ?? {})) {
-    if (requests > 1000) lines.push(`cowfs: ${opcode} handled in ${p50} µs p50, ${p99} µs p99 (${requests} requests)`);
-  }
-  return lines.join("\n");
-}
-
 const meanBar = 1.3;
-
-function word(met) {
-  return met ? "MET" : "MISSED";
-}
 
 /** Whether one driver meets the bars of the yardstick: the mean, and no workload slower than fuse-overlayfs. */
 function yardstickVerdict(workloads, results, driver) {
@@ -101,7 +75,7 @@ function yardstickVerdict(workloads, results, driver) {
   if (ratios.length > 0) {
     const mean = geometricMean(ratios);
     const bar = `(bar: ${meanBar}, over ${ratios.length} workloads)`;
-    lines.push(`${word(mean <= meanBar)}: ${driver} takes ${mean.toFixed(2)} times as long as kernel overlayfs ${bar}`);
+    lines.push(verdict(mean <= meanBar, `${driver} takes ${mean.toFixed(2)} times as long as kernel overlayfs ${bar}`));
   }
   const peer = "fuse-overlayfs";
   const judged = workloads.filter(
@@ -112,8 +86,8 @@ function yardstickVerdict(workloads, results, driver) {
     const list = slower.map(({ name }) => `${name} (${ratio(results, name, driver, peer).toFixed(2)})`).join(", ");
     lines.push(
       slower.length === 0
-        ? `MET: ${driver} is slower than ${peer} on none of ${judged.length} workloads`
-        : `MISSED: ${driver} is slower than ${peer} on ${list}: ${slower.length} of ${judged.length}`,
+        ? verdict(true, `${driver} is slower than ${peer} on none of ${judged.length} workloads`)
+        : verdict(false, `${driver} is slower than ${peer} on ${list}: ${slower.length} of ${judged.length}`),
     );
   }
   return lines;
@@ -125,15 +99,9 @@ export function verdicts(workloads, drivers, results) {
   return ours.flatMap(({ name }) => yardstickVerdict(workloads, results, name)).join("\n");
 }
 
-export function insideVerdicts(inside) {
-  const lines = [];
-  if (inside?.cowfs !== undefined) {
-    const { latency, memory, files } = inside.cowfs;
-    const p50 = latency.LOOKUP?.p50 ?? Number.NaN;
-    lines.push(`${p50 < latencyBar ? "MET" : "MISSED"}: a LOOKUP is handled in ${p50} µs p50 (bar: ${latencyBar})`);
-    const met = memory.walkedTwice < memoryBar ? "MET" : "MISSED";
-    const walked = (memory.walkedTwice / 1e6).toFixed(1);
-    lines.push(`${met}: ${walked} MB resident after walking ${files} files (bar: ${memoryBar / 1e6})`);
-  }
-  return lines.join("\n");
+/** One line for each failure; those of cowfs itself are what the exit code tells of. */
+export function failureLines(failures) {
+  return failures
+    .map(({ workload, driver, message }) => `${workload} on ${driver} failed: ${message.split("\n")[0]}`)
+    .join("\n");
 }

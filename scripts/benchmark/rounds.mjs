@@ -26,14 +26,16 @@ function measure(workload, place, messages) {
 
 /**
  * Runs the rounds. Returns `results` (by workload and driver, a list of milliseconds), `messages` (by workload and driver,
- * counts by opcode in the first round), `fileCounts` (by workload) and `failures` (lines). A driver that fails at a
+ * counts by opcode in the first round), `fileCounts` (by workload) and `failures`. A driver that fails at a
  * workload is left out of it from then on.
  */
 export function runRounds(workloads, drivers, setting, rounds, say) {
   const results = Object.fromEntries(workloads.map(({ name }) => [name, {}]));
   const messages = Object.fromEntries(workloads.map(({ name }) => [name, {}]));
   const fileCounts = {};
-  const failed = new Map();
+  const failures = [];
+  const hasFailed = (workload, driver) =>
+    failures.some((failure) => failure.workload === workload.name && failure.driver === driver.name);
   const attempt = (workload, driver, round) => {
     const place = new Place(driver, setting);
     fileCounts[workload.name] = workload.files?.(place);
@@ -48,18 +50,16 @@ export function runRounds(workloads, drivers, setting, rounds, say) {
       for (let k = 0; k < drivers.length; k++) {
         // Each round starts with another driver: none always comes after the same one.
         const driver = drivers[(k + round) % drivers.length];
-        const key = `${workload.name} on ${driver.name}`;
-        if (workload.skip?.includes(driver.name) || failed.has(key)) continue;
+        if (workload.skip?.includes(driver.name) || hasFailed(workload, driver)) continue;
         try {
           attempt(workload, driver, round);
         } catch (error) {
-          failed.set(key, error.message);
-          say(`${key} failed: ${error.message}`);
-          driver.clear();
+          failures.push({ workload: workload.name, driver: driver.name, message: error.message });
+          say(`${workload.name} on ${driver.name} failed: ${error.message}`);
+          driver.abandon();
         }
       }
     }
   }
-  const failures = [...failed].map(([key, message]) => `${key} failed: ${message.split("\n")[0]}`);
   return { results, messages, fileCounts, failures };
 }

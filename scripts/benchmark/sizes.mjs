@@ -18,6 +18,9 @@ const full = {
   bigMiB: 256,
   /** Accesses at random, of 4 KiB, in a file of 64 MiB. */
   random: 8000,
+  /** Files of a tree that is walked for its memory, and nodes known while a million names are looked up. */
+  treeFiles: 100_000,
+  nodes: 1_000_000,
 };
 
 /** A quarter of everything. */

@@ -13,11 +13,22 @@ function bucketMiddle(bucket: number): number {
   return 2 ** (bucket / 4 - 2);
 }
 
+/** What a status report says of an opcode; times in microseconds, of the sampled requests. */
+export interface OpcodeReport {
+  readonly requests: number;
+  readonly errors: number;
+  readonly p50: number;
+  readonly p99: number;
+  readonly p999: number;
+  readonly max: number;
+}
+
 /** Counts of requests and errors for each opcode, and the time the driver took for a sample of them. */
 export class Statistics {
   private readonly counts = new Float64Array(opcodeLimit);
   private readonly errors = new Float64Array(opcodeLimit);
   private readonly latencies = new Uint32Array(opcodeLimit * buckets);
+  private readonly longest = new Float64Array(opcodeLimit);
   private untilSample = sampling;
   /** Requests that could not be understood. */
   malformed = 0;
@@ -41,6 +52,7 @@ export class Statistics {
     if (opcode >= opcodeLimit) return;
     const at = opcode * buckets + bucketOf(milliseconds * 1000);
     this.latencies[at] = (this.latencies[at] as number) + 1;
+    if (milliseconds > (this.longest[opcode] as number)) this.longest[opcode] = milliseconds;
   }
 
   /** Microseconds under which the fraction `part` of the samples of an opcode lies; 0 without samples. */
@@ -56,14 +68,20 @@ export class Statistics {
   }
 
   /** For a status report: by opcode, what was asked, what failed, and the times in microseconds. */
-  report(): Record<string, { requests: number; errors: number; p50: number; p99: number }> {
-    const lines: Record<string, { requests: number; errors: number; p50: number; p99: number }> = {};
+  report(): Record<string, OpcodeReport> {
+    const lines: Record<string, OpcodeReport> = {};
     for (let opcode = 0; opcode < opcodeLimit; opcode++) {
       const requests = this.counts[opcode] as number;
       if (requests === 0) continue;
-      const p50 = Number(this.quantile(opcode, 0.5).toFixed(1));
-      const p99 = Number(this.quantile(opcode, 0.99).toFixed(1));
-      lines[opcodeName(opcode)] = { requests, errors: this.errors[opcode] as number, p50, p99 };
+      const quantile = (part: number) => Number(this.quantile(opcode, part).toFixed(1));
+      lines[opcodeName(opcode)] = {
+        requests,
+        errors: this.errors[opcode] as number,
+        p50: quantile(0.5),
+        p99: quantile(0.99),
+        p999: quantile(0.999),
+        max: Number(((this.longest[opcode] as number) * 1000).toFixed(1)),
+      };
     }
     return lines;
   }
