@@ -166,7 +166,7 @@ export interface Native {
 
   // ---- jobs.c: work on native threads -----------------------------------------------------------------------------
   /**
-   * Starts the threads (EBUSY: they run). `onDone` is called on the event loop (uv_async), from `jobsPoll` and
+   * Makes ready for jobs on at most `threads` threads, which begin as jobs need them (EBUSY: that was done). `onDone` is called on the event loop (uv_async), from `jobsPoll` and
    * `jobsStop`.
    */
   jobsStart(threads: number, onDone: JobDone): number;

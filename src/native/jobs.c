@@ -12,14 +12,18 @@ struct list {
   struct job *first, **end;
 };
 
-/* The lock guards `queue`, `ended` and `stopping`. */
+/*
+ * The lock guards `queue`, `ended`, `waiting` and `stopping`. The first thread is there from the start, the others begin when there is
+ * a job that none of those would take at once: most mounts need few, and each costs memory.
+ */
 struct pool {
   struct addon *addon;
   pthread_mutex_t lock;
   pthread_cond_t work;
   struct list queue, ended;
   bool stopping;
-  int count;
+  int waiting; /* idle threads, less the jobs that are queued for them; negative: jobs that wait for a thread */
+  int count, most;
   pthread_t *threads;
   uv_async_t async;
   napi_ref on_done;
@@ -49,6 +53,7 @@ static struct job *list_take(struct list *list) {
 
 /* The next job, or NULL when the pool stops and nothing is left. Called with the lock held. */
 static struct job *next_job(struct pool *pool) {
+  pool->waiting++;
   while (pool->queue.first == NULL && !pool->stopping) pthread_cond_wait(&pool->work, &pool->lock);
   return list_take(&pool->queue);
 }
@@ -76,15 +81,12 @@ static void *work(void *data) {
 }
 
 /* Signals are for the main thread, where Node handles them; a job's system calls are never interrupted by one. */
-static int start_threads(struct pool *pool, int count) {
+static int start_thread(struct pool *pool) {
   sigset_t all, before;
-  int error = 0;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
-  while (pool->count < count && error == 0) {
-    error = pthread_create(&pool->threads[pool->count], NULL, work, pool);
-    if (error == 0) pool->count++;
-  }
+  int error = pthread_create(&pool->threads[pool->count], NULL, work, pool);
+  if (error == 0) pool->count++;
   pthread_sigmask(SIG_SETMASK, &before, NULL);
   return -error;
 }
@@ -194,6 +196,7 @@ static struct pool *new_pool(struct addon *addon, int threads) {
   struct pool *pool = calloc(1, sizeof *pool);
   if (pool == NULL) return NULL;
   pool->addon = addon;
+  pool->most = threads;
   pool->threads = calloc((size_t)threads, sizeof *pool->threads);
   list_init(&pool->queue);
   list_init(&pool->ended);
@@ -237,7 +240,7 @@ static napi_value jobs_start(napi_env env, napi_callback_info info) {
     free_pool(pool);
     return result(env, started);
   }
-  started = start_threads(pool, threads);
+  started = start_thread(pool);
   if (started < 0) jobs_close(a.addon);
   return result(env, started);
 }
@@ -297,8 +300,11 @@ static int submit(struct addon *addon, const struct job *request) {
   if (calls_back(job->kind) && pool->due++ == 0) uv_ref((uv_handle_t *)&pool->async);
   pthread_mutex_lock(&pool->lock);
   list_append(&pool->queue, job);
+  bool lacks_thread = --pool->waiting < 0;
   pthread_cond_signal(&pool->work);
   pthread_mutex_unlock(&pool->lock);
+  /* If there can be no more, those that run take it later. */
+  if (lacks_thread && pool->count < pool->most) (void)start_thread(pool);
   return 0;
 }
 
