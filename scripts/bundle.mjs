@@ -44,7 +44,6 @@ async function bundle(entry, options) {
     target: "node20",
     // What is imported when it is needed becomes a call of require: the bundle is no module.
     supported: { "dynamic-import": false },
-    minifyWhitespace: true,
     legalComments: "none",
     logLevel: "warning",
     ...options,
@@ -81,7 +80,8 @@ const files = new Map(
     ["package.json", '{ "type": "commonjs" }\n'],
     ["pino.js", await bundle("node_modules/pino/pino.js", {})],
     [name, program],
-    [`${name}.cache`, compiled(program)],
+    // The same text that main.js reads, by the byte.
+    [`${name}.cache`, compiled(Buffer.from(program).toString("latin1"))],
     ["main.js", await bundle("src/main.ts", { define: { COWFS_BUNDLE: JSON.stringify(name) } })],
   ]),
 );

@@ -18,7 +18,7 @@ try {
 } catch {
   // Compiling takes longer, that is all.
 }
-// The bundle is ASCII.
+// esbuild writes ASCII, but for comments: bytes need no decoding.
 const script = new Script(readFileSync(path, "latin1"), { filename: path, ...(cachedData && { cachedData }) });
 const load = script.runInThisContext() as (require: NodeJS.Require, __filename: string) => { entry: Entry };
 void load(require, path).entry(process.argv);

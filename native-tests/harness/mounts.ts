@@ -17,6 +17,9 @@ export const kinds: readonly Kind[] = (process.env["NATIVE_KINDS"]?.split(",") ?
 export const cowfsProgram =
   process.env["COWFS_TEST_PROGRAM"] ?? fileURLToPath(new URL("../../build/cowfs", import.meta.url));
 
+/** What the program starts Node with; it works by itself, too. */
+export const mainScript = fileURLToPath(new URL("../../dist/main.js", import.meta.url));
+
 /** Options that every cowfs mount of a run gets, to run all cases under another policy: COWFS_TEST_OPTIONS="-o xino=on". */
 const extraOptions = process.env["COWFS_TEST_OPTIONS"]?.split(" ").filter((word) => word !== "") ?? [];
 
