@@ -27,9 +27,10 @@ export function closeInherited(): void {
 
 /**
  * Starts the driver of a plan as a daemon: a session of its own (setsid), standing in `/`, with /dev/null as its standard
- * descriptors. Resolves once the mount answers; otherwise throws CommandError with the driver's own reason.
+ * descriptors. Resolves once the mount answers, to what the driver has warned of; otherwise throws CommandError
+ * with its own reason.
  */
-export async function startDriver(plan: MountPlan): Promise<void> {
+export async function startDriver(plan: MountPlan): Promise<readonly string[]> {
   const script = process.argv[1];
   if (script === undefined) throw new CommandError("the program's own path is unknown");
   closeInherited();
@@ -50,11 +51,13 @@ export async function startDriver(plan: MountPlan): Promise<void> {
   if (answer !== undefined && "ready" in answer) {
     socket.destroy();
     child.unref();
-    return;
+    return answer.warnings;
   }
   // Only when it has ended has it let go of everything.
   const end = await ending(child);
-  if (answer === undefined) throw new CommandError(`the driver ended before the mount was ready (${end})`);
+  if (answer === undefined) {
+    throw new CommandError(`${shown(plan.config.mountpoint)}: the driver ended before the mount was ready (${end})`);
+  }
   throw answer.exitCode === 2 ? new UsageError(answer.error) : new CommandError(answer.error);
 }
 

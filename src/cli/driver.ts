@@ -14,7 +14,9 @@ import type { MountPlan } from "./mount-plan.js";
 export const STARTER_FD = 3;
 
 /** The driver's one answer to `main.js mount`: an object on one line. */
-export type DriverAnswer = { readonly ready: true } | { readonly error: string; readonly exitCode: number };
+export type DriverAnswer =
+  | { readonly ready: true /** What whoever mounts should know. */; readonly warnings: readonly string[] }
+  | { readonly error: string; readonly exitCode: number };
 
 /** Logs nowhere. */
 const silentLogger: Logger = { log: () => {}, flush: () => {} };
@@ -27,11 +29,22 @@ export async function loggerOf(plan: MountPlan): Promise<Logger> {
   return plan.log === undefined ? stderrLogger(plan.config) : fileLogger(plan.log, plan.config);
 }
 
-/** Runs the session of a plan; returns its exit code. */
-export async function serve(plan: MountPlan, logger: Logger, onReady: () => void): Promise<number> {
+/** Runs the session of a plan; returns its exit code. `onReady` gets the warnings that were logged before. */
+export async function serve(
+  plan: MountPlan,
+  logger: Logger,
+  onReady: (warnings: readonly string[]) => void,
+): Promise<number> {
+  const warnings = [...plan.remarks];
   for (const remark of plan.remarks) logger.log("warn", remark);
-  return await runSession(plan.config, logger.log, () => {
-    onReady();
+  let ready = false;
+  const log: Logger["log"] = (level, message, details) => {
+    if (level === "warn" && !ready) warnings.push(message);
+    logger.log(level, message, details);
+  };
+  return await runSession(plan.config, log, () => {
+    ready = true;
+    onReady(warnings);
     setImmediate(keepNurserySmall);
   });
 }
@@ -96,7 +109,7 @@ export async function driverMain(): Promise<never> {
   try {
     const plan = JSON.parse(readLine(STARTER_FD)) as MountPlan;
     logger = await loggerOf(plan);
-    code = await serve(plan, logger, () => answer({ ready: true }));
+    code = await serve(plan, logger, (warnings) => answer({ ready: true, warnings }));
   } catch (error) {
     failed(error);
   }

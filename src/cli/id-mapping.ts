@@ -12,7 +12,7 @@ const ID_END = 0xffffffff;
 export function parseIdMapping(name: string, value: string): IdRange[] {
   const refuse = (why: string): never => {
     throw new UsageError(
-      `${name}=${shown(value)}: ${why}: use onDisk:shown:length, and more such triples after a colon`,
+      `${name}=${shown(value)}: ${why}: use onDisk:shown:length, and more such triples after a colon, for example ${name}=0:100000:65536`,
     );
   };
   const fields = value.replace(/^:/, "").split(":");

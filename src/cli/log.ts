@@ -42,7 +42,10 @@ export function fileLogger(path: string, config: MountConfig): Logger {
   try {
     fd = openSync(Buffer.from(path, "latin1"), "a", 0o600);
   } catch (cause) {
-    throw new CommandError(`the log file ${shown(path)} cannot be opened: ${systemReason(cause)}`, { cause });
+    // Opening for appending would create the file, so it is the directory that is missing.
+    const missing = (cause as NodeJS.ErrnoException).code === "ENOENT";
+    const why = missing ? "its directory does not exist: create it (mkdir), or name another" : systemReason(cause);
+    throw new CommandError(`the log file ${shown(path)} cannot be opened: ${why}`, { cause });
   }
   return pinoLogger(guarded(destination({ fd, sync: false })), config);
 }

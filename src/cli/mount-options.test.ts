@@ -36,13 +36,14 @@ test("what podman run writes, with its double comma", () => {
     upper: "R/overlay/id/diff",
     work: "R/overlay/id/work",
     volatile: true,
-    skipped: [],
+    unknown: [],
+    notices: [],
   });
 });
 
 test("what podman commit and diff write, with a comma at the end", () => {
   const options = parse("lowerdir=l/AAA,upperdir=id/diff,workdir=id/work,");
-  expect(options).toMatchObject({ lowers: ["l/AAA"], upper: "id/diff", work: "id/work", volatile: false, skipped: [] });
+  expect(options).toMatchObject({ lowers: ["l/AAA"], upper: "id/diff", work: "id/work", volatile: false, unknown: [] });
 });
 
 test("what podman image mount writes: no upper", () => {
@@ -53,7 +54,7 @@ test("what podman image mount writes: no upper", () => {
 });
 
 test("what podman writes for -v x:/y:O", () => {
-  expect(parse("lowerdir=/src,upperdir=/u,workdir=/w,private")).toMatchObject({ lowers: ["/src"], skipped: [] });
+  expect(parse("lowerdir=/src,upperdir=/u,workdir=/w,private")).toMatchObject({ lowers: ["/src"], unknown: [] });
 });
 
 test("what podman writes for --uidmap", () => {
@@ -61,19 +62,19 @@ test("what podman writes for --uidmap", () => {
     "lowerdir=/l,upperdir=/u,workdir=/w,,volatile,uidmapping=:0:100000:65536,gidmapping=:0:100000:65536",
   );
   expect(options).toMatchObject({ volatile: true, lowers: ["/l"], work: "/w" });
-  expect(options.skipped).toEqual([]);
+  expect(options.unknown).toEqual([]);
   expect(options.ownership.uids).toEqual([{ onDisk: 0, shown: 100000, length: 65536 }]);
 });
 
 test("what containerd writes", () => {
   const options = parse("workdir=/w,upperdir=/u,lowerdir=/l1:/l2,dev,suid");
-  expect(options).toMatchObject({ lowers: ["/l1", "/l2"], upper: "/u", work: "/w", skipped: [] });
+  expect(options).toMatchObject({ lowers: ["/l1", "/l2"], upper: "/u", work: "/w", unknown: [] });
   expect(options.mountFlags).toMatchObject({ dev: true, suid: true });
 });
 
 test("what mount(8) writes for an fstab line", () => {
   const options = parse("rw,noauto,user,_netdev,nofail,x-systemd.requires=network.target,nosuid,nodev,lowerdir=/l");
-  expect(options).toMatchObject({ readOnly: false, skipped: [] });
+  expect(options).toMatchObject({ readOnly: false, unknown: [] });
   expect(options.mountFlags).toMatchObject({ suid: false, dev: false, exec: true });
 });
 
@@ -114,11 +115,41 @@ test("layers add up", () => {
   expect(parse("lowerdir=/a", "lowerdir=/b:/c").lowers).toEqual(["/a", "/b", "/c"]);
 });
 
-test("options that mean nothing here are silent, unknown ones are noted", () => {
-  expect(
-    parse("noatime,writeback=1,threaded=0,fast_ino=1,static_nlink,ino32_t,noacl,max_write=65536,sync=1").skipped,
-  ).toEqual([]);
-  expect(parse("frobnicate,colour=red").skipped).toEqual(["frobnicate", "colour=red"]);
+test("options that mean nothing here are silent", () => {
+  const { unknown, notices } = parse(
+    "noatime,writeback=1,threaded=0,fast_ino=1,static_nlink,ino32_t,noacl,max_write=65536,sync=1,x-systemd.automount,X-mount.mkdir," +
+      'context="system_u:object_r:x:s0:c1,c2",index=on,redirect_dir=on,nfs_export=off,uuid=auto,uuid=null,verity=on,xino=auto',
+  );
+  expect({ unknown, notices }).toEqual({ unknown: [], notices: [] });
+});
+
+test.each([
+  ["lowerdri=/l", "did you mean lowerdir?"],
+  ["uperdir=/u", "did you mean upperdir?"],
+  ["indxe=on", "did you mean index?"],
+  ["redirectdir=on", "did you mean redirect_dir?"],
+  ["voltaile", "did you mean volatile?"],
+  ["frobnicate", "cowfs mount --help lists those that are known"],
+  [`${"x".repeat(100_000)}=1`, "cowfs mount --help lists those that are known"],
+])("an unknown option: %s", (item, hint) => {
+  expect(parse(item).unknown).toEqual([`the mount option ${item} is unknown: ${hint}`]);
+});
+
+test("options that cannot have their effect are said", () => {
+  expect(parse("nfs_export=on,uuid=on,uuid=off").notices.map((notice) => notice.split(" ")[0])).toEqual([
+    "nfs_export=on",
+    "uuid=on",
+    "uuid=off",
+  ]);
+});
+
+test("how the upper is written", () => {
+  expect(parse("index=off,redirect_dir=off,metacopy=off")).toMatchObject({
+    index: false,
+    redirectDir: "follow",
+    metacopy: false,
+  });
+  expect(parse("redirect_dir=nofollow,index=on")).toMatchObject({ index: true, redirectDir: "nofollow" });
 });
 
 test.each([
@@ -131,6 +162,24 @@ test.each([
   "upperdir",
   "lowerdir=",
   "remount,ro",
+  "index",
+  "index=maybe",
+  "volatile=1",
 ])("wrong usage: %s", (list) => {
   expect(() => parse(list)).toThrow(UsageError);
+});
+
+test.each([
+  ["index=7", "index=7 is unknown: use index=on, index=off"],
+  ["redirect_dir=yes", "use redirect_dir=on, redirect_dir=follow, redirect_dir=nofollow, redirect_dir=off"],
+  ["nfs_export=7", "use nfs_export=on, nfs_export=off"],
+  ["uuid=7", "use uuid=auto, uuid=null, uuid=on, uuid=off"],
+  ["xino=7", "use xino=off, xino=auto, xino=on"],
+  ["verity=7", "use verity=off, verity=on"],
+  ["metacopy=7", "use metacopy=on, metacopy=off"],
+  ["fsync=7", "use fsync=0, fsync=1"],
+  ["timeout=-1", "timeout=-1 is negative: it must be a number, 0 or more"],
+  ["spin=x", "spin=x is no number: it must be a number, 0 or more"],
+])("a wrong value is named with the choices: %s", (list, message) => {
+  expect(() => parse(list)).toThrow(message);
 });

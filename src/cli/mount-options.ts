@@ -4,6 +4,7 @@ import {
   ioPolicies,
   type MountConfig,
   type MountFlags,
+  type RedirectDir,
   timeoutForever,
 } from "../session/config.js";
 import { shown } from "../text.js";
@@ -11,6 +12,7 @@ import type { OwnershipOptions } from "../union/ownership.js";
 import { UsageError } from "./exit.js";
 import { parseId, parseIdMapping } from "./id-mapping.js";
 import { splitLayers, unescapeAll } from "./layer-list.js";
+import { isMeaningless, isMeaninglessSetting, unknownOption } from "./option-names.js";
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] };
 
@@ -31,14 +33,18 @@ export interface MountOptions {
   xino: MountConfig["xino"];
   io: IoPolicy;
   metacopy?: boolean;
+  index?: boolean;
+  redirectDir?: RedirectDir;
   /** Seconds. */
   timeout: number;
   spinMicroseconds?: number;
   ownership: Writable<OwnershipOptions>;
   squashToRoot: boolean;
   mountFlags: Writable<MountFlags>;
-  /** Options that changed nothing and might have been meant to. */
-  skipped: string[];
+  /** What is wrong with options that are not known. */
+  unknown: string[];
+  /** What the user is told about options that are known, and cannot have their effect here. */
+  notices: string[];
 }
 
 /** The state before any option. As root every user may use the mount, and programs keep their set-user-id bits. */
@@ -59,7 +65,8 @@ export function defaultMountOptions(root: boolean): MountOptions {
     ownership: { uids: [], gids: [], squashUid: -1, squashGid: -1, xattrPermissions: 0 },
     squashToRoot: false,
     mountFlags: { ...defaultMountFlags(root) },
-    skipped: [],
+    unknown: [],
+    notices: [],
   };
 }
 
@@ -164,19 +171,31 @@ const settings: Record<string, (options: MountOptions, value: string) => void> =
     o.source = unescapeAll(value);
   },
   xino: (o, value) => {
-    if (value !== "off" && value !== "auto" && value !== "on") {
-      throw new UsageError(`xino=${shown(value)} is unknown: use xino=off, xino=auto or xino=on`);
-    }
-    o.xino = value;
+    o.xino = choice("xino", value, ["off", "auto", "on"]);
   },
   io: (o, value) => {
     o.io = ioNamed(value);
   },
   metacopy: (o, value) => {
-    if (value !== "on" && value !== "off") {
-      throw new UsageError(`metacopy=${shown(value)} is unknown: use metacopy=on or metacopy=off`);
+    o.metacopy = choice("metacopy", value, ["on", "off"]) === "on";
+  },
+  index: (o, value) => {
+    o.index = choice("index", value, ["on", "off"]) === "on";
+  },
+  redirect_dir: (o, value) => {
+    const chosen = choice("redirect_dir", value, ["on", "follow", "nofollow", "off"]);
+    // What overlayfs's `off` is, too, unless its module was told otherwise.
+    o.redirectDir = chosen === "off" ? "follow" : chosen;
+  },
+  nfs_export: (o, value) => {
+    if (choice("nfs_export", value, ["on", "off"]) === "on") {
+      o.notices.push("nfs_export=on is ignored: a mount of cowfs cannot be exported over NFS");
     }
-    o.metacopy = value === "on";
+  },
+  uuid: (o, value) => {
+    const chosen = choice("uuid", value, ["auto", "null", "on", "off"]);
+    if (chosen === "on") o.notices.push("uuid=on is ignored: a FUSE mount has no id of its own for statfs(2)");
+    if (chosen === "off") o.notices.push("uuid=off is ignored: origins always hold the UUID of their file system");
   },
   verity: (_o, value) => {
     if (value === "require") {
@@ -184,9 +203,7 @@ const settings: Record<string, (options: MountOptions, value: string) => void> =
         "verity=require is not possible: digests of data are not verified (verity=off and verity=on mount)",
       );
     }
-    if (value !== "on" && value !== "off") {
-      throw new UsageError(`verity=${shown(value)} is unknown: use verity=off or verity=on`);
-    }
+    choice("verity", value, ["off", "on"]);
   },
   whiteout: (o, value) => {
     o.whiteout = whiteoutNamed(value);
@@ -218,27 +235,9 @@ const settings: Record<string, (options: MountOptions, value: string) => void> =
     o.ownership.xattrPermissions = value === "0" ? 0 : value === "1" ? 1 : 2;
   },
   fsync: (o, value) => {
-    o.volatile = value === "0";
+    o.volatile = choice("fsync", value, ["0", "1"]) === "0";
   },
 };
-
-/**
- * Words that mount(8), fstab(5), libfuse and fuse-overlayfs give meaning to and that change nothing here, because cowfs does
- * it anyway, does it better, or another program has already acted on them. Access times are never written, whatever is said.
- */
-const meaningless = new Set(
-  (
-    "defaults atime noatime relatime norelatime strictatime nostrictatime lazytime nolazytime auto noauto user nouser users " +
-    "owner group nofail private shared slave rprivate rshared rslave _netdev loud silent iversion noiversion mand nomand " +
-    "allow_root auto_unmount nonempty auto_cache kernel_cache intr nointr big_writes static_nlink ino32_t noacl no_splice_read"
-  ).split(" "),
-);
-const meaninglessSettings = new Set(
-  (
-    "sync subtype max_write max_read max_readahead max_background writeback threaded fast_ino plugins noxattrs " +
-    "attr_timeout entry_timeout negative_timeout uid gid umask rootmode user_id group_id fd comment nfs_export"
-  ).split(" "),
-);
 
 function setReadOnly(options: MountOptions, value: boolean): void {
   options.readOnly = value;
@@ -256,8 +255,16 @@ function pathValue(name: string, value: string): string {
 
 function numberValue(name: string, value: string): number {
   const number = value === "" ? Number.NaN : Number(value);
-  if (!(number >= 0)) throw new UsageError(`${name}=${shown(value)} is no number: it must be 0 or more`);
-  return number;
+  if (number >= 0) return number;
+  const why = number < 0 ? "is negative" : "is no number";
+  throw new UsageError(`${name}=${shown(value)} ${why}: it must be a number, 0 or more`);
+}
+
+/** One of the words that an option may have as its value. */
+function choice<T extends string>(name: string, value: string, known: readonly T[]): T {
+  const chosen = known.find((word) => word === value);
+  if (chosen !== undefined) return chosen;
+  throw new UsageError(`${name}=${shown(value)} is unknown: use ${known.map((word) => `${name}=${word}`).join(", ")}`);
 }
 
 /** Applies the items of one `-o` list, in their order: what comes later wins, except that layers add up. */
@@ -269,9 +276,9 @@ export function applyOptionList(options: MountOptions, list: string): void {
     else if (equals >= 0 && Object.hasOwn(settings, name)) settings[name]?.(options, item.slice(equals + 1));
     else if (equals < 0 && Object.hasOwn(settings, name))
       throw new UsageError(`the option ${name} needs a value: ${name}=…`);
-    else if (equals >= 0 && Object.hasOwn(flags, name) && !meaninglessSettings.has(name))
+    else if (equals >= 0 && Object.hasOwn(flags, name) && !isMeaninglessSetting(name))
       throw new UsageError(`the option ${name} takes no value: leave out ${shown(item.slice(equals))}`);
-    else if (!meaningless.has(name) && !meaninglessSettings.has(name) && !name.startsWith("x-"))
-      options.skipped.push(item);
+    else if (!isMeaningless(name))
+      options.unknown.push(unknownOption(item, [...Object.keys(flags), ...Object.keys(settings)]));
   }
 }

@@ -67,13 +67,21 @@ test("read-only: without an upper, with ro, with -r; -w undoes ro", () => {
   expect(plan({ lower: ["a"], upper: "u", options: ["ro"], readOnly: false }).config.readOnly).toBe(false);
 });
 
-test("what was skipped is remarked under --debug only", () => {
-  expect(plan({ lower: ["a"], options: ["odd,workdir=w"], positionals: ["m"] }).remarks).toEqual([]);
-  expect(plan({ lower: ["a"], options: ["odd,workdir=w"], debug: true, positionals: ["m"] }).remarks).toEqual([
-    "the mount option odd is unknown to cowfs and skipped",
+test("an unknown option is wrong usage, but for another program that calls", () => {
+  expect(() => plan({ lower: ["a"], options: ["odd"], positionals: ["m"] })).toThrow(UsageError);
+  expect(plan({ lower: ["a"], options: ["odd,workdir=w"], asHelper: true, positionals: ["m"] }).remarks).toEqual([
+    "skipped: the mount option odd is unknown: cowfs mount --help lists those that are known",
     "workdir means nothing without upperdir and is skipped",
   ]);
   expect(plan({ lower: ["a"], options: ["debug"], positionals: ["m"] }).config.debug).toBe(true);
+});
+
+test("metacopies need redirects", () => {
+  const config = (options: string) => plan({ lower: ["a"], options: [options], positionals: ["m"] }).config;
+  expect(config("redirect_dir=on")).not.toHaveProperty("metacopy");
+  expect(config("redirect_dir=off")).toMatchObject({ metacopy: false, redirectDir: "follow" });
+  expect(config("metacopy=on,redirect_dir=on").metacopy).toBe(true);
+  expect(() => config("metacopy=on,redirect_dir=follow")).toThrow(UsageError);
 });
 
 test("paths keep bytes that are not UTF-8", () => {

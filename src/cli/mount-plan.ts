@@ -21,6 +21,8 @@ export interface MountWords {
   readonly io?: string;
   readonly volatile?: boolean;
   readonly readOnly?: boolean;
+  /** Another program calls, as it would mount(8) or fuse-overlayfs: options that are not known are said, and skipped. */
+  readonly asHelper?: boolean;
 }
 
 /** Everything a driver needs to start; plain data, so that it can be handed to another process. */
@@ -31,7 +33,7 @@ export interface MountPlan {
   readonly log?: string;
   /** The mountpoint is one that the user did not name: it is created if missing, and printed. */
   readonly impliedMountpoint: boolean;
-  /** What was passed over, for the log at level "debug". */
+  /** What was passed over: one line each, for the user and the log. */
   readonly remarks: readonly string[];
 }
 
@@ -56,7 +58,9 @@ export function planMount(words: MountWords, cwd: string, root: boolean): MountP
   const log = path(words.log, "--log");
   if (upper === undefined && words.work !== undefined) throw new UsageError("--work means nothing without --upper");
 
-  const remarks = options.skipped.map((item) => `the mount option ${shown(item)} is unknown to cowfs and skipped`);
+  const [unknown] = options.unknown;
+  if (unknown !== undefined && words.asHelper !== true) throw new UsageError(unknown);
+  const remarks = [...options.unknown.map((what) => `skipped: ${what}`), ...options.notices];
   if (upper === undefined && work !== undefined) remarks.push("workdir means nothing without upperdir and is skipped");
 
   const { mountpoint, source } = places(words.positionals, upper, cwd);
@@ -84,7 +88,7 @@ export function planMount(words: MountWords, cwd: string, root: boolean): MountP
       whiteout: words.whiteout === undefined ? options.whiteout : whiteoutNamed(words.whiteout),
       xino: options.xino,
       ...ownershipOf(options),
-      ...(options.metacopy === undefined ? {} : { metacopy: options.metacopy }),
+      ...layoutOf(options),
       timeout: options.timeout,
       debug,
       spinMicroseconds: options.spinMicroseconds ?? defaultSpinMicroseconds,
@@ -94,7 +98,24 @@ export function planMount(words: MountWords, cwd: string, root: boolean): MountP
     foreground: words.foreground === true,
     ...(log === undefined ? {} : { log }),
     impliedMountpoint: mountpoint === undefined,
-    remarks: debug ? remarks : [],
+    remarks,
+  };
+}
+
+/** How copies and renames are laid out in the upper. A metacopy that is renamed needs a redirect. */
+function layoutOf({
+  metacopy,
+  index,
+  redirectDir,
+}: MountOptions): Pick<MountConfig, "metacopy" | "index" | "redirectDir"> {
+  const redirects = redirectDir === undefined || redirectDir === "on";
+  if (metacopy === true && !redirects) {
+    throw new UsageError("metacopy=on needs redirect_dir=on: leave out one of metacopy=on and redirect_dir=…");
+  }
+  return {
+    ...(metacopy === undefined && redirects ? {} : { metacopy: metacopy === true }),
+    ...(index === undefined ? {} : { index }),
+    ...(redirectDir === undefined ? {} : { redirectDir }),
   };
 }
 

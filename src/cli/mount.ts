@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, rmdirSync } from "node:fs";
 import { shown } from "../text.js";
 import { workingDirectory } from "./arguments.js";
-import { CommandError, systemReason } from "./exit.js";
+import { CommandError, complain, systemReason } from "./exit.js";
 import { type MountPlan, type MountWords, planMount } from "./mount-plan.js";
 
 /**
@@ -13,13 +13,15 @@ export async function mountCommand(words: MountWords, isLaunched: boolean): Prom
   // Said before anything is created. fuse-native has a helper that is set-user-id root.
   if (plan.config.transport === "kernel" && !mayMount()) {
     const path = shown(plan.config.mountpoint);
-    throw new CommandError(`${path}: no permission to mount: run as root`);
+    throw new CommandError(
+      `${path}: no permission to mount: run as root, or in a namespace of your own (unshare -Urm)`,
+    );
   }
   const created = plan.impliedMountpoint && makeMountpoint(plan.config.mountpoint);
   try {
     if (plan.foreground || isLaunched) return await serveHere(plan);
     const { startDriver } = await import("./daemon.js");
-    await startDriver(plan);
+    for (const warning of await startDriver(plan)) complain(warning);
     announce(plan);
     return 0;
   } catch (error) {
@@ -45,7 +47,9 @@ async function serveHere(plan: MountPlan): Promise<number> {
   const logger = await loggerOf(plan);
   let code: number;
   try {
-    code = await serve(plan, logger, () => {
+    code = await serve(plan, logger, (warnings) => {
+      // Otherwise stderr is the log, and has them.
+      if (plan.log !== undefined || !plan.foreground) for (const warning of warnings) complain(warning);
       announce(plan);
       if (!plan.foreground) becomeDaemon(plan, logger);
     });

@@ -6,13 +6,17 @@ import { commandWords } from "./program.js";
 
 test.each([
   ["a sub-command", ["mount", "--lower", "a"], ["mount", "--lower", "a"]],
-  ["mount.fuse3", ["overlay", "/m", "-o", "lowerdir=/l"], ["mount", "overlay", "/m", "-o", "lowerdir=/l"]],
-  ["podman", ["-o", "lowerdir=/l", "/m"], ["mount", "-o", "lowerdir=/l", "/m"]],
-  ["an attached value", ["-f", "-olowerdir=/l", "/m"], ["mount", "-f", "-olowerdir=/l", "/m"]],
+  [
+    "mount.fuse3",
+    ["overlay", "/m", "-o", "lowerdir=/l"],
+    ["mount", "--as-helper", "overlay", "/m", "-o", "lowerdir=/l"],
+  ],
+  ["podman", ["-o", "lowerdir=/l", "/m"], ["mount", "--as-helper", "-o", "lowerdir=/l", "/m"]],
+  ["an attached value", ["-f", "-olowerdir=/l", "/m"], ["mount", "--as-helper", "-f", "-olowerdir=/l", "/m"]],
   [
     "a source named as a command",
     ["umount", "/m", "-o", "lowerdir=/l"],
-    ["mount", "umount", "/m", "-o", "lowerdir=/l"],
+    ["mount", "--as-helper", "umount", "/m", "-o", "lowerdir=/l"],
   ],
   ["a source named mount", ["mount", "/m", "-o", "lowerdir=/l"], ["mount", "/m", "-o", "lowerdir=/l"]],
   ["podman info", ["--version"], ["--version"]],
@@ -26,6 +30,7 @@ test.each([
 test("as a helper of mount(8)", () => {
   expect(commandWords(["src", "/m", "-s", "-o", "lowerdir=/l"], "mount.fuse.cowfs")).toEqual([
     "mount",
+    "--as-helper",
     "src",
     "/m",
     "-s",

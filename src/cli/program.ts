@@ -2,6 +2,7 @@ import { Command, CommanderError, Option } from "commander";
 import { shown } from "../text.js";
 import { argumentBytes } from "./arguments.js";
 import { CommandError, complain, EXIT_FAILURE, EXIT_USAGE, messageOf, oneLine } from "./exit.js";
+import { mountHelp } from "./mount-help.js";
 import type { MountWords } from "./mount-plan.js";
 
 const version = typeof COWFS_VERSION === "string" ? COWFS_VERSION : "development";
@@ -41,13 +42,13 @@ export function commandWords(args: readonly string[], programName: string): stri
   if (/^mount\./.test(programName)) {
     // For helpers of mount(8), -f is "fake", and -t names the type.
     if (args.some((word) => /^-[nsvrw]*f[nsvrw]*$/.test(word))) return null;
-    return ["mount", ...args];
+    return ["mount", "--as-helper", ...args];
   }
   if (first === undefined || /^(-h|--help|-V|--version)$/.test(first)) return [...args];
   const hasOptions = args.some((word) => /^-o/.test(word));
   // A source may be called as a command is; only mount takes -o.
   if (commands.has(first) && (first === "mount" || !hasOptions)) return [...args];
-  return hasOptions ? ["mount", ...args] : [...args];
+  return hasOptions ? ["mount", "--as-helper", ...args] : [...args];
 }
 
 function baseName(path: string): string {
@@ -107,11 +108,13 @@ Exit codes: 0 done, 1 it did not work, 2 wrong usage.`,
     )
     .option("--transport <name>", "kernel (default) or fuse-native")
     .option("-r, --read-only", "mount read-only")
+    .addOption(new Option("--as-helper").hideHelp())
     .addOption(new Option("-w, --read-write").hideHelp())
     .addOption(new Option("-n").hideHelp())
     .addOption(new Option("-s").hideHelp())
     .addOption(new Option("-v, --verbose").hideHelp())
     .addOption(new Option("-t, --type <type>").hideHelp())
+    .addHelpText("after", mountHelp)
     .action(async (places: string[], options: CommanderMountOptions) => {
       const { mountCommand } = await import("./mount.js");
       const { lower = [], options: lists = [], readWrite, ...words } = options;

@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { lstatSync, readFileSync } from "node:fs";
 import { EBUSY, EINVAL, ENOENT, EPERM, errnoName } from "../errno.js";
 import { native } from "../native/index.js";
 import { fileSystemType, readMounts, topMountOn } from "../session/mountinfo.js";
@@ -21,8 +21,10 @@ export async function umountCommand(path: string, lazy: boolean): Promise<number
   const mountpoint = resolvedPath(absolutePath(path, workingDirectory()));
   const mount = liveMounts().findLast((live) => live.mountpoint === mountpoint);
   const top = topMountOn(mountpoint);
-  if (mount === undefined || top === undefined)
-    throw new CommandError(`${shown(mountpoint)} is not a mount of cowfs: see cowfs mounts`);
+  if (mount === undefined || top === undefined) {
+    const why = isMissing(mountpoint) ? "does not exist" : "is not a mount of cowfs";
+    throw new CommandError(`${shown(mountpoint)} ${why}: see cowfs mounts`);
+  }
   if (top.type !== fileSystemType) {
     throw new CommandError(
       `${shown(mountpoint)} is covered by a mount of type ${top.type}: unmount that one first (umount ${shown(mountpoint)})`,
@@ -37,6 +39,16 @@ export async function umountCommand(path: string, lazy: boolean): Promise<number
   // A detached mount lives for as long as somebody uses it, and one mounted elsewhere too lives on.
   if (!lazy && !shownElsewhere(mount) && mount.state !== undefined) await driverEnd(mount.state);
   return 0;
+}
+
+/** Whether a path that nothing of cowfs is mounted on leads nowhere. */
+function isMissing(path: string): boolean {
+  try {
+    lstatSync(Buffer.from(path, "latin1"));
+    return false;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "ENOENT";
+  }
 }
 
 function shownElsewhere(mount: LiveMount): boolean {

@@ -29,6 +29,7 @@ export const MOUNT_ATTR_NOATIME = 0x10;
 /** The mask of all access-time modes; it must be cleared when one of them is set (mount_setattr(2)). */
 export const MOUNT_ATTR__ATIME = 0x70;
 
+export const LOCK_SH = 1;
 export const LOCK_EX = 2;
 export const LOCK_NB = 4;
 

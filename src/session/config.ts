@@ -52,6 +52,9 @@ export interface MountConfig {
   readonly volatile: boolean;
   /** Copy-up leaves data below until it changes. Default: yes, where marks are `trusted.` attributes. */
   readonly metacopy?: boolean;
+  /** Copies of lower files with several links are kept in an index, so that they stay one file. Default: yes. */
+  readonly index?: boolean;
+  readonly redirectDir?: RedirectDir;
   /** Marks are written as `user.overlay.` attributes; otherwise only where `trusted.` ones are refused. */
   readonly userxattr: boolean;
   /** What hides a lower name: a device 0:0 (`overlay`), a `.wh.` file (`aufs`), or what the upper takes. */
@@ -73,6 +76,12 @@ export interface MountConfig {
   /** `fuse-native` needs the npm package of that name. */
   readonly transport: "kernel" | "fuse-native";
 }
+
+/**
+ * Redirects of directories: they are written and followed (`on`, the default), only followed, or neither. Unless they are
+ * written, renaming a directory that has lower parts is EXDEV.
+ */
+export type RedirectDir = "on" | "follow" | "nofollow";
 
 export const ioPolicies = ["auto", "cached", "passthrough"] as const;
 /** `auto` is `cached`: it works everywhere, and opens files without a message. */

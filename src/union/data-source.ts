@@ -20,7 +20,7 @@ import { native } from "../native/index.js";
 import { SOURCE } from "./descriptors.js";
 import { holdBelow } from "./held.js";
 import { locate, partFd, partPath, pathBelow, statBacking } from "./locate.js";
-import { hasMarkFor, isMarked, judge, PRESENT, probe, WHITEOUT } from "./merge.js";
+import { hasMarkFor, isMarked, judge, mayFollow, PRESENT, probe, WHITEOUT } from "./merge.js";
 import { DATA_BELOW, DATA_OWN, DATA_UNKNOWN } from "./node-table.js";
 import type { Union } from "./union.js";
 
@@ -154,6 +154,7 @@ interface Search {
 }
 
 const MISSING = "a metacopy without data: it can be found in no layer below";
+const REFUSED = "a metacopy with a redirect, and redirect_dir=nofollow: its data cannot be read";
 const MALFORMED = "a malformed metacopy or redirect: its data cannot be read";
 const NO_FILE = "a metacopy whose data is no regular file";
 const OTHER_SIZE = "a metacopy whose data has another size";
@@ -192,15 +193,16 @@ function search(u: Union, node: number): DataSource | number {
   if (r === 1) {
     return { below, redirected, result: 0, layer: state.layer, path: state.path, blocks: seen.blocks, fd: -1 };
   }
-  u.warn(r === -EINVAL ? MALFORMED : state.wrong, nameless ? node : parent, name, r === 0 ? -EIO : r);
-  return { below, redirected, result: -EIO, layer: 0, path: "", blocks: own.blocks, fd: -1 };
+  const refused = r === -EPERM && !u.followsRedirects;
+  const why = r === -EINVAL ? MALFORMED : refused ? REFUSED : state.wrong;
+  u.warn(why, nameless ? node : parent, name, r === 0 ? -EIO : r);
+  return { below, redirected, result: refused ? -EPERM : -EIO, layer: 0, path: "", blocks: own.blocks, fd: -1 };
 }
 
 /** Reads the redirect of a metacopy that may be followed into `marks`: 0 or -errno. */
 function redirectOf(u: Union, fd: number, name: string): number {
   const r = readRedirect(fd, name, marks);
-  if (marks.byUser && !u.followsUser) marks.redirect = null;
-  return r;
+  return r < 0 ? r : mayFollow(u, marks);
 }
 
 /**
@@ -335,14 +337,14 @@ function searchLayer(
       result = isLast ? isWrong(state, NO_FILE) : STOP;
       break;
     }
-    const read = isLast ? look(u, node, fd, name, state) : readMarks(fd, name, false, marks);
+    let read = isLast ? look(u, node, fd, name, state) : readMarks(fd, name, false, marks);
+    if (read === 0) read = mayFollow(u, marks);
     if (read !== 0) {
       state.layer = index;
       state.path = components.join("/");
       result = read;
       break;
     }
-    if (marks.byUser && !u.followsUser) marks.redirect = null;
     const opaque = !isLast && marks.opaque === OPAQUE_YES;
     if (opaque || (hidden === 1 && marks.redirect === null)) ends = true;
     else if (marks.redirect?.startsWith("/")) ends = false;

@@ -87,7 +87,7 @@ function noteData(u: Union, node: number, fd: number, name: string, stat: Stat):
   const marks = read < 0 ? read : found;
   if (marks < 0 || u.table.type(node) !== DT_REG) return marks;
   u.table.setData(node, (marks & HAS_METACOPY) === 0 ? DATA_OWN : DATA_BELOW);
-  if ((marks & HAS_PENDING) === 0) return marks;
+  if ((marks & HAS_PENDING) === 0 || (u.readOnly && (marks & HAS_METACOPY) === 0)) return marks;
   const r = (marks & HAS_METACOPY) === 0 ? forgetPending(fd, name) : recoverMetacopy(fd, name);
   const again = r < 0 ? r : native.statx(fd, name, STATX_ALL, stat.bytes);
   return again < 0 ? again : marks;
@@ -141,7 +141,7 @@ function enterLinked(u: Union, parent: number, name: string, type: number): numb
   if (typeof entry === "number") return entry;
   if (entry === null) {
     const node = addRow(u, parent, name, type, found.layer);
-    identities.add(stat, node);
+    if (index.grows) identities.add(stat, node);
     return node;
   }
   // `stat` is the entry's now; it goes on showing the number of the lower file.

@@ -31,11 +31,12 @@ export class HardlinkIndex {
 
   /**
    * `work`: O_PATH descriptor of the work directory; the index is made there when it is first needed. `names`: what marks are
-   * called in this upper.
+   * called in this upper. `grows`: new entries may be made; those that are there are used in any case.
    */
   constructor(
     private readonly work: number,
     private readonly names: MarkNames,
+    readonly grows: boolean,
   ) {
     this.fd = native.open(work, INDEX, O_PATH | O_DIRECTORY, 0);
   }
@@ -45,8 +46,9 @@ export class HardlinkIndex {
     return this.entries.get(node);
   }
 
-  /** Whether an object of this type (DT_*) can carry what an entry must say about itself. */
+  /** Whether there can be an entry for an object of this type (DT_*), which must carry what an entry says about itself. */
   canHold(type: number): boolean {
+    if (this.fd < 0 && !this.grows) return false;
     return !this.names.isUser || type === DT_REG;
   }
 

@@ -4,7 +4,7 @@
  * its layer; a non-directory below a directory ends it without being merged; a redirect says under which name or path the
  * layers below know the directory.
  */
-import { EINVAL, EIO, ENOENT, ignore, isAbsent } from "../errno.js";
+import { EINVAL, EIO, ENOENT, EPERM, ignore, isAbsent } from "../errno.js";
 import {
   classifyMarkedName,
   type DirectoryMarks,
@@ -170,7 +170,7 @@ export function find(u: Union, node: number, directory: Directory, name: string,
     if (fd < 0) return fd;
     const marked = addPart(u, part.layer, fd, nameBelow, path);
     if (marked < 0) return malformed(u, node, name, marked);
-    const redirect = redirectTarget(u);
+    const { redirect } = marks;
     // A mark hides what has this name below; a redirect leads to another name.
     if (marks.opaque === OPAQUE_YES || (hidden === 1 && redirect === null)) break;
     if (redirect === null) continue;
@@ -190,22 +190,32 @@ function joinPath(base: string, name: string): string {
   return base === "" ? name : `${base}/${name}`;
 }
 
+const NO_REDIRECT = "a redirect, and redirect_dir=nofollow: this object cannot be read";
+
 function malformed(u: Union, node: number, name: string, result: number): number {
+  if (result === -EPERM && !u.followsRedirects) u.warn(NO_REDIRECT, node, name, result);
   if (result !== -EINVAL) return result;
   u.warn("a malformed redirect: this object cannot be read", node, name, result);
   return -EIO;
 }
 
-/** The redirect that was read, if it may be followed (`Union.followsUser`). */
-function redirectTarget(u: Union): string | null {
-  return marks.byUser && !u.followsUser ? null : marks.redirect;
+/** Leaves in `read` a redirect only if it may be followed: 0, or -EPERM where none may (`Union.followsRedirects`). */
+export function mayFollow(u: Union, read: DirectoryMarks): number {
+  if (read.byUser && !u.followsUser) read.redirect = null;
+  return read.redirect === null || u.followsRedirects ? 0 : -EPERM;
+}
+
+/** Reads what a directory says about itself into `marks`, a redirect only if it may be followed: 0 or -errno. */
+function readDirectory(u: Union, layer: number, fd: number, name: string): number {
+  const r = readMarks(fd, name, layer === u.lastLayer, marks);
+  return r < 0 ? r : mayFollow(u, marks);
 }
 
 /** Adds the directory (fd, name) to `found`, with what it says about itself in `marks`: 0 or -errno. */
 function addPart(u: Union, layer: number, fd: number, name: string, path: string | null): number {
   const part = newPart(layer, path);
   u.found.add(part);
-  const r = readMarks(fd, name, layer === u.lastLayer, marks);
+  const r = readDirectory(u, layer, fd, name);
   part.xattrWhiteouts = marks.opaque === OPAQUE_XATTR_WHITEOUTS;
   return r;
 }
@@ -247,11 +257,9 @@ function walkLayer(u: Union, index: number, fd: number, depth: number): number {
   if (!below.isDirectory) return WHITEOUT;
   const isLast = depth === walk.components.length - 1;
   if (isLast) u.found.noteLower(u.inodes, below);
-  const read = isLast
-    ? addPart(u, index, fd, name, walk.components.join("/"))
-    : readMarks(fd, name, index === u.lastLayer, marks);
+  const read = isLast ? addPart(u, index, fd, name, walk.components.join("/")) : readDirectory(u, index, fd, name);
   if (read < 0) return read;
-  const target = redirectTarget(u);
+  const target = marks.redirect;
   if (target?.startsWith("/")) walk.below = target.slice(1).split("/");
   else walk.below.push(target ?? name);
   walk.depth = depth + 1;

@@ -94,6 +94,7 @@ export function prepareName(u: Union, node: number): number {
   const source = dataSource(u, node);
   if (typeof source === "number") return source;
   if (source.redirected) return 0;
+  if (!u.writesRedirects) return completeData(u, node, Number.MAX_SAFE_INTEGER);
   const { below } = source;
   let r = below.length > PATH_MAX ? -E2BIG : locate(u, node);
   if (r === 0) r = native.setxattr(u.atFd, u.atName, u.work.names.redirect, Buffer.from(below, "latin1"), 0);

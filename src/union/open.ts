@@ -2,41 +2,27 @@
  * Puts a union together from what the user named. Everything is checked before anything is created; each complaint names
  * the path and the remedy.
  */
-import {
-  EACCES,
-  EAGAIN,
-  EEXIST,
-  ELOOP,
-  ENOENT,
-  ENOTCONN,
-  ENOTDIR,
-  EOPNOTSUPP,
-  EPERM,
-  EROFS,
-  errnoName,
-  ignore,
-  isAbsent,
-} from "../errno.js";
-import { type Layer, openRoot, sealLower } from "../layer/layer.js";
+import { EEXIST, EOPNOTSUPP, EPERM, EROFS, errnoName, ignore } from "../errno.js";
+import { type Layer, sealLower } from "../layer/layer.js";
 import { readListing } from "../layer/listing.js";
 import { type MarkNames, trustedNames, userNames } from "../layer/mark-names.js";
 import { isNoAttribute } from "../layer/marks.js";
 import { STATX_ALL, Stat } from "../layer/stat.js";
-import { AT_FDCWD, AT_REMOVEDIR, LOCK_EX, LOCK_NB, O_DIRECTORY, O_PATH, O_RDONLY } from "../native/constants.js";
+import { AT_FDCWD, AT_REMOVEDIR, O_DIRECTORY, O_PATH, O_RDONLY } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { HardlinkIndex } from "./hardlink-index.js";
+import { lock } from "./locks.js";
 import { MountError } from "./mount-error.js";
 import type { OwnershipOptions } from "./ownership.js";
-import { basename, dirname, isInside, realPath, shown } from "./paths.js";
+import { realPath, shown } from "./paths.js";
+import { checkPlaces, defaultWork, openLayer, openNearest } from "./places.js";
+import { namesToRead, openReadOnlyUpper, type ReadOnlyUpper, whyReadOnly } from "./read-only-upper.js";
 import { type Log, Union } from "./union.js";
 import { emptyDirectory, probeNames, probeWhiteoutDevices, WorkDirectory } from "./workdir.js";
 
 export const MAX_LAYERS = 500;
 /** STATX_MNT_ID beside the basic attributes. */
 const STATX_WITH_MOUNT = STATX_ALL | 0x1000;
-/** How long a mount waits for a lock that an ending driver is about to release. */
-const LOCK_PATIENCE_MS = 2000;
-
 export interface UnionOptions {
   /** Absolute paths as bytes in latin1 strings, the topmost first. */
   readonly lowers: readonly string[];
@@ -44,12 +30,18 @@ export interface UnionOptions {
   /** Default: a hidden sibling of the upper. */
   readonly work?: string | undefined;
   readonly mountpoint: string;
+  /** The mount is read-only: the upper need not be writable. */
+  readonly readOnly?: boolean | undefined;
   readonly volatile: boolean;
   readonly ownership?: OwnershipOptions | undefined;
   /** Layers that show nothing and only hold the data of metacopies. */
   readonly dataLowers?: readonly string[];
   /** Copy-up leaves data below until it changes; default: yes. */
   readonly metacopy?: boolean;
+  /** New copies of lower files with several links are kept in the index; default: yes. Those in it are used anyway. */
+  readonly index?: boolean | undefined;
+  /** Redirects are written and followed (the default), only followed, or neither. */
+  readonly redirectDir?: "on" | "follow" | "nofollow" | undefined;
   /** Marks are `user.` attributes, as with overlayfs's option of this name; without it, where no others can be written. */
   readonly userxattr?: boolean | undefined;
   /** What hides a lower name; `auto`, the default: a device if the upper takes one. */
@@ -69,12 +61,6 @@ interface Writable {
   readonly workRoot: number;
 }
 
-/** The default work directory of an upper: hidden, beside it, on the same file system. */
-export function defaultWork(upper: string): string {
-  const parent = dirname(upper);
-  return `${parent === "/" ? "" : parent}/.${basename(upper)}.work`;
-}
-
 /** Opens the union; throws MountError for anything the user must change. */
 export function openUnion(options: UnionOptions): Union {
   if (options.lowers.length === 0) throw new MountError("no lower layer is given: name at least one with --lower");
@@ -88,8 +74,12 @@ export function openUnion(options: UnionOptions): Union {
   const roots = paths.map((path) => openLayer(path, "lower layer"));
   const real = roots.map((root, i) => realPath(root, paths[i] as string));
   checkPlaces(options, real);
-  const writable = options.upper === undefined ? null : openWritable(options, options.upper, limit);
-  const layers: (Layer | null)[] = [writable?.upper ?? null];
+  const user = options.userxattr === true || inUserNamespace();
+  const obstacle = options.upper === undefined ? undefined : whyReadOnly(options.upper, options);
+  const writable =
+    options.upper === undefined || obstacle !== undefined ? null : openWritable(options, options.upper, limit);
+  const readable = obstacle === undefined ? null : openUnwritable(options, options.upper as string, obstacle, user);
+  const layers: (Layer | null)[] = [(writable ?? readable)?.upper ?? null];
   for (const [i, root] of roots.entries()) {
     const path = paths[i] as string;
     const layer = sealLower(i + 1, path, root);
@@ -101,17 +91,27 @@ export function openUnion(options: UnionOptions): Union {
     layers: layers.slice(0, options.lowers.length + 1),
     dataLayers: layers.slice(options.lowers.length + 1).filter((layer) => layer !== null),
     metacopy: options.metacopy ?? writable?.work.names.isUser !== true,
-    followsUser: writable?.work.names.isUser ?? (options.userxattr === true || inUserNamespace()),
+    followsUser: writable?.work.names.isUser ?? user,
+    followsRedirects: options.redirectDir !== "nofollow",
+    writesRedirects: (options.redirectDir ?? "on") === "on",
     work: writable?.work ?? null,
-    index: writable?.index ?? null,
+    index: (writable ?? readable)?.index ?? null,
     volatile: options.volatile,
     ownership: options.ownership,
     log: options.log,
     // Jobs, directory listings and temporaries need some beside the cache and the layers.
     descriptorLimit: Math.max(32, Math.min(16_384, Math.floor((limit - layers.length) * 0.75) - 64)),
     inlineCopyLimit: options.inlineCopyLimit ?? Number.MAX_SAFE_INTEGER,
-    closed: () => closeUnion(layers, writable, options),
+    closed: () => closeUnion(layers, writable, readable, options),
   });
+}
+
+function openUnwritable(options: UnionOptions, upper: string, obstacle: string, user: boolean): ReadOnlyUpper {
+  if (options.readOnly !== true) {
+    throw new MountError(`${obstacle}: make it writable, or mount with -o ro, or leave out --upper`, upper);
+  }
+  options.log("warn", `${obstacle}: it can only be read`);
+  return openReadOnlyUpper(upper, options, namesToRead(user));
 }
 
 /** Whether this process has its privileges in a user namespace only, and so none that the owner of the layers has not. */
@@ -124,104 +124,12 @@ function inUserNamespace(): boolean {
   return length > 0 && !/^\s*0\s+0\s+4294967295\s*$/.test(map.latin1Slice(0, length));
 }
 
-function openLayer(path: string, what: string): number {
-  let fd = openRoot(path);
-  if (fd >= 0) {
-    const readable = native.reopen(fd, O_RDONLY | O_DIRECTORY);
-    if (readable >= 0) {
-      ignore(native.close(readable), "only a check");
-      return fd;
-    }
-    ignore(native.close(fd), "an O_PATH descriptor");
-    fd = readable;
-  }
-  return refuse(path, what, fd);
-}
-
-function refuse(path: string, what: string, result: number): never {
-  const remedy: Record<number, string> = {
-    [ENOENT]: "it does not exist: create it or correct the path",
-    [ENOTDIR]: "it is not a directory",
-    [EACCES]: "permission denied: make it readable for the user who mounts",
-    [ELOOP]: "its symbolic links lead in a circle",
-    [ENOTCONN]: "a mount whose driver has died is there: unmount it first (cowfs umount)",
-  };
-  throw new MountError(`cannot use ${what} ${shown(path)}: ${remedy[-result] ?? errnoName(result)}`, path);
-}
-
-/** Refuses directories that contain each other: changes would then come through two ways. */
-function checkPlaces(options: UnionOptions, lowers: string[]): void {
-  const { mountpoint } = options;
-  const mountFd = openLayer(mountpoint, "mountpoint");
-  const mountReal = realPath(mountFd, mountpoint);
-  ignore(native.close(mountFd), "an O_PATH descriptor");
-  for (const lower of lowers) checkMountpoint(mountReal, lower, "lower layer");
-  if (options.upper === undefined) return;
-  const upper = realOrFuture(options.upper, "upper layer");
-  const work = realOrFuture(options.work ?? defaultWork(options.upper), "work directory");
-  checkMountpoint(mountReal, upper, "upper layer");
-  checkMountpoint(mountReal, work, "work directory");
-  for (const lower of lowers) {
-    refuseNested(upper, "upper layer", lower, "lower layer");
-    refuseNested(work, "work directory", lower, "lower layer");
-  }
-  refuseNested(work, "work directory", upper, "upper layer");
-}
-
-function checkMountpoint(mountpoint: string, path: string, what: string): void {
-  if (isInside(mountpoint, path)) {
-    throw new MountError(
-      `mountpoint ${shown(mountpoint)} lies in the ${what} ${shown(path)}: mount elsewhere`,
-      mountpoint,
-    );
-  }
-  if (isInside(path, mountpoint)) {
-    throw new MountError(
-      `the ${what} ${shown(path)} lies in the mountpoint ${shown(mountpoint)}, which would cover it: mount elsewhere`,
-      path,
-    );
-  }
-}
-
-function refuseNested(a: string, whatA: string, b: string, whatB: string): void {
-  if (a === b) throw new MountError(`${whatA} and ${whatB} are the same directory ${shown(a)}: use two`, a);
-  if (isInside(a, b)) throw new MountError(`the ${whatA} ${shown(a)} lies in the ${whatB} ${shown(b)}: move it out`, a);
-  if (isInside(b, a)) throw new MountError(`the ${whatB} ${shown(b)} lies in the ${whatA} ${shown(a)}: move it out`, b);
-}
-
-/** The real path of a directory that exists, or that its parent directory will get. */
-function realOrFuture(path: string, what: string): string {
-  const fd = openRoot(path);
-  if (fd >= 0) {
-    const real = realPath(fd, path);
-    ignore(native.close(fd), "an O_PATH descriptor");
-    return real;
-  }
-  if (!isAbsent(fd)) refuse(path, what, fd);
-  const parent = openRoot(dirname(path));
-  if (parent < 0) {
-    throw new MountError(
-      `cannot create ${what} ${shown(path)}: ${shown(dirname(path))} ${parent === -ENOENT ? "does not exist: create it first" : errnoName(parent)}`,
-      path,
-    );
-  }
-  const real = realPath(parent, dirname(path));
-  ignore(native.close(parent), "an O_PATH descriptor");
-  return `${real === "/" ? "" : real}/${basename(path)}`;
-}
-
 const stat = new Stat();
 
 function statOf(fd: number, path: string): { device: string; mount: number } {
   const r = native.statx(fd, "", STATX_WITH_MOUNT, stat.bytes);
   if (r < 0) throw new MountError(`cannot read the attributes of ${shown(path)}: ${errnoName(r)}`, path);
   return { device: `${stat.devMajor}:${stat.devMinor}`, mount: stat.mountId };
-}
-
-/** The directory itself if it exists, otherwise its parent: where it will be. */
-function openNearest(path: string): { fd: number; exists: boolean } {
-  const fd = openRoot(path);
-  return fd >= 0 ? { fd, exists: true } : { fd: openLayer(dirname(path), "directory"), exists: false };
 }
 
 function openWritable(options: UnionOptions, upperPath: string, limit: number): Writable {
@@ -250,7 +158,7 @@ function openWritable(options: UnionOptions, upperPath: string, limit: number): 
     return {
       upper: { index: 0, path: upperPath, root: upperFd, sealed: false },
       work: new WorkDirectory(inner, devices === 1, aufs, names),
-      index: new HardlinkIndex(workFd, names),
+      index: new HardlinkIndex(workFd, names, options.index !== false),
       locks,
       workPath,
       workRoot: workFd,
@@ -326,27 +234,6 @@ function create(path: string, what: string, created: string[]): number {
   return openLayer(path, what);
 }
 
-/** Locks a directory for this mount; the kernel releases the lock with the last descriptor, however the driver ends. */
-function lock(fd: number, path: string, what: string): number {
-  const real = native.reopen(fd, O_RDONLY | O_DIRECTORY);
-  if (real < 0) throw new MountError(`cannot open ${what} ${shown(path)}: ${errnoName(real)}`, path);
-  const deadline = Date.now() + LOCK_PATIENCE_MS;
-  let r = native.flock(real, LOCK_EX | LOCK_NB);
-  while (r === -EAGAIN && Date.now() < deadline) {
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
-    r = native.flock(real, LOCK_EX | LOCK_NB);
-  }
-  if (r === 0) return real;
-  ignore(native.close(real), "the mount fails");
-  if (r === -EAGAIN) {
-    throw new MountError(
-      `${what} ${shown(path)} is in use by another mount: unmount that one first, or use another`,
-      path,
-    );
-  }
-  throw new MountError(`cannot lock ${what} ${shown(path)}: ${errnoName(r)}`, path);
-}
-
 /** What a work directory may hold: our own, and the kernel's index. Anything else says that the path is a mistake. */
 const WORK_ENTRIES = new Set(["work", "index"]);
 
@@ -391,17 +278,23 @@ function prepareWork(workFd: number, workPath: string, isVolatile: boolean): num
 }
 
 /** A clean end: everything on disk, the work directory empty, the locks released. */
-function closeUnion(layers: readonly (Layer | null)[], writable: Writable | null, options: UnionOptions): void {
+function closeUnion(
+  layers: readonly (Layer | null)[],
+  writable: Writable | null,
+  readable: ReadOnlyUpper | null,
+  options: UnionOptions,
+): void {
   if (writable !== null) {
     const [upperLock] = writable.locks;
     const synced = options.volatile || upperLock === undefined ? 0 : native.syncfs(upperLock);
     if (synced < 0) options.log("error", "the upper could not be synced", { error: errnoName(synced) });
     const cleared = emptyDirectory(writable.workRoot, "work");
     if (cleared < 0) options.log("warn", "the work directory could not be cleared", { error: errnoName(cleared) });
-    writable.index.close();
     ignore(native.close(writable.work.fd), "an O_PATH descriptor");
-    ignore(native.close(writable.workRoot), "an O_PATH descriptor");
-    for (const fd of writable.locks) ignore(native.close(fd), "a directory, only locked");
   }
+  const opened = writable ?? readable;
+  opened?.index?.close();
+  if (opened !== null && opened.workRoot >= 0) ignore(native.close(opened.workRoot), "an O_PATH descriptor");
+  for (const fd of opened?.locks ?? []) ignore(native.close(fd), "a directory, only locked");
   for (const layer of layers) if (layer !== null) ignore(native.close(layer.root), "an O_PATH descriptor");
 }

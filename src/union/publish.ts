@@ -24,7 +24,7 @@ export const PUBLISHED = 1;
 export function publishLinked(u: Union, node: number, temporary: string, lower: Stat): number {
   const links = shownLinks(u, node, lower.nlink);
   const { index } = u;
-  if (index === null || links === 0 || !index.canHold(u.table.type(node))) return 0;
+  if (!index?.grows || links === 0 || !index.canHold(u.table.type(node))) return 0;
   let r = locate(u, node);
   if (r < 0) return r;
   const origin = u.origins.encode(u.atFd, u.atName, lower);

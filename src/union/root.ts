@@ -52,7 +52,7 @@ export function openRoot(u: Union, layers: readonly (Layer | null)[]): number {
 
 /** Where owners are stored, the upper's root says so: other programs take that for a property of the layer. */
 export function markRoot(u: Union): void {
-  const upper = u.layers[0];
+  const upper = u.readOnly ? null : u.layers[0];
   const r = upper ? (u.ownership?.stored?.markRoot(upper.root) ?? 0) : 0;
   if (r < 0 && upper) {
     const why = errnoName(r);

@@ -39,6 +39,10 @@ export interface UnionParts {
    * owner of a file may not, such a mark would be a way around permissions, so it is followed only by mounts that write such.
    */
   readonly followsUser: boolean;
+  /** Redirects are followed; otherwise whatever has one is EPERM, as in overlayfs. */
+  readonly followsRedirects: boolean;
+  /** A directory with lower parts can be renamed; otherwise that is EXDEV. */
+  readonly writesRedirects: boolean;
   readonly work: WorkDirectory | null;
   /** Keeps hard links of lower files together over copy-up; null for a read-only union. */
   readonly index: HardlinkIndex | null;
@@ -90,6 +94,8 @@ export class Union {
   /** Whether copy-up makes metacopies; false once the upper has refused one. */
   metacopy: boolean;
   readonly followsUser: boolean;
+  readonly followsRedirects: boolean;
+  readonly writesRedirects: boolean;
   /** Device → whether its file system has the flags of chattr(1) (protection.ts). */
   readonly flagged = new Map<number, boolean>();
   /** The operation under way has changed what users see: whatever its result, it must not be run once more. */
@@ -117,6 +123,8 @@ export class Union {
     this.dataLayers = parts.dataLayers;
     this.metacopy = parts.metacopy;
     this.followsUser = parts.followsUser;
+    this.followsRedirects = parts.followsRedirects;
+    this.writesRedirects = parts.writesRedirects;
     this.workOrNull = parts.work;
     this.index = parts.index;
     this.readOnly = parts.work === null;

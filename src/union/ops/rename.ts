@@ -1,4 +1,4 @@
-import { EEXIST, EINVAL, EISDIR, ENAMETOOLONG, ENOENT, ENOTDIR, ENOTEMPTY, ignore } from "../../errno.js";
+import { EEXIST, EINVAL, EISDIR, ENAMETOOLONG, ENOENT, ENOTDIR, ENOTEMPTY, EXDEV, ignore } from "../../errno.js";
 import { S_IFCHR, STATX_ALL } from "../../layer/stat.js";
 import { DT_DIR, RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT } from "../../native/constants.js";
 import { native } from "../../native/index.js";
@@ -91,6 +91,8 @@ function check(u: Union, from: End, to: End, flags: number): number {
   const source = u.table.directory(from.node);
   const target = to.node === 0 ? undefined : u.table.directory(to.node);
   if (source !== undefined && isBelow(u, to.parent, from.node)) return -EINVAL;
+  const moves = [source, (flags & RENAME_EXCHANGE) !== 0 ? target : undefined];
+  if (!u.writesRedirects && moves.some((one) => one?.hasLower === true)) return -EXDEV;
   if ((flags & RENAME_EXCHANGE) !== 0) {
     return target !== undefined && isBelow(u, from.parent, to.node) ? -EINVAL : 0;
   }

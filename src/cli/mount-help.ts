@@ -1,0 +1,29 @@
+/** What `cowfs mount --help` says after its flags. */
+export const mountHelp = `
+Mount options (-o), all of them in docs/cli.md:
+  Layers
+    lowerdir=A:B upperdir=A workdir=A   as --lower, --upper, --work; \\: is a colon in a path, \\, a comma
+    lowerdir+=A datadir+=A              one layer more; one more that only holds the data of metacopies
+  The mount
+    ro rw                               read-only or not
+    suid nosuid dev nodev exec noexec   as in mount(8); so are sync, dirsync, nodiratime
+    allow_other                         other users may use it (as root they may)
+    fsname=NAME                         what mount tables call its source
+  What is written to the upper
+    redirect_dir=on|follow|nofollow     renaming a lower directory: by a redirect (on), or EXDEV; nofollow: none is followed
+    metacopy=on|off                     chmod, chown and their like copy no data (on)
+    index=on|off                        hard links of a lower file stay together over copy-up (on)
+    whiteout=FORMAT userxattr           as --whiteout; marks are user. attributes
+    volatile                            as --volatile
+  Whose files are
+    uidmapping=D:S:N gidmapping=D:S:N   N ids from D on, on the disk, are shown as those from S on
+    squash_to_root squash_to_uid=ID squash_to_gid=ID   everything is shown to belong to root, or to them
+    xattr_permissions=0|1|2             owner and mode are kept in attributes: security. (1), user.containers. (2)
+  Speed
+    io=cached|passthrough|auto          as --io
+    timeout=SECONDS                     how long the kernel trusts names and attributes (for ever)
+    spin=MICROSECONDS                   how long to wait for a request without sleeping (100)
+    debug                               as --debug
+
+  cowfs mount --lower /base --upper /changes /mnt           as root
+  unshare -Urm sh -c 'cowfs mount --lower base --upper changes merged && exec sh'   as any user`;
