@@ -11,6 +11,8 @@ export class MarkNames {
   readonly redirect: string;
   readonly origin: string;
   readonly nlink: string;
+  /** On the index: the upper that it belongs to. */
+  readonly upper: string;
   readonly metacopy: string;
   readonly impure: string;
   readonly protattr: string;
@@ -28,6 +30,7 @@ export class MarkNames {
     this.redirect = `${prefix}redirect`;
     this.origin = `${prefix}origin`;
     this.nlink = `${prefix}nlink`;
+    this.upper = `${prefix}upper`;
     this.metacopy = `${prefix}metacopy`;
     this.impure = `${prefix}impure`;
     this.protattr = `${prefix}protattr`;

@@ -123,6 +123,7 @@ function readFirst(dirfd: number, name: string, attributes: readonly string[], i
 
 const impureNames = [trustedNames.impure, userNames.impure];
 const originNames = [trustedNames.origin, userNames.origin];
+const upperNames = [trustedNames.upper, userNames.upper];
 const protattrNames = [trustedNames.protattr, userNames.protattr];
 const nlinkNames = [trustedNames.nlink, userNames.nlink];
 
@@ -134,6 +135,11 @@ export function readOrigin(dirfd: number, name: string, into: Uint8Array): numbe
 /** Reads the count of links of an entry of the index into `into`: its length or -errno (`isNoAttribute`: none). */
 export function readNlink(dirfd: number, name: string, into: Uint8Array): number {
   return readFirst(dirfd, name, nlinkNames, into);
+}
+
+/** Reads the handle of the upper that an index belongs to into `into`: its length or -errno (`isNoAttribute`: none). */
+export function readUpper(dirfd: number, name: string, into: Uint8Array): number {
+  return readFirst(dirfd, name, upperNames, into);
 }
 
 /** Reads the letters of what chattr(1) forbids into `into`: their number or -errno (`isNoAttribute`: none). */

@@ -2,6 +2,9 @@
 
 import type { OwnershipOptions } from "../union/ownership.js";
 
+/** What cowfs calls itself to mount(2), and how its mounts are told from others. */
+export const fileSystemType = "fuse.cowfs";
+
 /** Where a session reports. `details` are structured fields for the log, never needed to understand `message`. */
 export type Log = (level: "debug" | "info" | "warn" | "error", message: string, details?: object) => void;
 

@@ -3,6 +3,7 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { ERANGE, errnoName, ignore } from "../errno.js";
 import { native } from "../native/index.js";
+import { topMountOn } from "../native/mountinfo.js";
 import { shown } from "../text.js";
 import { MountError } from "../union/mount-error.js";
 import { openUnion } from "../union/open.js";
@@ -11,7 +12,6 @@ import type { Log, MountConfig } from "./config.js";
 import { PackageOperations } from "./fuse-native-ops.js";
 import { endSignals, unionOptions } from "./lifecycle.js";
 import { type Mounted, unmount } from "./mount.js";
-import { topMountOn } from "./mountinfo.js";
 import { removeState, writeState } from "./state.js";
 
 /** How often the mount table is asked whether the mount is still there, in milliseconds: the package does not tell. */

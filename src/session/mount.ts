@@ -3,10 +3,10 @@ import { createRequire } from "node:module";
 import { EACCES, EBUSY, EINVAL, ENODEV, ENOENT, ENOTDIR, ENXIO, EPERM, errnoName, ignore } from "../errno.js";
 import { O_NONBLOCK, O_RDWR } from "../native/constants.js";
 import { native } from "../native/index.js";
+import { topMountOn } from "../native/mountinfo.js";
 import { shown } from "../text.js";
 import { MountError } from "../union/mount-error.js";
-import type { Log, MountConfig } from "./config.js";
-import { fileSystemType, topMountOn } from "./mountinfo.js";
+import { fileSystemType, type Log, type MountConfig } from "./config.js";
 
 const MS_RDONLY = 1;
 const MS_NOSUID = 2;

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { parseMountinfo } from "../native/mountinfo.js";
 import * as c from "../protocol/constants.js";
 import type { InitIn } from "../protocol/init.js";
 import * as op from "../protocol/opcodes.js";
@@ -8,7 +9,6 @@ import { handlers } from "./handlers.js";
 import { negotiate } from "./init.js";
 import { Spin } from "./loop.js";
 import { mountData, mountFlagBits } from "./mount.js";
-import { parseMountinfo } from "./mountinfo.js";
 import { isKilled, Parking } from "./parking.js";
 import { Statistics } from "./statistics.js";
 

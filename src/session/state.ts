@@ -1,9 +1,9 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { type Mount, readMounts } from "../native/mountinfo.js";
 import type { IdRange } from "../union/id-map.js";
 import type { OwnershipOptions } from "../union/ownership.js";
-import type { Log, MountConfig } from "./config.js";
-import { fileSystemType, type Mount, readMounts } from "./mountinfo.js";
+import { fileSystemType, type Log, type MountConfig } from "./config.js";
 
 /** What a driver leaves in a file while it runs. Paths are bytes in latin1 strings. */
 export interface MountState {

@@ -6,11 +6,11 @@
  */
 import { EBADMSG, EEXIST, ENOENT, EOPNOTSUPP, EPERM, ignore } from "../errno.js";
 import type { MarkNames } from "../layer/mark-names.js";
-import { isNoAttribute, readNlink, readOrigin } from "../layer/marks.js";
+import { isNoAttribute, readNlink, readOrigin, readUpper } from "../layer/marks.js";
 import { S_IFREG, STATX_ALL, Stat } from "../layer/stat.js";
 import { DT_REG, O_DIRECTORY, O_PATH, RENAME_NOREPLACE } from "../native/constants.js";
 import { native } from "../native/index.js";
-import { ORIGIN_HEADER } from "./origin.js";
+import { compareOwner, hasUuid, ORIGIN_HEADER, OWNER_COPIED } from "./origin.js";
 
 const INDEX = "index";
 
@@ -32,11 +32,13 @@ export class HardlinkIndex {
   /**
    * `work`: O_PATH descriptor of the work directory; the index is made there when it is first needed. `names`: what marks are
    * called in this upper. `grows`: new entries may be made; those that are there are used in any case.
+   * `owner`: the handle of the upper's root, which the index is marked with; null where it has none.
    */
   constructor(
     private readonly work: number,
     private readonly names: MarkNames,
     readonly grows: boolean,
+    private readonly owner: Buffer | null,
   ) {
     this.fd = native.open(work, INDEX, O_PATH | O_DIRECTORY, 0);
   }
@@ -153,7 +155,19 @@ export class HardlinkIndex {
     const made = native.mkdirAs(this.work, INDEX, 0o700, 0, 0);
     if (made < 0 && made !== -EEXIST) return made;
     this.fd = native.open(this.work, INDEX, O_PATH | O_DIRECTORY, 0);
-    return Math.min(this.fd, 0);
+    return this.fd < 0 ? this.fd : this.mark();
+  }
+
+  /** Says which upper the entries belong to, where nothing says so yet, or both are copies: 0 or -errno. */
+  mark(): number {
+    const owner = this.owner;
+    if (this.fd < 0 || owner === null) return 0;
+    const length = readUpper(this.fd, "", value);
+    if (length < 0 && !isNoAttribute(length)) return length;
+    const stored = value.subarray(0, Math.max(length, 0));
+    // Where the kernel was told to leave UUIDs out, it wants to find the mark without one.
+    if (length > 0 && !(compareOwner(stored, owner) === OWNER_COPIED && hasUuid(stored) && hasUuid(owner))) return 0;
+    return native.setxattr(this.fd, "", this.names.upper, owner, 0);
   }
 
   /** Makes the entry a link at (fd, name) in the upper, which lower names lead to anyway: 0 or -errno. */

@@ -4,18 +4,19 @@
  */
 import { EEXIST, EOPNOTSUPP, EPERM, EROFS, errnoName, ignore } from "../errno.js";
 import { type Layer, sealLower } from "../layer/layer.js";
-import { readListing } from "../layer/listing.js";
 import { type MarkNames, trustedNames, userNames } from "../layer/mark-names.js";
 import { isNoAttribute } from "../layer/marks.js";
 import { STATX_ALL, Stat } from "../layer/stat.js";
-import { AT_FDCWD, AT_REMOVEDIR, O_DIRECTORY, O_PATH, O_RDONLY } from "../native/constants.js";
+import { AT_FDCWD, AT_REMOVEDIR, O_RDONLY } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { HardlinkIndex } from "./hardlink-index.js";
 import { lock } from "./locks.js";
 import { MountError } from "./mount-error.js";
+import { upperHandle } from "./origin.js";
 import type { OwnershipOptions } from "./ownership.js";
-import { realPath, shown } from "./paths.js";
+import { shown } from "./paths.js";
 import { checkPlaces, defaultWork, openLayer, openNearest } from "./places.js";
+import { checkIndex, checkWork, prepareWork } from "./prepare-work.js";
 import { namesToRead, openReadOnlyUpper, type ReadOnlyUpper, whyReadOnly } from "./read-only-upper.js";
 import { type Log, Union } from "./union.js";
 import { emptyDirectory, probeNames, probeWhiteoutDevices, WorkDirectory } from "./workdir.js";
@@ -72,8 +73,7 @@ export function openUnion(options: UnionOptions): Union {
   if (limit < 0) throw new MountError(`cannot raise the limit of open files: ${errnoName(limit)}`);
   ignore(native.umask(0), "the kernel applied the caller's umask where it counts");
   const roots = paths.map((path) => openLayer(path, "lower layer"));
-  const real = roots.map((root, i) => realPath(root, paths[i] as string));
-  checkPlaces(options, real);
+  checkPlaces(options, roots, paths);
   const user = options.userxattr === true || inUserNamespace();
   const obstacle = options.upper === undefined ? undefined : whyReadOnly(options.upper, options);
   const writable =
@@ -140,12 +140,15 @@ function openWritable(options: UnionOptions, upperPath: string, limit: number): 
   const opened = [upper.fd, work.fd];
   try {
     checkFileSystem(upperPath, upper.fd, workPath, work.fd);
+    if (work.exists) {
+      checkWork(work.fd, workPath);
+      checkIndex(work.fd, workPath, upper.fd, upper.exists);
+    }
     const upperFd = upper.exists ? upper.fd : create(upperPath, "upper layer", created);
     const workFd = work.exists ? work.fd : create(workPath, "work directory", created);
     opened.push(upperFd, workFd);
     const locks = [lock(upperFd, upperPath, "upper layer"), lock(workFd, workPath, "work directory")];
     opened.push(...locks);
-    checkWork(workFd, workPath);
     const inner = prepareWork(workFd, workPath, options.volatile);
     opened.push(inner);
     const devices = probeWhiteoutDevices(inner);
@@ -154,11 +157,14 @@ function openWritable(options: UnionOptions, upperPath: string, limit: number): 
     const aufs = chooseAufs(options, devices === 1, upperPath);
     if (!upper.exists) ignore(native.close(upper.fd), "an O_PATH descriptor");
     const names = chooseNames(options, inner, upperPath);
+    const index = new HardlinkIndex(workFd, names, options.index !== false, upperHandle(upperFd));
+    const marked = index.mark();
+    if (marked < 0) throw new MountError(`cannot write to ${shown(workPath)}/index: ${errnoName(marked)}`, workPath);
     options.log("debug", "the upper is writable", { limit, workPath: shown(workPath) });
     return {
       upper: { index: 0, path: upperPath, root: upperFd, sealed: false },
       work: new WorkDirectory(inner, devices === 1, aufs, names),
-      index: new HardlinkIndex(workFd, names, options.index !== false),
+      index,
       locks,
       workPath,
       workRoot: workFd,
@@ -232,49 +238,6 @@ function create(path: string, what: string, created: string[]): number {
   }
   created.push(path);
   return openLayer(path, what);
-}
-
-/** What a work directory may hold: our own, and the kernel's index. Anything else says that the path is a mistake. */
-const WORK_ENTRIES = new Set(["work", "index"]);
-
-/** Refuses a directory that is somebody's own: its `work` would be emptied. */
-function checkWork(workFd: number, workPath: string): void {
-  const foreign: string[] = [];
-  const r = readListing(workFd, { entry: (name) => void (WORK_ENTRIES.has(name) || foreign.push(name)) });
-  if (r < 0) throw new MountError(`cannot read work directory ${shown(workPath)}: ${errnoName(r)}`, workPath);
-  const [first] = foreign;
-  if (first === undefined) return;
-  throw new MountError(
-    `work directory ${shown(workPath)} is not empty, it holds ${shown(first)}: name an empty or a new directory`,
-    workPath,
-  );
-}
-
-/** WORK/work, emptied of what a crash left behind: an O_PATH descriptor. */
-function prepareWork(workFd: number, workPath: string, isVolatile: boolean): number {
-  const marker = native.statx(workFd, "work/incompat/volatile", 1, stat.bytes);
-  if (marker === 0) {
-    throw new MountError(
-      `a volatile mount of work directory ${shown(workPath)} was not unmounted cleanly, data may be lost: check the upper, ` +
-        `then remove ${shown(workPath)}/work/incompat`,
-      workPath,
-    );
-  }
-  const fail = (r: number): never => {
-    const why =
-      r === -EROFS ? "its file system is read-only: use a writable one, or mount without --upper" : errnoName(r);
-    throw new MountError(`cannot prepare work directory ${shown(workPath)}: ${why}`, workPath);
-  };
-  let r = native.mkdirAs(workFd, "work", 0o700, 0, 0);
-  if (r === -EEXIST) r = emptyDirectory(workFd, "work");
-  if (r < 0) fail(r);
-  if (isVolatile) {
-    r = native.mkdirAs(workFd, "work/incompat", 0o700, 0, 0);
-    if (r === 0) r = native.mkdirAs(workFd, "work/incompat/volatile", 0o700, 0, 0);
-    if (r < 0) fail(r);
-  }
-  const fd = native.open(workFd, "work", O_PATH | O_DIRECTORY, 0);
-  return fd < 0 ? fail(fd) : fd;
 }
 
 /** A clean end: everything on disk, the work directory empty, the locks released. */

@@ -72,13 +72,7 @@ export class Origins {
     if (length === -EOPNOTSUPP || length === -EOVERFLOW) return null;
     if (length < 0) return length;
     if (this.isShared(uuid, raw.readInt32LE(4), deviceOf(stat))) return null;
-    const origin = Buffer.alloc(ORIGIN_HEADER + length - HANDLE_HEADER);
-    origin[1] = ORIGIN_MAGIC;
-    origin[2] = origin.length;
-    origin[4] = raw.readInt32LE(4);
-    uuid.copy(origin, 5);
-    raw.copy(origin, ORIGIN_HEADER, HANDLE_HEADER, length);
-    return origin;
+    return stored(length, uuid);
   }
 
   /** Whether another lower file system has the same UUID (squashfs has none): then a handle could be of an object of either. */
@@ -96,22 +90,8 @@ export class Origins {
     const device = deviceOf(stat);
     const known = this.uuids.get(device);
     if (known !== undefined) return known;
-    const uuid = this.readUuid(fd);
+    const uuid = readUuid(fd);
     this.uuids.set(device, uuid);
-    return uuid;
-  }
-
-  private readUuid(fd: number): Buffer | null {
-    if (native.statfs(fd, statfs) === 0 && statfsType[0] === FUSE_SUPER_MAGIC) return null;
-    if (native.nameToHandle(fd, "", raw) === -EOPNOTSUPP) return null;
-    const directory = native.reopen(fd, O_DIRECTORY);
-    if (directory < 0) return Buffer.alloc(16);
-    const answer = Buffer.alloc(17);
-    const info = Buffer.alloc(1024);
-    let uuid = Buffer.alloc(16);
-    if (native.ioctl(directory, FS_IOC_GETFSUUID, answer) === 0 && answer[0] === 16) uuid = answer.subarray(1);
-    else if (native.ioctl(directory, BTRFS_IOC_FS_INFO, info) === 0) uuid = info.subarray(16, 32);
-    ignore(native.close(directory), "only ioctls were made through it");
     return uuid;
   }
 
@@ -211,6 +191,65 @@ export class Origins {
     }
     this.fileSystems = null;
   }
+}
+
+/** struct ovl_fb of the handle in `raw`, whose length with its header is given. */
+function stored(length: number, uuid: Buffer): Buffer {
+  const origin = Buffer.alloc(ORIGIN_HEADER + length - HANDLE_HEADER);
+  origin[1] = ORIGIN_MAGIC;
+  origin[2] = origin.length;
+  origin[4] = raw.readInt32LE(4);
+  uuid.copy(origin, 5);
+  raw.copy(origin, ORIGIN_HEADER, HANDLE_HEADER, length);
+  return origin;
+}
+
+/** The UUID of the file system of the directory `fd`; zeros where it has none, null where its handles do not last. */
+function readUuid(fd: number): Buffer | null {
+  if (native.statfs(fd, statfs) === 0 && statfsType[0] === FUSE_SUPER_MAGIC) return null;
+  if (native.nameToHandle(fd, "", raw) === -EOPNOTSUPP) return null;
+  const directory = native.reopen(fd, O_DIRECTORY);
+  if (directory < 0) return Buffer.alloc(16);
+  const answer = Buffer.alloc(17);
+  const info = Buffer.alloc(1024);
+  let uuid = Buffer.alloc(16);
+  if (native.ioctl(directory, FS_IOC_GETFSUUID, answer) === 0 && answer[0] === 16) uuid = answer.subarray(1);
+  else if (native.ioctl(directory, BTRFS_IOC_FS_INFO, info) === 0) uuid = info.subarray(16, 32);
+  ignore(native.close(directory), "only ioctls were made through it");
+  return uuid;
+}
+
+/** OVL_FH_FLAG_PATH_UPPER, in the byte of the flags. */
+const FLAG_UPPER = 4;
+
+/**
+ * The handle of the root of an upper, as overlayfs stores it with the index that belongs to it; null where there is none that lasts.
+ */
+export function upperHandle(root: number): Buffer | null {
+  const uuid = readUuid(root);
+  const length = uuid === null ? -1 : native.nameToHandle(root, "", raw);
+  if (uuid === null || length < 0) return null;
+  const handle = stored(length, uuid);
+  handle[3] = FLAG_UPPER;
+  return handle;
+}
+
+/** What the handle that is stored with an index says of the upper whose handle is `own`. */
+export const OWNER_SAME = 0;
+export const OWNER_OTHER = 1;
+/** It was stored on another file system, and so came here as a copy, like what belongs to it. */
+export const OWNER_COPIED = 2;
+
+/** Whether a handle that is stored names its file system. */
+export function hasUuid(handle: Buffer): boolean {
+  return handle.subarray(5, ORIGIN_HEADER).some((byte) => byte !== 0);
+}
+
+/** OWNER_*. */
+export function compareOwner(stored: Buffer, own: Buffer): number {
+  if (stored.compare(own, 5, ORIGIN_HEADER, 5, ORIGIN_HEADER) !== 0) return OWNER_COPIED;
+  const same = stored[4] === own[4] && stored.subarray(ORIGIN_HEADER).equals(own.subarray(ORIGIN_HEADER));
+  return same ? OWNER_SAME : OWNER_OTHER;
 }
 
 /** Whether the first `length` bytes are an origin: ORIGIN_*. */

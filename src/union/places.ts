@@ -1,8 +1,10 @@
 /** The directories that a user names: opened, and refused where they are no directories or lie in each other. */
 import { EACCES, ELOOP, ENOENT, ENOTCONN, ENOTDIR, errnoName, ignore, isAbsent } from "../errno.js";
 import { openRoot } from "../layer/layer.js";
+import { Stat } from "../layer/stat.js";
 import { O_DIRECTORY, O_RDONLY } from "../native/constants.js";
 import { native } from "../native/index.js";
+import { type Mount, readMounts } from "../native/mountinfo.js";
 import { MountError } from "./mount-error.js";
 import { basename, dirname, isInside, realPath, shown } from "./paths.js";
 
@@ -45,21 +47,45 @@ function refuse(path: string, what: string, result: number): never {
   throw new MountError(`cannot use ${what} ${shown(path)}: ${remedy[-result] ?? errnoName(result)}`, path);
 }
 
+/** Where a directory is: its real path, and that in its file system, which bind mounts have in common. */
+interface Spot {
+  readonly path: string;
+  /** Device and path; empty where the kernel does not tell. */
+  readonly location: string;
+}
+
+const stat = new Stat();
+/** STATX_MNT_ID. */
+const STATX_MNT_ID = 0x1000;
+
+function spotOf(fd: number, path: string, mounts: readonly Mount[]): Spot {
+  const real = realPath(fd, path);
+  const r = native.statx(fd, "", STATX_MNT_ID, stat.bytes);
+  const mount = r < 0 ? undefined : mounts.find(({ id }) => id === stat.mountId);
+  if (mount === undefined || !isInside(real, mount.mountpoint)) return { path: real, location: "" };
+  const rest = mount.mountpoint === "/" ? real : real.slice(mount.mountpoint.length);
+  const inside = `${mount.root === "/" ? "" : mount.root}${rest}`;
+  return { path: real, location: `${mount.major}:${mount.minor}:${inside === "" ? "/" : inside}` };
+}
+
 /**
- * Refuses directories that contain each other: changes would then come through two ways. `lowers` are real paths. Throws MountError.
+ * Refuses directories that contain each other, under whatever path: changes would then come through two ways. `lowers` are
+ * descriptors, of the directories named `paths`. Throws MountError.
  */
-export function checkPlaces(options: Places, lowers: string[]): void {
+export function checkPlaces(options: Places, lowers: readonly number[], paths: readonly string[]): void {
   const { mountpoint } = options;
+  const mounts = readMounts();
+  const below = lowers.map((fd, i) => spotOf(fd, paths[i] as string, mounts));
   const mountFd = openLayer(mountpoint, "mountpoint");
   const mountReal = realPath(mountFd, mountpoint);
   ignore(native.close(mountFd), "an O_PATH descriptor");
-  for (const lower of lowers) checkMountpoint(mountReal, lower, "lower layer");
+  for (const lower of below) checkMountpoint(mountReal, lower.path, "lower layer");
   if (options.upper === undefined) return;
-  const upper = realOrFuture(options.upper, "upper layer");
-  const work = realOrFuture(options.work ?? defaultWork(options.upper), "work directory");
-  checkMountpoint(mountReal, upper, "upper layer");
-  checkMountpoint(mountReal, work, "work directory");
-  for (const lower of lowers) {
+  const upper = spotOrFuture(options.upper, "upper layer", mounts);
+  const work = spotOrFuture(options.work ?? defaultWork(options.upper), "work directory", mounts);
+  checkMountpoint(mountReal, upper.path, "upper layer");
+  checkMountpoint(mountReal, work.path, "work directory");
+  for (const lower of below) {
     refuseNested(upper, "upper layer", lower, "lower layer");
     refuseNested(work, "work directory", lower, "lower layer");
   }
@@ -81,19 +107,30 @@ function checkMountpoint(mountpoint: string, path: string, what: string): void {
   }
 }
 
-function refuseNested(a: string, whatA: string, b: string, whatB: string): void {
-  if (a === b) throw new MountError(`${whatA} and ${whatB} are the same directory ${shown(a)}: use two`, a);
-  if (isInside(a, b)) throw new MountError(`the ${whatA} ${shown(a)} lies in the ${whatB} ${shown(b)}: move it out`, a);
-  if (isInside(b, a)) throw new MountError(`the ${whatB} ${shown(b)} lies in the ${whatA} ${shown(a)}: move it out`, b);
+function refuseNested(a: Spot, whatA: string, b: Spot, whatB: string): void {
+  for (const which of ["path", "location"] as const) {
+    const [inA, inB] = [a[which], b[which]];
+    if (inA === "" || inB === "") continue;
+    const two = a.path === b.path ? shown(a.path) : `${shown(a.path)} and ${shown(b.path)}`;
+    if (inA === inB) throw new MountError(`${whatA} and ${whatB} are the same directory ${two}: use two`, a.path);
+    refuseInside(a, whatA, b, whatB, isInside(inA, inB));
+    refuseInside(b, whatB, a, whatA, isInside(inB, inA));
+  }
 }
 
-/** The real path of a directory that exists, or that its parent directory will get. */
-function realOrFuture(path: string, what: string): string {
+function refuseInside(inner: Spot, what: string, outer: Spot, whatOuter: string, inside: boolean): void {
+  if (!inside) return;
+  const why = `lies in the ${whatOuter} ${shown(outer.path)}: move it out`;
+  throw new MountError(`the ${what} ${shown(inner.path)} ${why}`, inner.path);
+}
+
+/** Where a directory is that exists, or that its parent directory will get. */
+function spotOrFuture(path: string, what: string, mounts: readonly Mount[]): Spot {
   const fd = openRoot(path);
   if (fd >= 0) {
-    const real = realPath(fd, path);
+    const spot = spotOf(fd, path, mounts);
     ignore(native.close(fd), "an O_PATH descriptor");
-    return real;
+    return spot;
   }
   if (!isAbsent(fd)) refuse(path, what, fd);
   const parent = openRoot(dirname(path));
@@ -103,9 +140,11 @@ function realOrFuture(path: string, what: string): string {
       path,
     );
   }
-  const real = realPath(parent, dirname(path));
+  const spot = spotOf(parent, dirname(path), mounts);
   ignore(native.close(parent), "an O_PATH descriptor");
-  return `${real === "/" ? "" : real}/${basename(path)}`;
+  const name = `/${basename(path)}`;
+  const append = (to: string) => (to === "" ? "" : `${to.endsWith("/") ? to.slice(0, -1) : to}${name}`);
+  return { path: append(spot.path), location: append(spot.location) };
 }
 
 /** The directory itself if it exists, otherwise its parent: where it will be. */

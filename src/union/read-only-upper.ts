@@ -9,6 +9,7 @@ import { lock } from "./locks.js";
 import { MountError } from "./mount-error.js";
 import { shown } from "./paths.js";
 import { defaultWork, openLayer, openNearest, type Places } from "./places.js";
+import { checkIndex } from "./prepare-work.js";
 
 const FS_IOC_GETFLAGS = 0x80086601;
 /** FS_IMMUTABLE_FL and FS_APPEND_FL. */
@@ -69,7 +70,9 @@ export function openReadOnlyUpper(path: string, options: Places, names: MarkName
   if (workRoot < 0 && !isAbsent(workRoot)) {
     throw new MountError(`cannot use work directory ${shown(work)}: ${errnoName(workRoot)}`, work);
   }
-  return { upper, index: workRoot < 0 ? null : new HardlinkIndex(workRoot, names, false), locks, workRoot };
+  if (workRoot < 0) return { upper, index: null, locks, workRoot };
+  checkIndex(workRoot, work, upper.root, true);
+  return { upper, index: new HardlinkIndex(workRoot, names, false, null), locks, workRoot };
 }
 
 /** What marks are called in an upper that cannot tell by being written to. */

@@ -1,8 +1,5 @@
 import { readFileSync } from "node:fs";
 
-/** What cowfs calls itself to mount(2), and how its mounts are told from others. */
-export const fileSystemType = "fuse.cowfs";
-
 /** One line of /proc/self/mountinfo (proc(5)). Paths are bytes in latin1 strings. */
 export interface Mount {
   readonly id: number;

@@ -1,0 +1,93 @@
+/** The work directory when the mount starts: whether it is one, and what a crash left in it. */
+import { EEXIST, EROFS, errnoName, ignore, isAbsent } from "../errno.js";
+import { readListing } from "../layer/listing.js";
+import { readUpper } from "../layer/marks.js";
+import { Stat } from "../layer/stat.js";
+import { O_DIRECTORY, O_PATH } from "../native/constants.js";
+import { native } from "../native/index.js";
+import { MountError } from "./mount-error.js";
+import { compareOwner, OWNER_OTHER, upperHandle } from "./origin.js";
+import { shown } from "./paths.js";
+import { emptyDirectory } from "./workdir.js";
+
+const stat = new Stat();
+
+/**
+ * What a work directory holds: names of ours and the kernel's, in it and in its two directories; fuse-overlayfs numbers what it
+ * builds. Anything else says that the path is a mistake.
+ */
+const known: readonly [string, RegExp][] = [
+  ["", /^(work|index)$/],
+  ["work", /^(#.*|[0-9]+|whiteout|incompat)$/],
+  ["index", /^(#.*|[0-9a-f]{2,})$/],
+];
+
+/**
+ * Refuses a directory that is somebody's own (the upper itself, if the two were swapped): its `work` would be emptied, and what
+ * is in its `index` be shown. Throws MountError.
+ */
+export function checkWork(workFd: number, workPath: string): void {
+  for (const [inside, names] of known) {
+    const fd = native.open(workFd, inside === "" ? "." : inside, O_PATH | O_DIRECTORY, 0);
+    if (isAbsent(fd)) continue;
+    let foreign: string | undefined;
+    const note = (name: string): void => {
+      if (!names.test(name)) foreign ??= name;
+    };
+    const r = fd < 0 ? fd : readListing(fd, { entry: note });
+    if (fd >= 0) ignore(native.close(fd), "an O_PATH descriptor");
+    if (r < 0) throw new MountError(`cannot read work directory ${shown(workPath)}: ${errnoName(r)}`, workPath);
+    if (foreign === undefined) continue;
+    const what = shown(inside === "" ? foreign : `${inside}/${foreign}`);
+    throw new MountError(
+      `work directory ${shown(workPath)} is not empty, it holds ${what}: name an empty or a new directory`,
+      workPath,
+    );
+  }
+}
+
+/** WORK/work, emptied of what a crash left behind: an O_PATH descriptor. Throws MountError. */
+export function prepareWork(workFd: number, workPath: string, isVolatile: boolean): number {
+  const marker = native.statx(workFd, "work/incompat/volatile", 1, stat.bytes);
+  if (marker === 0) {
+    throw new MountError(
+      `a volatile mount of work directory ${shown(workPath)} was not unmounted cleanly, data may be lost: check the upper, ` +
+        `then remove ${shown(workPath)}/work/incompat`,
+      workPath,
+    );
+  }
+  const fail = (r: number): never => {
+    const why =
+      r === -EROFS ? "its file system is read-only: use a writable one, or mount without --upper" : errnoName(r);
+    throw new MountError(`cannot prepare work directory ${shown(workPath)}: ${why}`, workPath);
+  };
+  let r = native.mkdirAs(workFd, "work", 0o700, 0, 0);
+  if (r === -EEXIST) r = emptyDirectory(workFd, "work");
+  if (r < 0) fail(r);
+  if (isVolatile) {
+    r = native.mkdirAs(workFd, "work/incompat", 0o700, 0, 0);
+    if (r === 0) r = native.mkdirAs(workFd, "work/incompat/volatile", 0o700, 0, 0);
+    if (r < 0) fail(r);
+  }
+  const fd = native.open(workFd, "work", O_PATH | O_DIRECTORY, 0);
+  return fd < 0 ? fail(fd) : fd;
+}
+
+const owner = Buffer.alloc(256);
+
+/**
+ * Refuses an index that belongs to another upper of this file system: its entries would show in this one, whose own they are
+ * not. Kernel overlayfs does so too. `upper` is the directory, or if it does not exist yet, its parent. Throws MountError.
+ */
+export function checkIndex(workFd: number, workPath: string, upper: number, exists: boolean): void {
+  const own = upperHandle(upper);
+  const length = own === null ? 0 : readUpper(workFd, "index", owner);
+  if (own === null || length <= 0) return;
+  if (exists && compareOwner(owner.subarray(0, length), own) !== OWNER_OTHER) return;
+  const path = shown(workPath);
+  throw new MountError(
+    `work directory ${path} has the index of hard links of another upper: use another; or, if the upper is new, remove ${path}/index; ` +
+      `or, if both are copies, setfattr -x trusted.overlay.upper ${path}/index`,
+    workPath,
+  );
+}
