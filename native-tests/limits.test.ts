@@ -1,5 +1,9 @@
+import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { Area } from "./harness/area.js";
 import { cases } from "./harness/cases.js";
-import { command } from "./harness/command.js";
+import { attempt, command, shell } from "./harness/command.js";
+import { cowfs, cowfsProgram } from "./harness/mounts.js";
 
 /** Every byte that may be in a name, twice over two names. */
 const allBytes = Array.from({ length: 255 }, (_, index) => String.fromCharCode(index + 1))
@@ -197,3 +201,64 @@ cases("many open files", [
     },
   },
 ]);
+
+describe("500 lower layers and an upper", () => {
+  /** The ways to mount, each with a list of layers far longer than the page that mount(2) would take. */
+  const ways: [string, (area: Area, list: string) => Promise<unknown>][] = [
+    [
+      "cowfs mount",
+      (area, list) => cowfs(["mount", "--lower", list, "--upper", "u", "--work", "w", "m"], { cwd: area.path }),
+    ],
+    [
+      "mount -t fuse.cowfs",
+      (area, list) => attempt("mount", ["-t", "fuse.cowfs", "src", area.at("m"), "-o", options(area, list)]),
+    ],
+    [
+      "fstab",
+      (area, list) => {
+        writeFileSync(area.at("fstab"), `src ${area.at("m")} fuse.cowfs ${options(area, list)} 0 0\n`);
+        return attempt("mount", ["-T", area.at("fstab"), area.at("m")]);
+      },
+    ],
+  ];
+  const options = (area: Area, list: string): string =>
+    `lowerdir=${list},upperdir=${area.at("u")},workdir=${area.at("w")}`;
+
+  test("with redirects and hard links, over remounts, mounted in each way", { timeout: 240_000 }, async () => {
+    const area = new Area();
+    await shell(
+      `mkdir m u w bin l; ln -s "$COWFS" bin/cowfs; cd l
+       for n in $(seq -w 0 499); do mkdir -p $n/d; echo $n > $n/top; echo $n > $n/d/$n; done
+       for n in $(seq 300 399); do mkdir $n/orig; echo $n > $n/orig/$n; done
+       mkdir 100/moved; setfattr -n trusted.overlay.redirect -v /orig 100/moved; mknod 100/orig c 0 0
+       echo one > 499/a; ln 499/a 499/b; ln 499/a 499/c`,
+      { cwd: area.path, env: { ...process.env, COWFS: cowfsProgram } },
+    );
+    const list = Array.from({ length: 500 }, (_, n) => area.at("l", String(n).padStart(3, "0"))).join(":");
+    expect(list.length).toBeGreaterThan(4_096 * 3);
+    // mount(8) looks for the program there.
+    await command("mount", ["--bind", area.at("bin"), "/usr/local/sbin"]);
+    const listed = (name: string): number => readdirSync(area.at("m", name)).length;
+    try {
+      for (const [round, [way, mount]] of ways.entries()) {
+        expect({ way, ended: await mount(area, list) }).toEqual({ way, ended: { status: 0, stdout: "", stderr: "" } });
+        if (round === 0) {
+          expect(readFileSync(area.at("m", "top"), "utf8")).toBe("000\n");
+          await shell("mv d e; mv moved again; echo more >> a; rm b; rm e/499; echo new > again/new; ln c f", {
+            cwd: area.at("m"),
+          });
+        }
+        expect(readdirSync(area.at("m")).sort()).toEqual(["a", "again", "c", "e", "f", "top"]);
+        expect([listed("e"), listed("again")]).toEqual([499, 101]);
+        expect(readFileSync(area.at("m", "e", "250"), "utf8")).toBe("250\n");
+        expect(readFileSync(area.at("m", "again", "350"), "utf8")).toBe("350\n");
+        for (const name of ["a", "c", "f"]) expect(readFileSync(area.at("m", name), "utf8")).toBe("one\nmore\n");
+        expect(statSync(area.at("m", "c")).nlink).toBe(3);
+        expect((await cowfs(["umount", area.at("m")])).status).toBe(0);
+      }
+    } finally {
+      await command("umount", ["/usr/local/sbin"]);
+      expect(await area.remove()).toEqual([]);
+    }
+  });
+});
