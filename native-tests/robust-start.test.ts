@@ -152,6 +152,39 @@ describe("one directory in two places", () => {
   });
 });
 
+describe("--strict", () => {
+  const damage: [string, string, RegExp][] = [
+    [
+      "a malformed redirect",
+      "mkdir -p u/deep/er; setfattr -n trusted.overlay.redirect -v ../x u/deep/er",
+      /\/deep\/er: EIO/,
+    ],
+    ["a metacopy without data", "truncate -s 9 u/meta; setfattr -n trusted.overlay.metacopy u/meta", /\/meta: EIO/],
+    ["an index entry that lies", "mv w/index/* w/index/00fb1d00ff", /index\/00fb1d00ff: its origin is 00fb/],
+  ];
+
+  test.each(damage)("%s is a refusal with it, and one bad object without", async (_, script, message) => {
+    await area.build(area.at("low"), { a: "a", b: hard("a"), c: hard("a") });
+    const layers = ["--lower", "low", "--upper", "u", "--work", "w"];
+    expect(await here("mount", "--strict", ...layers, "m")).toEqual(silent);
+    await shell("echo more >> m/a; rm m/b; mkdir m/d; chmod 600 m/f", { cwd: area.path });
+    expect(await here("umount", "m")).toEqual(silent);
+    expect(await here("mount", ...layers, "-o", "strict", "m")).toEqual(silent);
+    expect((await here("mounts", "--json")).stdout).toContain('"strict"');
+    expect(await here("umount", "m")).toEqual(silent);
+
+    await shell(script, { cwd: area.path });
+    const { status, stderr } = await here("mount", "--strict", ...layers, "m");
+    expect(stderr).toMatch(/^cowfs: strict: 1 object in the upper cannot be used: [^\n]+\n$/);
+    expect(stderr).toMatch(message);
+    expect(status).toBe(1);
+    expect(mountAt(area.at("m"))).toBeUndefined();
+    expect(await here("mount", ...layers, "m")).toEqual(silent);
+    expect(readFileSync(area.at("m", "f"), "utf8")).toBe("f");
+    expect(await here("umount", "m")).toEqual(silent);
+  });
+});
+
 /** As a shell writes it. */
 const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
 /** As an option of mount(8) and --lower have it. */

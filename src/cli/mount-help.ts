@@ -14,7 +14,7 @@ Mount options (-o), all of them in docs/cli.md:
     metacopy=on|off                     chmod, chown and their like copy no data (on)
     index=on|off                        hard links of a lower file stay together over copy-up (on)
     whiteout=FORMAT userxattr           as --whiteout; marks are user. attributes
-    volatile                            as --volatile
+    volatile strict                     as --volatile, as --strict
   Whose files are
     uidmapping=D:S:N gidmapping=D:S:N   N ids from D on, on the disk, are shown as those from S on
     squash_to_root squash_to_uid=ID squash_to_gid=ID   everything is shown to belong to root, or to them

@@ -27,6 +27,7 @@ export interface MountOptions {
   allowOther: boolean;
   defaultPermissions: boolean;
   volatile: boolean;
+  strict: boolean;
   debug: boolean;
   userxattr: boolean;
   whiteout: MountConfig["whiteout"];
@@ -56,6 +57,7 @@ export function defaultMountOptions(root: boolean): MountOptions {
     allowOther: root,
     defaultPermissions: true,
     volatile: false,
+    strict: false,
     debug: false,
     userxattr: false,
     whiteout: "auto",
@@ -132,6 +134,9 @@ const flags: Record<string, (options: MountOptions) => void> = {
   },
   volatile: (o) => {
     o.volatile = true;
+  },
+  strict: (o) => {
+    o.strict = true;
   },
   debug: (o) => {
     o.debug = true;

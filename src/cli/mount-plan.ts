@@ -20,6 +20,7 @@ export interface MountWords {
   readonly whiteout?: string;
   readonly io?: string;
   readonly volatile?: boolean;
+  readonly strict?: boolean;
   readonly readOnly?: boolean;
   /** Another program calls, as it would mount(8) or fuse-overlayfs: options that are not known are said, and skipped. */
   readonly asHelper?: boolean;
@@ -84,6 +85,7 @@ export function planMount(words: MountWords, cwd: string, root: boolean): MountP
       allowOther: options.allowOther,
       defaultPermissions: options.defaultPermissions,
       volatile: words.volatile === true || options.volatile,
+      ...(words.strict === true || options.strict ? { strict: true } : {}),
       userxattr: options.userxattr,
       whiteout: words.whiteout === undefined ? options.whiteout : whiteoutNamed(words.whiteout),
       xino: options.xino,

@@ -51,6 +51,8 @@ export interface MountConfig {
   readonly allowOther: boolean;
   /** The kernel checks permissions from owner, mode and ACL. Without it nothing does. */
   readonly defaultPermissions: boolean;
+  /** Nothing in the upper may be damaged. */
+  readonly strict?: boolean;
   /** fsync and its family are answered without doing anything; nothing survives a crash of the machine. */
   readonly volatile: boolean;
   /** Copy-up leaves data below until it changes. Default: yes, where marks are `trusted.` attributes. */

@@ -13,6 +13,7 @@ import { PackageOperations } from "./fuse-native-ops.js";
 import { endSignals, unionOptions } from "./lifecycle.js";
 import { type Mounted, unmount } from "./mount.js";
 import { removeState, writeState } from "./state.js";
+import { checkStrictly } from "./strict.js";
 
 /** How often the mount table is asked whether the mount is still there, in milliseconds: the package does not tell. */
 const watchInterval = 200;
@@ -124,6 +125,7 @@ export async function runFuseNative(config: MountConfig, log: Log, onReady: () =
   const union = openUnion(unionOptions(config, log));
   let mounted: Mounted;
   try {
+    if (config.strict === true) checkStrictly(union);
     await new Promise<void>((resolve, reject) => {
       newMount(Package, config, union).mount((error) => (error ? reject(error) : resolve()));
     });
@@ -132,6 +134,7 @@ export async function runFuseNative(config: MountConfig, log: Log, onReady: () =
     mounted = { channel: -1, major: entry.major, minor: entry.minor };
   } catch (cause) {
     union.close();
+    if (cause instanceof MountError) throw cause;
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new MountError(`${shown(config.mountpoint)}: fuse-native cannot mount: ${why}`, config.mountpoint, { cause });
   }

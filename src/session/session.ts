@@ -22,6 +22,7 @@ import { ChannelNotifier } from "./notify.js";
 import { ChannelBackings, stackDepth, whyNoPassthrough } from "./passthrough.js";
 import type { Agreement, Service } from "./service.js";
 import { removeState, writeState } from "./state.js";
+import { checkStrictly } from "./strict.js";
 
 /** Room for the headers and names that come with the data of a request. */
 const requestRoom = 16 << 10;
@@ -60,6 +61,7 @@ export async function runSession(asked: MountConfig, log: Log, onReady: () => vo
   for (const signal of endSignals) process.on(signal, later);
   let mounted: Mounted;
   try {
+    if (config.strict === true) checkStrictly(union);
     mounted = mount(config);
   } catch (error) {
     union.close();

@@ -55,6 +55,7 @@ function optionsOf(config: MountConfig): string[] {
   const options = [config.readOnly || config.upper === undefined ? "ro" : "rw", `xino=${config.xino}`];
   if (config.allowOther) options.push("allow_other");
   if (config.defaultPermissions) options.push("default_permissions");
+  if (config.strict === true) options.push("strict");
   if (config.volatile) options.push("volatile");
   if (config.metacopy !== undefined) options.push(`metacopy=${config.metacopy ? "on" : "off"}`);
   if (config.index !== undefined) options.push(`index=${config.index ? "on" : "off"}`);

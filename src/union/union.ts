@@ -170,7 +170,13 @@ export class Union {
       openFiles: this.openFiles.count,
       copiesUnderWay: this.copies.byNode.size,
       listedNames: this.listedNames,
+      warnings: this.warnings,
     };
+  }
+
+  /** Warnings given about objects in the layers. */
+  get warnings(): number {
+    return this.warned.size;
   }
 
   generation(node: number): number {
