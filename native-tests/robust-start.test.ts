@@ -202,7 +202,7 @@ describe("odd bytes in paths", () => {
     ["quotes and signs of a shell", "a'b\"c$d`e;f#g*"],
     ["bytes that are not UTF-8", "\xff\xe9a\x80"],
   ];
-  const env = { ...process.env, NODE: process.execPath, COWFS: cowfsProgram };
+  const env = { ...process.env, COWFS: cowfsProgram };
   /** A script with any bytes, which no argument of Node's spawn can have. */
   async function script(text: string): Promise<Ended> {
     writeFileSync(area.at("script"), Buffer.from(`cd ${area.path}\n${text}\n`, "latin1"));
@@ -215,7 +215,7 @@ describe("odd bytes in paths", () => {
     expect(
       await script(`
         mkdir ${q(low)} ${q(at)}; echo one > ${q(low)}/one
-        "$NODE" "$COWFS" mount --lower ${q(low.replace(/[\\:]/g, "\\$&"))} --upper ${q(up)} --work ${q(work)} ${q(at)}
+        "$COWFS" mount --lower ${q(low.replace(/[\\:]/g, "\\$&"))} --upper ${q(up)} --work ${q(work)} ${q(at)}
         cat ${q(at)}/one; echo two > ${q(at)}/two; rm ${q(at)}/one
         cat ${q(up)}/two; ls -A ${q(work)}`),
     ).toEqual({ status: 0, stdout: "one\ntwo\nwork\n", stderr: "" });
@@ -223,7 +223,7 @@ describe("odd bytes in paths", () => {
     const listed = JSON.parse((await here("mounts", "--json")).stdout) as { mountpoint: string; upper: string }[];
     expect(listed.find(({ mountpoint }) => mountpoint === `${area.path}/${at}`)?.upper).toBe(`${area.path}/${up}`);
     expect((await here("mounts")).stdout.split("\n").filter((line) => line.includes(area.path))).toHaveLength(1);
-    expect(await script(`"$NODE" "$COWFS" umount ${q(at)}`)).toEqual(silent);
+    expect(await script(`"$COWFS" umount ${q(at)}`)).toEqual(silent);
   });
 
   test.each(names)("%s, as options, by mount(8) and fstab", async (_, name) => {
@@ -244,7 +244,7 @@ describe("odd bytes in paths", () => {
         ln -s "$COWFS" bin/mount.fuse.cowfs
         bin/mount.fuse.cowfs src ${q(at)} -o ${q(options)}
         ${twice}
-        "$NODE" "$COWFS" umount ${q(at)}`),
+        "$COWFS" umount ${q(at)}`),
     ).toEqual({ status: 0, stdout: "1\n", stderr: "" });
     // What fstab cannot say, mount(8) does not take either: a quote opens a value there, and a newline ends a line.
     if (/["\n]/.test(name)) return;
@@ -257,6 +257,6 @@ describe("odd bytes in paths", () => {
         mount -T fstab ${q(`${area.path}/${at}`)}
         ${twice}`);
     expect(ended).toEqual({ status: 0, stdout: "2\n", stderr: "" });
-    expect(await script(`"$NODE" "$COWFS" umount ${q(at)}`)).toEqual(silent);
+    expect(await script(`"$COWFS" umount ${q(at)}`)).toEqual(silent);
   });
 });
