@@ -170,7 +170,7 @@ class Generator:
     def do_chown(self):
         ids = (0, 1000, 1001, 7, -1)
         uid, gid = self.random.choice(ids), self.random.choice(ids)
-        # A chown of nothing by somebody else cannot be told from his first write, to a file that others may write to.
+        # FUSE does not tell a chown of nothing from a write, so that it cannot be EPERM.
         self.say("chown", self.any(), 7 if (uid, gid) == (-1, -1) and self.process == "c" else uid, gid)
 
     def do_times(self):

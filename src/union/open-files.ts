@@ -23,6 +23,8 @@ export interface OpenNode {
   /** Once there is a copy: a descriptor of the data below, which are the backing. Else -1. */
   below: number;
   handles: number;
+  /** The kernel may write to the backing: somebody has opened it for that. */
+  written: boolean;
 }
 
 export class OpenFiles {
@@ -59,7 +61,18 @@ export class OpenFiles {
 
   /** The first open of a node. `backing`, which is taken over, and `own` as in OpenNode. */
   add(node: number, backing: number, own: boolean): void {
-    this.open.set(node, { backing, own, below: -1, handles: 1 });
+    this.open.set(node, { backing, own, below: -1, handles: 1, written: false });
+  }
+
+  /** A node that is open was opened for writing. */
+  setWritten(node: number): void {
+    const one = this.open.get(node);
+    if (one !== undefined) one.written = one.backing > 0;
+  }
+
+  /** Whether the kernel may be writing to the node by itself. */
+  isWritten(node: number): boolean {
+    return this.open.get(node)?.written === true;
   }
 
   /** Whether the node's data below are its backing, so that it cannot be written under its nodeid. */

@@ -49,6 +49,7 @@ export function open(u: Union, node: number, flags: number, killPrivileges: bool
   const backing = before === undefined ? openFiles.register(fd) : before.backing;
   if (before === undefined) openFiles.add(node, backing, hasOwnData(u, node));
   else before.handles++;
+  if (access !== O_RDONLY) openFiles.setWritten(node);
   // Only such a descriptor can be mapped shared and writable.
   if (access === O_RDWR && backing > 0) openFiles.setMappable(node);
   return backing;

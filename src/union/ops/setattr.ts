@@ -1,4 +1,4 @@
-import { EINVAL, EISDIR, EPERM } from "../../errno.js";
+import { EINVAL, EISDIR } from "../../errno.js";
 import { DT_DIR, DT_REG, UTIME_NOW, UTIME_OMIT } from "../../native/constants.js";
 import { native } from "../../native/index.js";
 import { keepPlain } from "../copy-file.js";
@@ -100,14 +100,15 @@ function maySet(u: Union, node: number, valid: number): number {
 }
 
 /**
- * A SETATTR of nothing: before somebody without CAP_FSETID writes by himself to a backing file (passthrough), and at a chown
- * that keeps both owners. Having agreed to HANDLE_KILLPRIV_V2, the kernel leaves it to us to take set-id bits away. Who may is not
- * checked by the kernel where nothing is named: the owner, root, and (for it may be a write) whoever may write to files of that mode.
+ * A SETATTR of nothing: before a write by somebody without CAP_FSETID, and at a chown that keeps both owners. Having agreed to
+ * HANDLE_KILLPRIV_V2, the kernel leaves it to us to take set-id bits away, and checks nothing where nothing is named. A chown is for
+ * the owner and root. Of anybody else it is taken for a write, which may come through a descriptor that is older than the
+ * mode: a WRITE takes the bits away by itself, and where there is none (passthrough) somebody has the file open for writing.
  */
 function takePrivileges(u: Union, node: number, caller: number): number {
   let r = statNode(u, node);
   if (r < 0 || u.table.type(node) !== DT_REG || withoutSetId(u.stat.mode) === u.stat.mode) return r;
-  if (caller !== 0 && caller !== u.stat.uid && (u.stat.mode & 0o022) === 0) return -EPERM;
+  if (caller !== 0 && caller !== u.stat.uid && !u.openFiles.isWritten(node)) return r;
   r = mayChange(u, node);
   if (r === 0) r = writeFd(u, node);
   if (r >= 0) r = dropSetIdBits(u, r);
