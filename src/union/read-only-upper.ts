@@ -2,7 +2,7 @@
 import { errnoName, ignore, isAbsent } from "../errno.js";
 import { type Layer, sealLower } from "../layer/layer.js";
 import { type MarkNames, trustedNames, userNames } from "../layer/mark-names.js";
-import { LOCK_SH, O_DIRECTORY, O_PATH, O_RDONLY } from "../native/constants.js";
+import { FS_IOC_GETFLAGS, LOCK_SH, O_DIRECTORY, O_PATH, O_RDONLY } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { HardlinkIndex } from "./hardlink-index.js";
 import { lock } from "./locks.js";
@@ -11,7 +11,6 @@ import { shown } from "./paths.js";
 import { defaultWork, openLayer, openNearest, type Places } from "./places.js";
 import { checkIndex } from "./prepare-work.js";
 
-const FS_IOC_GETFLAGS = 0x80086601;
 /** FS_IMMUTABLE_FL and FS_APPEND_FL. */
 const PROTECTED = 0x30;
 /** Where f_flags is in struct statfs, and ST_RDONLY in it, which the mount's own flag sets as well. */
