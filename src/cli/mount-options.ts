@@ -105,8 +105,8 @@ export function ioNamed(name: string): IoPolicy {
 
 /** The format of whiteouts that a user names. */
 export function whiteoutNamed(value: string): MountConfig["whiteout"] {
-  if (value !== "auto" && value !== "overlay" && value !== "aufs") {
-    throw new UsageError(`the whiteout format ${shown(value)} is unknown: use auto, overlay or aufs`);
+  if (value !== "auto" && value !== "overlay" && value !== "aufs" && value !== "xattr") {
+    throw new UsageError(`the whiteout format ${shown(value)} is unknown: use auto, overlay, aufs or xattr`);
   }
   return value;
 }

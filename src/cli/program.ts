@@ -99,7 +99,10 @@ Exit codes: 0 done, 1 it did not work, 2 wrong usage.`,
     .option("-o, --options <list>", "mount options, separated by commas; may be repeated", collect)
     .option("--volatile", "never sync to the disk: faster, but after a crash the upper must be checked")
     .option("--strict", "refuse to mount if anything in the upper is damaged, instead of that one object")
-    .option("--whiteout <format>", "what hides removed names: auto (default), overlay (a device) or aufs (a .wh. file)")
+    .option(
+      "--whiteout <format>",
+      "what hides removed names: auto (default), overlay (a device), aufs (a .wh. file) or xattr (an attribute)",
+    )
     .option("-f, --foreground", "stay, and log to stderr as JSON lines")
     .option("--log <file>", "append the log to a file, as JSON lines")
     .option("-d, --debug", "log each request and answer")

@@ -17,13 +17,6 @@ export const WHITEOUT_PREFIX = ".wh.";
 export const AUFS_PREFIX = ".wh..wh.";
 export const OPAQUE_MARKER = ".wh..wh..opq";
 
-/** What a directory of a layer says about itself. */
-export const OPAQUE_NO = 0;
-/** Nothing of the layers below shows through. */
-export const OPAQUE_YES = 1;
-/** `overlay.opaque` = `x`: not opaque, but its zero-size files may be whiteouts by attribute. */
-export const OPAQUE_XATTR_WHITEOUTS = 2;
-
 const value = Buffer.alloc(4096);
 const probe = new Stat();
 const nothing = new Uint8Array(0);
@@ -35,8 +28,10 @@ export function isNoAttribute(result: number): boolean {
 
 /** What a directory's marks say; one object, reused. */
 export interface DirectoryMarks {
-  /** OPAQUE_*. */
-  opaque: number;
+  /** Nothing of the layers below shows through. */
+  opaque: boolean;
+  /** `overlay.opaque` = `x`: its zero-size files may be whiteouts by attribute, also where the marker file makes it opaque. */
+  xattrWhiteouts: boolean;
   /** An absolute path from the overlay's root, the bare name of a sibling, or null. */
   redirect: string | null;
   /** The redirect is a `user.` attribute, which whoever owns the object may set. */
@@ -58,23 +53,24 @@ export function hasOpaqueMarker(dirfd: number, name: string): number {
  * One listxattr(2) spares the reading of attributes where there are none.
  */
 export function readMarks(dirfd: number, name: string, isLowest: boolean, marks: DirectoryMarks): number {
-  marks.opaque = OPAQUE_NO;
+  marks.opaque = false;
+  marks.xattrWhiteouts = false;
   marks.redirect = null;
   marks.byUser = false;
   if (!isLowest) {
     const marker = hasOpaqueMarker(dirfd, name);
     if (marker < 0) return marker;
-    if (marker === 1) marks.opaque = OPAQUE_YES;
+    marks.opaque = marker === 1;
   }
   const any = native.listxattr(dirfd, name, nothing);
   if (any <= 0) return isNoAttribute(any) ? 0 : any;
   for (const attribute of opaqueNames) {
     const length = native.getxattr(dirfd, name, attribute, value);
-    if (length === 1 && value[0] === 0x79 /* y */) marks.opaque = OPAQUE_YES;
-    if (length === 1 && value[0] === 0x78 /* x */ && marks.opaque === OPAQUE_NO) marks.opaque = OPAQUE_XATTR_WHITEOUTS;
+    if (length === 1 && value[0] === 0x79 /* y */) marks.opaque = true;
+    if (length === 1 && value[0] === 0x78 /* x */) marks.xattrWhiteouts = true;
     if (length < 0 && !isNoAttribute(length) && length !== -ERANGE) return length;
   }
-  return isLowest || marks.opaque === OPAQUE_YES ? 0 : readRedirect(dirfd, name, marks);
+  return isLowest || marks.opaque ? 0 : readRedirect(dirfd, name, marks);
 }
 
 /** Reads where the layers below know an object into `marks.redirect`: 0, -EINVAL for a malformed one, or another -errno. */

@@ -1,6 +1,7 @@
 /** What a mount is asked to be: filled in by the command line, read by the session. */
 
 import type { OwnershipOptions } from "../union/ownership.js";
+import type { WhiteoutFormat } from "../union/workdir.js";
 
 /** What cowfs calls itself to mount(2), and how its mounts are told from others. */
 export const fileSystemType = "fuse.cowfs";
@@ -62,8 +63,8 @@ export interface MountConfig {
   readonly redirectDir?: RedirectDir;
   /** Marks are written as `user.overlay.` attributes; otherwise only where `trusted.` ones are refused. */
   readonly userxattr: boolean;
-  /** What hides a lower name: a device 0:0 (`overlay`), a `.wh.` file (`aufs`), or what the upper takes. */
-  readonly whiteout: "auto" | "overlay" | "aufs";
+  /** What hides a lower name: a device 0:0 (`overlay`), a `.wh.` file (`aufs`), an attribute (`xattr`), or what the upper takes. */
+  readonly whiteout: "auto" | WhiteoutFormat;
   readonly xino: "off" | "auto" | "on";
   /** Whose objects are shown to be, where that is not what the layers say. */
   readonly ownership?: OwnershipOptions;

@@ -4,7 +4,7 @@
  * built in the work directory and renamed into place.
  */
 import { EEXIST, ENAMETOOLONG, EPERM, ignore } from "../errno.js";
-import { hasOpaqueMarker, looksLikeMark, OPAQUE_MARKER, WHITEOUT_PREFIX } from "../layer/marks.js";
+import { looksLikeMark, WHITEOUT_PREFIX } from "../layer/marks.js";
 import { S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, S_ISGID, STATX_ALL, Stat } from "../layer/stat.js";
 import { AT_REMOVEDIR, DT_REG, RENAME_EXCHANGE } from "../native/constants.js";
 import { native } from "../native/index.js";
@@ -25,7 +25,7 @@ import { setImpureFor } from "./impure.js";
 import { learnNames } from "./listing.js";
 import { locate, parentOf, partFd } from "./locate.js";
 import { isMarked, judge, NAME_MAX, WHITEOUT } from "./merge.js";
-import { ROOT } from "./node-table.js";
+import { freeMarkerName } from "./move.js";
 import type { Ownership } from "./ownership.js";
 import { present } from "./present.js";
 import { mayAdd } from "./protection.js";
@@ -185,12 +185,8 @@ function createOver(
   const isDirectory = c.hardLink === 0 && (c.mode & S_IFMT) === S_IFDIR;
   if (isDirectory && hides) r = u.work.setOpaque(u.work.fd, temporary);
   if (r === 0 && needsPlain(u, name, c)) r = u.work.setPlain(u.work.fd, temporary);
-  // The attribute says it as well, and lets the marker's name go to the user's object; a layer's root knows the marker only.
-  const replacesMarker = name === OPAQUE_MARKER && parent !== ROOT ? hasOpaqueMarker(parentFd, "") : 0;
-  if (r === 0) r = Math.min(replacesMarker, 0);
-  if (r === 0 && replacesMarker === 1) r = u.work.setOpaqueQuietly(parentFd, "");
-  const mayReplace = replacesMarker === 1;
-  if (r === 0) r = putInPlace(u, temporary, isDirectory, directory.upper as Part, parentFd, name, mayReplace);
+  if (r === 0) r = freeMarkerName(u, parent, directory, parentFd, name);
+  if (r === 0) r = putInPlace(u, temporary, isDirectory, directory.upper as Part, parentFd, name);
   if (r < 0) {
     u.work.discard(temporary);
     return r;
@@ -201,7 +197,7 @@ function createOver(
 
 /**
  * Renames a finished temporary to (parentFd, name), where nothing or a whiteout is: 0 or -errno (EEXIST: a mark that is still
- * needed has this name). `mayReplace`: what is there, a mark, is no longer needed.
+ * needed has this name).
  */
 function putInPlace(
   u: Union,
@@ -210,10 +206,9 @@ function putInPlace(
   upper: Part,
   parentFd: number,
   name: string,
-  mayReplace: boolean,
 ): number {
   const present = native.statx(parentFd, name, STATX_ALL, there.bytes) === 0;
-  if (present && !mayReplace && judge(parentFd, name, there, upper.xattrWhiteouts) !== WHITEOUT) return -EEXIST;
+  if (present && judge(parentFd, name, there, upper.xattrWhiteouts) !== WHITEOUT) return -EEXIST;
   if (!present || !isDirectory) return native.rename(u.work.fd, temporary, parentFd, name, 0);
   // A directory cannot replace the whiteout, a device: they change places.
   const r = native.rename(u.work.fd, temporary, parentFd, name, RENAME_EXCHANGE);

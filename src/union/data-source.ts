@@ -9,7 +9,6 @@ import {
   HAS_METACOPY,
   isNoAttribute,
   metacopyNames,
-  OPAQUE_YES,
   readMarks,
   readObjectMarks,
   readRedirect,
@@ -43,7 +42,7 @@ export interface DataSource {
 
 const own = new Stat();
 const seen = new Stat();
-const marks = { opaque: 0, redirect: null as string | null, byUser: false };
+const marks = { opaque: false, xattrWhiteouts: false, redirect: null as string | null, byUser: false };
 /** OVL_METACOPY_MAX_SIZE: four bytes and the longest digest. */
 const header = Buffer.alloc(68);
 
@@ -345,7 +344,7 @@ function searchLayer(
       result = read;
       break;
     }
-    const opaque = !isLast && marks.opaque === OPAQUE_YES;
+    const opaque = !isLast && marks.opaque;
     if (opaque || (hidden === 1 && marks.redirect === null)) ends = true;
     else if (marks.redirect?.startsWith("/")) ends = false;
     if (marks.redirect?.startsWith("/")) below.splice(0, below.length, ...marks.redirect.slice(1).split("/"));

@@ -10,8 +10,6 @@ import {
   type DirectoryMarks,
   NAME_PLAIN,
   NAME_WHITEOUT,
-  OPAQUE_XATTR_WHITEOUTS,
-  OPAQUE_YES,
   readMarks,
   readPlain,
   readXattrWhiteout,
@@ -80,7 +78,7 @@ export class Found {
 
 const marked = new Stat();
 const below = new Stat();
-const marks: DirectoryMarks = { opaque: 0, redirect: null, byUser: false };
+const marks: DirectoryMarks = { opaque: false, xattrWhiteouts: false, redirect: null, byUser: false };
 
 /** Whether an existing entry is an object or a mark: PRESENT, ABSENT (a mark that is not shown), WHITEOUT, or -errno. */
 export function judge(fd: number, name: string, stat: Stat, xattrWhiteouts: boolean): number {
@@ -172,7 +170,7 @@ export function find(u: Union, node: number, directory: Directory, name: string,
     if (marked < 0) return malformed(u, node, name, marked);
     const { redirect } = marks;
     // A mark hides what has this name below; a redirect leads to another name.
-    if (marks.opaque === OPAQUE_YES || (hidden === 1 && redirect === null)) break;
+    if (marks.opaque || (hidden === 1 && redirect === null)) break;
     if (redirect === null) continue;
     if (redirect.startsWith("/")) {
       if (part.layer === 0) found.redirect = redirect;
@@ -216,7 +214,7 @@ function addPart(u: Union, layer: number, fd: number, name: string, path: string
   const part = newPart(layer, path);
   u.found.add(part);
   const r = readDirectory(u, layer, fd, name);
-  part.xattrWhiteouts = marks.opaque === OPAQUE_XATTR_WHITEOUTS;
+  part.xattrWhiteouts = marks.xattrWhiteouts;
   return r;
 }
 
@@ -263,7 +261,7 @@ function walkLayer(u: Union, index: number, fd: number, depth: number): number {
   if (target?.startsWith("/")) walk.below = target.slice(1).split("/");
   else walk.below.push(target ?? name);
   walk.depth = depth + 1;
-  if (marks.opaque === OPAQUE_YES || (hidden === 1 && target === null)) walk.ends = true;
+  if (marks.opaque || (hidden === 1 && target === null)) walk.ends = true;
   else if (target?.startsWith("/")) walk.ends = false;
   if (isLast) return walk.ends ? WHITEOUT : PRESENT;
   const inner = native.open(fd, name, O_PATH | O_DIRECTORY, 0);

@@ -1,9 +1,9 @@
 /** Renaming directories: what must be written before, and what changes in memory after. */
 import { E2BIG, ENOSPC, ERANGE, EXDEV } from "../errno.js";
 import { readListing } from "../layer/listing.js";
-import { looksLikeMark } from "../layer/marks.js";
+import { hasOpaqueMarker, looksLikeMark, OPAQUE_MARKER } from "../layer/marks.js";
 import { STATX_ALL, Stat } from "../layer/stat.js";
-import { DT_REG, RENAME_EXCHANGE } from "../native/constants.js";
+import { DT_REG, DT_UNKNOWN, RENAME_EXCHANGE } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { copyAttributes, restoreTimes } from "./copy-attributes.js";
 import type { Directory } from "./directory.js";
@@ -11,6 +11,7 @@ import { dropParts } from "./held.js";
 import { locate, partFd, partPath, pathBelow, upperFd } from "./locate.js";
 import { judge, WHITEOUT } from "./merge.js";
 import { prepareName } from "./metacopy.js";
+import { ROOT } from "./node-table.js";
 import type { Union } from "./union.js";
 
 /** A longer redirect could be stored, but nothing could be opened by it. */
@@ -54,7 +55,7 @@ function hideBelow(u: Union, node: number, directory: Directory): number {
   const { upper } = directory;
   const whiteouts = upper?.xattrWhiteouts === true;
   // Making entries in it, or removing them, changes its times.
-  const own = upper && (whiteouts || u.work.aufs) ? partFd(u, node, upper) : null;
+  const own = upper && (whiteouts || u.work.format === "aufs") ? partFd(u, node, upper) : null;
   if (own !== null && own < 0) return own;
   let r = own === null ? 0 : native.statx(own, "", STATX_ALL, before.bytes);
   if (r === 0 && own !== null && whiteouts) r = removeXattrWhiteouts(own);
@@ -66,9 +67,24 @@ function hideBelow(u: Union, node: number, directory: Directory): number {
   return 0;
 }
 
+/**
+ * Gives the name of the marker file of an opaque directory, if that is what `name` of the upper directory `fd` is, to a user's object: the
+ * attribute says the same. A layer's root knows the marker only, which stays. 0 or -errno.
+ */
+export function freeMarkerName(u: Union, parent: number, directory: Directory, fd: number, name: string): number {
+  if (name !== OPAQUE_MARKER || parent === ROOT) return 0;
+  const marker = hasOpaqueMarker(fd, "");
+  if (marker <= 0) return marker;
+  const r = hideBelow(u, parent, directory);
+  return r < 0 ? r : native.unlink(fd, name, 0);
+}
+
 function removeXattrWhiteouts(fd: number): number {
   const names: string[] = [];
-  let r = Math.min(0, readListing(fd, { entry: (name, type) => void (type === DT_REG && names.push(name)) }));
+  let r = Math.min(
+    0,
+    readListing(fd, { entry: (name, type) => void ((type === DT_REG || type === DT_UNKNOWN) && names.push(name)) }),
+  );
   for (const name of names) {
     if (r === 0) r = native.statx(fd, name, STATX_ALL, entry.bytes);
     const kind = r < 0 ? r : judge(fd, name, entry, true);
@@ -115,6 +131,7 @@ export function clearDirectory(u: Union, parent: number, node: number): number {
   dropParts(u, directory);
   directory.parts.length = 0;
   upper.fd = -1;
+  upper.xattrWhiteouts = false;
   directory.parts.push(upper);
   return 0;
 }

@@ -19,7 +19,7 @@ import { checkPlaces, defaultWork, openLayer, openNearest } from "./places.js";
 import { checkIndex, checkWork, prepareWork } from "./prepare-work.js";
 import { namesToRead, openReadOnlyUpper, type ReadOnlyUpper, whyReadOnly } from "./read-only-upper.js";
 import { type Log, Union } from "./union.js";
-import { emptyDirectory, probeNames, probeWhiteoutDevices, WorkDirectory } from "./workdir.js";
+import { emptyDirectory, probeNames, probeWhiteoutDevices, type WhiteoutFormat, WorkDirectory } from "./workdir.js";
 
 export const MAX_LAYERS = 500;
 /** STATX_MNT_ID beside the basic attributes. */
@@ -46,7 +46,7 @@ export interface UnionOptions {
   /** Marks are `user.` attributes, as with overlayfs's option of this name; without it, where no others can be written. */
   readonly userxattr?: boolean | undefined;
   /** What hides a lower name; `auto`, the default: a device if the upper takes one. */
-  readonly whiteout?: "auto" | "overlay" | "aufs" | undefined;
+  readonly whiteout?: "auto" | WhiteoutFormat | undefined;
   readonly log: Log;
   /** Largest file, in bytes, that is copied up without a job; for a union without a session, everything. */
   readonly inlineCopyLimit?: number;
@@ -154,7 +154,7 @@ function openWritable(options: UnionOptions, upperPath: string, limit: number): 
     const devices = probeWhiteoutDevices(inner);
     if (devices < 0)
       throw new MountError(`cannot write to work directory ${shown(workPath)}: ${errnoName(devices)}`, workPath);
-    const aufs = chooseAufs(options, devices === 1, upperPath);
+    const format = chooseFormat(options, devices === 1, upperPath);
     if (!upper.exists) ignore(native.close(upper.fd), "an O_PATH descriptor");
     const names = chooseNames(options, inner, upperPath);
     const index = new HardlinkIndex(workFd, names, options.index !== false, upperHandle(upperFd));
@@ -163,7 +163,7 @@ function openWritable(options: UnionOptions, upperPath: string, limit: number): 
     options.log("debug", "the upper is writable", { limit, workPath: shown(workPath) });
     return {
       upper: { index: 0, path: upperPath, root: upperFd, sealed: false },
-      work: new WorkDirectory(inner, devices === 1, aufs, names),
+      work: new WorkDirectory(inner, devices === 1, format, names),
       index,
       locks,
       workPath,
@@ -198,18 +198,18 @@ function checkFileSystem(upperPath: string, upperFd: number, workPath: string, w
   }
 }
 
-/** Whether whiteouts are `.wh.` files: as asked, or where devices are refused. */
-function chooseAufs(options: UnionOptions, devices: boolean, upperPath: string): boolean {
-  if (options.whiteout === "aufs") return true;
-  if (devices) return false;
+/** What whiteouts are: as asked, or devices, or where those are refused `.wh.` files. */
+function chooseFormat(options: UnionOptions, devices: boolean, upperPath: string): WhiteoutFormat {
+  if (options.whiteout === "aufs" || options.whiteout === "xattr") return options.whiteout;
+  if (devices) return "overlay";
   if (options.whiteout === "overlay") {
     throw new MountError(
-      `the upper layer ${shown(upperPath)} takes no whiteout devices from this process: use --whiteout aufs`,
+      `the upper layer ${shown(upperPath)} takes no whiteout devices from this process: use --whiteout aufs or xattr`,
       upperPath,
     );
   }
   options.log("info", "whiteouts are .wh. files: this process may not make devices here");
-  return true;
+  return "aufs";
 }
 
 /** What marks are called: `trusted.` attributes, or `user.` ones where those are asked for or the others refused. */

@@ -3,7 +3,7 @@
  */
 import { errnoName } from "../errno.js";
 import type { Layer } from "../layer/layer.js";
-import { hasOpaqueMarker, OPAQUE_NO, OPAQUE_XATTR_WHITEOUTS, readMarks } from "../layer/marks.js";
+import { hasOpaqueMarker, readMarks } from "../layer/marks.js";
 import { STATX_ALL } from "../layer/stat.js";
 import { DT_DIR } from "../native/constants.js";
 import { native } from "../native/index.js";
@@ -14,7 +14,7 @@ import { shown } from "./paths.js";
 import { findProtattr, noteAttributes } from "./protection.js";
 import type { Union } from "./union.js";
 
-const rootMarks = { opaque: OPAQUE_NO, redirect: null, byUser: false };
+const rootMarks = { opaque: false, xattrWhiteouts: false, redirect: null, byUser: false };
 
 /**
  * Enters the merged root; returns the index of the lowest layer that shows. As overlayfs does, a layer's root is not taken
@@ -34,7 +34,7 @@ export function openRoot(u: Union, layers: readonly (Layer | null)[]): number {
     const read = marker < 0 ? marker : readMarks(layer.root, "", true, rootMarks);
     if (read < 0)
       throw new MountError(`cannot read the root of layer ${shown(layer.path)}: ${errnoName(read)}`, layer.path);
-    part.xattrWhiteouts = rootMarks.opaque === OPAQUE_XATTR_WHITEOUTS;
+    part.xattrWhiteouts = rootMarks.xattrWhiteouts;
     if (marker === 1) break;
   }
   const directory = new Directory(parts);

@@ -1,10 +1,10 @@
 /** For unit tests: a union of directories made from a compact description, without a mount. */
-import { execFileSync } from "node:child_process";
 import { linkSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { onTestFinished, vi } from "vitest";
 import { errnoName } from "../errno.js";
+import { S_IFCHR } from "../layer/stat.js";
 import { AT_FDCWD } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { ROOT } from "./node-table.js";
@@ -17,9 +17,10 @@ import { type DirSink, readdir } from "./ops/readdir.js";
 import { releasedir } from "./ops/releasedir.js";
 import type { OwnershipOptions } from "./ownership.js";
 import type { Union } from "./union.js";
+import type { WhiteoutFormat } from "./workdir.js";
 
 /**
- * One layer: path → content. A path ending in `/` is a directory; content `whiteout` makes a device 0:0, `-> target` a
+ * One layer: path → content. A path ending in `/` is a directory; content `whiteout` makes a device 0:0, `xattr whiteout` a whiteout by attribute, `-> target` a
  * symbolic link, `= path` a hard link, `metacopy SIZE [REDIRECT]` a file without data, `opaque` and `redirect PATH` (for a directory) set overlayfs's attributes, anything else is a file's text.
  */
 export type LayerTree = Record<string, string>;
@@ -30,6 +31,17 @@ function metacopy(path: string, [, size, redirect]: string[]): void {
   mark(path, "metacopy", "");
   if (redirect !== undefined) mark(path, "redirect", redirect);
   mark(dirname(path), "impure", "y");
+}
+
+function whiteoutDevice(path: string): void {
+  const r = native.mknodAs(AT_FDCWD, path, S_IFCHR, 0, 0, 0, 0);
+  if (r < 0) throw new Error(`${path}: ${errnoName(r)}`);
+}
+
+function xattrWhiteout(path: string): void {
+  writeFileSync(path, "");
+  mark(path, "whiteout", "");
+  mark(dirname(path), "opaque", "x");
 }
 
 /** Sets one of overlayfs's attributes. */
@@ -76,6 +88,7 @@ export class Bench {
     lowers: LayerTree[],
     upper?: LayerTree,
     readonly options: {
+      whiteout?: WhiteoutFormat;
       data?: number;
       inlineCopyLimit?: number;
       metacopy?: boolean;
@@ -94,7 +107,8 @@ export class Bench {
     for (const [path, content] of Object.entries(tree)) {
       const full = join(top, path);
       mkdirSync(path.endsWith("/") ? full : dirname(full), { recursive: true });
-      if (content === "whiteout") execFileSync("mknod", [full, "c", "0", "0"]);
+      if (content === "whiteout") whiteoutDevice(full);
+      else if (content === "xattr whiteout") xattrWhiteout(full);
       else if (content === "opaque") mark(full, "opaque", "y");
       else if (content.startsWith("redirect ")) mark(full, "redirect", content.slice(9));
       else if (content.startsWith("metacopy ")) metacopy(full, content.split(" "));

@@ -7,25 +7,30 @@ import { readListing } from "../layer/listing.js";
 import type { MarkNames } from "../layer/mark-names.js";
 import { OPAQUE_MARKER } from "../layer/marks.js";
 import { S_IFCHR, S_IFREG } from "../layer/stat.js";
-import { AT_REMOVEDIR, O_DIRECTORY, O_PATH } from "../native/constants.js";
+import { AT_REMOVEDIR, O_DIRECTORY, O_PATH, RENAME_NOREPLACE } from "../native/constants.js";
 import { native } from "../native/index.js";
 
 /** Name of the one whiteout that all others are links of. */
 const SHARED_WHITEOUT = "whiteout";
 const YES = Uint8Array.of(0x79);
+const XATTR_WHITEOUTS = Uint8Array.of(0x78);
+const nothing = new Uint8Array(0);
+
+/** What hides a lower name: a device 0:0, a `.wh.` file, or an empty file with an attribute. */
+export type WhiteoutFormat = "overlay" | "aufs" | "xattr";
 
 export class WorkDirectory {
   private sequence = 0;
   private hasSharedWhiteout = false;
 
   /**
-   * `fd`: O_PATH descriptor of WORK/work. `devices`: whether character devices 0:0 can be made. `aufs`: whiteouts are `.wh.`
-   * files, which the caller writes, wherever those can say it. `names`: what marks are called in this upper.
+   * `fd`: O_PATH descriptor of WORK/work. `devices`: whether character devices 0:0 can be made. `format`: that of whiteouts; `.wh.`
+   * files are written by the caller, wherever those can say it. `names`: what marks are called in this upper.
    */
   constructor(
     readonly fd: number,
     readonly devices: boolean,
-    readonly aufs: boolean,
+    readonly format: WhiteoutFormat,
     readonly names: MarkNames,
   ) {}
 
@@ -42,8 +47,8 @@ export class WorkDirectory {
   /** Makes a whiteout named `name` in the directory `dirfd`, which must not have that name: 0 or -errno. */
   whiteoutAt(dirfd: number, name: string): number {
     if (!this.hasSharedWhiteout) {
-      const made = native.mknodAs(this.fd, SHARED_WHITEOUT, S_IFCHR, 0, 0, 0, 0);
-      if (made < 0 && made !== -EEXIST) return made;
+      const made = this.makeWhiteout(SHARED_WHITEOUT);
+      if (made < 0) return made;
       this.hasSharedWhiteout = true;
     }
     const linked = native.link(this.fd, SHARED_WHITEOUT, dirfd, name);
@@ -53,7 +58,38 @@ export class WorkDirectory {
       this.hasSharedWhiteout = false;
       ignore(native.unlink(this.fd, SHARED_WHITEOUT, 0), "if it cannot go, mknod says EEXIST and it is used again");
     }
-    return native.mknodAs(dirfd, name, S_IFCHR, 0, 0, 0, 0);
+    return this.format === "xattr" ? this.place(dirfd, name) : makeDevice(dirfd, name);
+  }
+
+  /** Makes a whiteout in the work directory, or completes one that a failure left: 0 or -errno. */
+  private makeWhiteout(name: string): number {
+    const byXattr = this.format === "xattr";
+    const made = byXattr ? native.mknodAs(this.fd, name, S_IFREG | 0o444, 0, 0, 0, 0) : makeDevice(this.fd, name);
+    if (made < 0 && made !== -EEXIST) return made;
+    return byXattr ? native.setxattr(this.fd, name, this.names.whiteout, nothing, 0) : 0;
+  }
+
+  /** Makes a whiteout that is no link, and renames it to (dirfd, name): 0 or -errno. */
+  private place(dirfd: number, name: string): number {
+    const temporary = this.temporary();
+    let r = this.makeWhiteout(temporary);
+    if (r === 0) r = native.rename(this.fd, temporary, dirfd, name, RENAME_NOREPLACE);
+    if (r < 0) this.discard(temporary);
+    return r;
+  }
+
+  /** Replaces the non-directory (dirfd, name) by a device 0:0, whatever the format: 0 or -errno. */
+  putDevice(dirfd: number, name: string): number {
+    const temporary = this.temporary();
+    let r = makeDevice(this.fd, temporary);
+    if (r === 0) r = native.rename(this.fd, temporary, dirfd, name, 0);
+    if (r < 0) this.discard(temporary);
+    return r;
+  }
+
+  /** Says that empty files of the directory `dirfd`, which must not be opaque, may be whiteouts by attribute: 0 or -errno. */
+  setXattrWhiteouts(dirfd: number): number {
+    return native.setxattr(dirfd, "", this.names.opaque, XATTR_WHITEOUTS, 0);
   }
 
   /** Removes a temporary that was not published; a failure leaves litter that the next mount removes. */
@@ -64,7 +100,7 @@ export class WorkDirectory {
   /** Marks a directory that hides what lies below it, for readers of `.wh.` files too where those are written: 0 or -errno. */
   setOpaque(dirfd: number, name: string): number {
     const r = this.setOpaqueQuietly(dirfd, name);
-    if (r < 0 || !this.aufs) return r;
+    if (r < 0 || this.format !== "aufs") return r;
     const marker = name === "" ? OPAQUE_MARKER : `${name}/${OPAQUE_MARKER}`;
     const made = native.mknodAs(dirfd, marker, S_IFREG | 0o444, 0, 0, 0, 0);
     // A user's own file of that name says the same to those who do not know the attribute.
@@ -80,6 +116,10 @@ export class WorkDirectory {
   setPlain(dirfd: number, name: string): number {
     return native.setxattr(dirfd, name, this.names.plain, YES, 0);
   }
+}
+
+function makeDevice(dirfd: number, name: string): number {
+  return native.mknodAs(dirfd, name, S_IFCHR, 0, 0, 0, 0);
 }
 
 /**

@@ -1,4 +1,4 @@
-import { EEXIST, EINVAL, EISDIR, ENAMETOOLONG, ENOENT, ENOTDIR, ENOTEMPTY, EXDEV, ignore } from "../../errno.js";
+import { EEXIST, EINVAL, EISDIR, ENAMETOOLONG, ENOENT, ENOTDIR, ENOTEMPTY, EPERM, EXDEV, ignore } from "../../errno.js";
 import { S_IFCHR, STATX_ALL } from "../../layer/stat.js";
 import { DT_DIR, RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT } from "../../native/constants.js";
 import { native } from "../../native/index.js";
@@ -11,12 +11,12 @@ import { bringName, isInUpper, keepCount, nameGone } from "../links.js";
 import { isEmpty } from "../listing.js";
 import { parentOf, upperFd } from "../locate.js";
 import { judge, NAME_MAX, showsBelow, WHITEOUT } from "../merge.js";
-import { clearDirectory, movedDirectory, prepareMove } from "../move.js";
+import { clearDirectory, freeMarkerName, movedDirectory, prepareMove } from "../move.js";
 import { mayAdd, mayRemove } from "../protection.js";
 import { forgetName, isBelow, nodeAt, prepareLoss } from "../remove.js";
 import { release } from "../rows.js";
 import type { Union } from "../union.js";
-import { hideAbsent, markBeside, NEEDS_DEVICE } from "../whiteout.js";
+import { hideAbsent, hideFile, markBeside, NEEDS_WHITEOUT, replaceXattrWhiteout } from "../whiteout.js";
 
 /** One end of a rename. */
 interface End {
@@ -145,6 +145,7 @@ function move(u: Union, from: End, to: End, leaveDevice: boolean): number {
   const fromFd = upperFd(u, from.parent);
   const toFd = upperFd(u, to.parent);
   r = Math.min(fromFd, toFd, 0);
+  if (r === 0 && to.node === 0) r = freeMarkerName(u, to.parent, to.directory, toFd, to.name);
   if (r === 0) r = moveInUpper(u, from, to, fromFd, toFd, fromShows === 1);
   if (r < 0) {
     if (to.node !== 0) unpin(u, to.node);
@@ -152,7 +153,9 @@ function move(u: Union, from: End, to: End, leaveDevice: boolean): number {
   }
   // From here on the new name is on disk: whatever fails is reported, but the node table must follow.
   u.committed = true;
-  const late = Math.min(r === HIDE_LATER ? hideAbsent(u, from.directory, fromFd, from.name) : 0, 0);
+  let late = 0;
+  if (r === HIDE_LATER) late = hideAbsent(u, from.directory, fromFd, from.name);
+  else if (r === DEVICE_LEFT && !leaveDevice) late = hideFile(u, from.directory, fromFd, from.name);
   const device = leaveDevice ? putWhiteoutDevice(u, fromFd, from.name) : 0;
   removeMark(u, to.parent, to.directory.upper, to.name);
   movedDirectory(u, from.node);
@@ -184,30 +187,39 @@ function prepareTarget(u: Union, to: End): number {
 
 /** The move is made, the whiteout at the old name is not: the file system cannot do both at once. */
 const HIDE_LATER = 1;
+/** The move is made, and a device hides the old name, in the place of a whiteout of another format. */
+const DEVICE_LEFT = 2;
 
 /**
- * The rename in the upper layer, with the whiteout at the old name if something shows below it: 0, HIDE_LATER, or -errno
- * with nothing changed that users see.
+ * The rename in the upper layer, with the whiteout at the old name if something shows below it: 0, HIDE_LATER, DEVICE_LEFT, or
+ * -errno with nothing changed that users see.
  */
 function moveInUpper(u: Union, from: End, to: End, fromFd: number, toFd: number, hide: boolean): number {
   const isDir = u.table.type(from.node) === DT_DIR;
   const overWhiteout = to.node === 0 && native.statx(toFd, to.name, STATX_ALL, u.aside.bytes) === 0;
+  let overDevice = false;
   if (overWhiteout && judge(toFd, to.name, u.aside, to.directory.upper?.xattrWhiteouts === true) !== WHITEOUT) {
     return -EEXIST;
   }
   if (overWhiteout && isDir) {
+    const r = u.aside.isWhiteoutDevice ? 0 : replaceXattrWhiteout(u, to.directory, toFd, to.name);
+    if (r < 0) return r;
+    overDevice = r === 0;
+  }
+  if (overDevice) {
     // A directory cannot replace a whiteout: they change places, and the whiteout stays where it is needed.
     const r = native.rename(fromFd, from.name, toFd, to.name, RENAME_EXCHANGE);
-    if (r < 0 || (hide && u.aside.isWhiteoutDevice)) return r;
-    // One by attribute is a whiteout only in the directory that it comes from.
+    if (r < 0) return r;
+    if (hide) return u.work.format === "overlay" ? 0 : DEVICE_LEFT;
     ignore(native.unlink(fromFd, from.name, 0), "a whiteout that is left hides nothing");
-    return hide ? HIDE_LATER : 0;
+    return 0;
   }
   if (!hide) return native.rename(fromFd, from.name, toFd, to.name, 0);
   const marked = markBeside(u, from.directory, fromFd, from.name);
-  if (marked !== NEEDS_DEVICE) return marked < 0 ? marked : native.rename(fromFd, from.name, toFd, to.name, 0);
+  if (marked !== NEEDS_WHITEOUT) return marked < 0 ? marked : native.rename(fromFd, from.name, toFd, to.name, 0);
   const whiteout = native.rename(fromFd, from.name, toFd, to.name, RENAME_WHITEOUT);
-  if (whiteout !== -EINVAL) return whiteout;
+  if (whiteout === 0 && u.work.format === "xattr") return DEVICE_LEFT;
+  if (whiteout !== -EINVAL && (whiteout !== -EPERM || u.work.devices)) return whiteout;
   const r = native.rename(fromFd, from.name, toFd, to.name, 0);
   return r < 0 ? r : HIDE_LATER;
 }
