@@ -203,6 +203,35 @@ describe("stored owners", () => {
     });
   }
 
+  test("a fifo with two names stays one when it is copied up through one of them, stored or real", async () => {
+    await run("mkdir l/d; mkfifo l/p l/d/solo; ln l/p l/d/q");
+    for (const kind of [0, 1, 2]) {
+      await mount(`xattr_permissions=${kind}`);
+      const inode = await run("stat -c %i m/p");
+      const look = (...names: string[]) => run(`cd m; stat -c '%n %F %a %u:%g %h %i' ${names.join(" ")}`);
+      const one = (links: number, ...names: string[]) =>
+        names.map((name) => `${name} fifo 640 5:6 ${links} ${inode}`).join("");
+      const solo = await run("stat -c '%i 600' m/d/solo");
+      await run("chmod 640 m/p; chown 5:6 m/d/q; chmod 600 m/d/solo");
+      expect(await look("p", "d/q")).toBe(one(2, "p", "d/q"));
+      await unmount();
+      await mount(`xattr_permissions=${kind}`);
+      // The name that was not changed first.
+      expect(await look("d/q", "p")).toBe(one(2, "d/q", "p"));
+      expect(await run("echo through >m/p & timeout 30 cat m/d/q; wait")).toBe("through\n");
+      await run("rm m/p; ln m/d/q m/r");
+      expect(await look("d/q", "r")).toBe(one(2, "d/q", "r"));
+      await unmount();
+      await mount(`xattr_permissions=${kind}`);
+      expect(await look("r", "d/q")).toBe(one(2, "r", "d/q"));
+      expect(await run("ls m")).toBe("d\nr\n");
+      expect(await run("stat -c '%i %a' m/d/solo")).toBe(solo);
+      await unmount();
+      expect(await run("stat -c %F u/r")).toBe(kind === 0 ? "fifo\n" : "regular empty file\n");
+      await run("rm -r u w");
+    }
+  });
+
   test("are read under each name, a malformed one counts as none, and none is read without the option", async () => {
     await run(`
       touch l/a l/b l/c l/bad; chown 3:3 l/bad

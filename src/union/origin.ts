@@ -6,8 +6,17 @@
 import { EMFILE, ENFILE, ENOMEM, EOPNOTSUPP, EOVERFLOW, EPERM, ignore, isAbsent } from "../errno.js";
 import type { Layer } from "../layer/layer.js";
 import { isNoAttribute, readOrigin } from "../layer/marks.js";
-import { STATX_ALL, Stat } from "../layer/stat.js";
-import { BTRFS_IOC_FS_INFO, FS_IOC_GETFSUUID, O_DIRECTORY, O_PATH, O_RDONLY } from "../native/constants.js";
+import { S_IFMT, STATX_ALL, Stat } from "../layer/stat.js";
+import {
+  BTRFS_IOC_FS_INFO,
+  DT_DIR,
+  DT_REG,
+  FS_IOC_GETFSUUID,
+  O_DIRECTORY,
+  O_PATH,
+  O_RDONLY,
+} from "../native/constants.js";
+
 import { native } from "../native/index.js";
 import { partFd } from "./locate.js";
 import type { Union } from "./union.js";
@@ -48,6 +57,12 @@ const statfsType = new Uint32Array(statfs.buffer, 0, 1);
 
 function deviceOf(stat: Stat): string {
   return `${stat.devMajor}:${stat.devMinor}`;
+}
+
+/** Whether a copy of `lower` can have the type DT_*: its own, and where owners are stored, a regular file stands for one of any. */
+function isOfType(u: Union, lower: Stat, type: number): boolean {
+  const own = (lower.mode & S_IFMT) >> 12;
+  return own === type || (type === DT_REG && own !== DT_DIR && (u.ownership?.stored ?? null) !== null);
 }
 
 export class Origins {
@@ -110,7 +125,7 @@ export class Origins {
     if (worth !== ORIGIN_GOOD) return 0;
     const found = this.open(u, value.subarray(0, length));
     const r = found === -EPERM ? this.sameName(u, parent, base, value.subarray(0, length)) : found;
-    return r === 1 && (this.lower.mode & 0o170000) >> 12 !== type ? 0 : r;
+    return r === 1 && !isOfType(u, this.lower, type) ? 0 : r;
   }
 
   /** Whether the origin of the upper object (fd, name) leads to an object that is another than `found`: 1, 0 or -errno. */
