@@ -5,7 +5,7 @@
 import { EINVAL, ENODATA, EOPNOTSUPP, ERANGE, isAbsent } from "../errno.js";
 import { native } from "../native/index.js";
 import { trustedNames, userNames } from "./mark-names.js";
-import { Stat } from "./stat.js";
+import { STATX_ALL, Stat } from "./stat.js";
 
 /** The opaque attributes every reader of foreign layers must understand, the likeliest first. */
 const opaqueNames = [trustedNames.opaque, userNames.opaque, "user.fuseoverlayfs.opaque"];
@@ -41,10 +41,12 @@ export interface DirectoryMarks {
 /** Whether the directory (dirfd, name) holds the marker file of AUFS and fuse-overlayfs, not a user's own: 1, 0 or -errno. */
 export function hasOpaqueMarker(dirfd: number, name: string): number {
   const marker = name === "" ? OPAQUE_MARKER : `${name}/${OPAQUE_MARKER}`;
-  const r = native.statx(dirfd, marker, 1, probe.bytes);
+  const r = native.statx(dirfd, marker, STATX_ALL, probe.bytes);
   if (r < 0) return isAbsent(r) ? 0 : r;
-  const plain = readPlain(dirfd, marker);
-  return plain < 0 ? plain : 1 - plain;
+  // A whiteout of this name hides one that a lower layer has.
+  if (probe.isWhiteoutDevice) return 0;
+  const kind = classifyMarkedName(dirfd, marker, probe);
+  return kind < 0 ? kind : kind === NAME_HIDDEN ? 1 : 0;
 }
 
 /**
@@ -219,16 +221,22 @@ export const NAME_PLAIN = 0;
 export const NAME_WHITEOUT = 1;
 /** AUFS metadata, or a bare `.wh.`: never shown. */
 export const NAME_HIDDEN = 2;
+/** A whiteout, by attribute, of this very name. */
+export const NAME_GONE = 3;
 
 /**
- * What an existing entry whose name starts with `.wh.` is: a NAME_* value, or -errno. `stat` describes it.
+ * What an existing entry whose name (the last component) starts with `.wh.` is: a NAME_* value, or -errno. `stat` describes it.
  * Only an empty regular file can be a whiteout: a file with content, a directory, a link of that name is a user's own.
  */
 export function classifyMarkedName(dirfd: number, name: string, stat: Stat): number {
-  const metadata = isMetadataName(name);
-  if (!metadata && !(stat.isRegular && stat.size === 0)) return NAME_PLAIN;
+  const metadata = isMetadataName(name.slice(name.lastIndexOf("/") + 1));
+  const empty = stat.isRegular && stat.size === 0;
+  if (!metadata && !empty) return NAME_PLAIN;
   const plain = readPlain(dirfd, name);
   if (plain < 0) return plain;
   if (plain === 1) return NAME_PLAIN;
+  const gone = empty ? readXattrWhiteout(dirfd, name) : 0;
+  if (gone < 0) return gone;
+  if (gone === 1) return NAME_GONE;
   return metadata ? NAME_HIDDEN : NAME_WHITEOUT;
 }

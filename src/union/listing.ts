@@ -3,6 +3,7 @@ import { isAbsent } from "../errno.js";
 import { type EntrySink, readListing } from "../layer/listing.js";
 import {
   classifyMarkedName,
+  NAME_GONE,
   NAME_PLAIN,
   NAME_WHITEOUT,
   readPlain,
@@ -105,7 +106,8 @@ function judgeEntry(fd: number, part: Part, name: string, type: number): number 
   if (prefixed) {
     const kind = classifyMarkedName(fd, name, stat);
     if (kind < 0) return kind;
-    return kind === NAME_PLAIN ? real : kind === NAME_WHITEOUT ? HIDDEN + HIDES : HIDDEN;
+    if (kind === NAME_PLAIN) return real;
+    return kind === NAME_GONE ? HIDES : kind === NAME_WHITEOUT ? HIDDEN + HIDES : HIDDEN;
   }
   if (part.xattrWhiteouts && stat.isRegular && stat.size === 0) {
     const whiteout = readXattrWhiteout(fd, name);

@@ -8,6 +8,7 @@ import { EINVAL, EIO, ENOENT, EPERM, ignore, isAbsent } from "../errno.js";
 import {
   classifyMarkedName,
   type DirectoryMarks,
+  NAME_GONE,
   NAME_PLAIN,
   NAME_WHITEOUT,
   readMarks,
@@ -88,7 +89,7 @@ export function judge(fd: number, name: string, stat: Stat, xattrWhiteouts: bool
   }
   if (name.startsWith(WHITEOUT_PREFIX)) {
     const kind = classifyMarkedName(fd, name, stat);
-    return kind < 0 ? kind : kind === NAME_PLAIN ? PRESENT : ABSENT;
+    return kind < 0 ? kind : kind === NAME_PLAIN ? PRESENT : kind === NAME_GONE ? WHITEOUT : ABSENT;
   }
   if (xattrWhiteouts && stat.isRegular && stat.size === 0) {
     const whiteout = readXattrWhiteout(fd, name);
