@@ -16,7 +16,6 @@ import {
   O_PATH,
   O_RDONLY,
 } from "../native/constants.js";
-
 import { native } from "../native/index.js";
 import { partFd } from "./locate.js";
 import type { Union } from "./union.js";
