@@ -2,9 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { Area } from "./harness/area.js";
 import { shell } from "./harness/command.js";
-import { cowfsProgram } from "./harness/mounts.js";
-
-const cowfs = `node ${cowfsProgram}`;
+import { cowfsProgram as cowfs } from "./harness/mounts.js";
 
 /** Functions of the scripts: `list DIR` shows all that users see of a tree, `escaped N DIR` the marks that are N times escaped. */
 const functions = `

@@ -178,9 +178,9 @@ test("--whiteout xattr: attributes of empty files in directories that say so, no
       `cd ${area.path}; mkdir -p l/d l/e/s u m; for n in a b c; do echo $n >l/$n; echo $n >l/d/$n; echo $n >l/e/$n; done
       options=; for attribute in trusted user; do
         test $attribute = trusted || options='-o userxattr'
-        node ${cowfsProgram} mount --whiteout xattr $options --lower l --upper u --work w m
+        ${cowfsProgram} mount --whiteout xattr $options --lower l --upper u --work w m
         rm m/a m/d/a; mv m/b m/d/n; rm -r m/e; mkdir m/e; mv m/d/b m/e/a
-        node ${cowfsProgram} umount m
+        ${cowfsProgram} umount m
         ! find u -type c -o -name '.wh.*' | grep .
         getfattr -R -h -d -m overlay.whiteout --absolute-names u | grep '^# file' | sort >got
         printf '# file: u/%s\\n' a b d/a d/b | sort | cmp - got
