@@ -140,7 +140,7 @@ describe("mount", () => {
       cwd: area.path,
       env: { ...process.env, NODE_OPTIONS: `--import=${killer()}` },
     });
-    expect(stderr).toBe(`cowfs: ${area.at("m")}: the driver ended before the mount was ready (killed by SIGKILL)\n`);
+    expect(stderr).toBe("cowfs: the driver ended before the mount was ready (killed by SIGKILL)\n");
     expect(status).toBe(1);
   });
 });
