@@ -1,6 +1,6 @@
 /** Metacopies that somebody made to do harm, or whose data has gone: as kernel overlayfs, EIO for that file, and nothing else. */
 import { readFileSync, statSync, writeFileSync } from "node:fs";
-import { cases } from "./harness/cases.js";
+import { type Case, cases } from "./harness/cases.js";
 import { command } from "./harness/command.js";
 import { device, type Entry, fifo, file, link, type Tree, whiteout } from "./harness/layers.js";
 import type { Merged } from "./harness/merged.js";
@@ -168,4 +168,26 @@ cases("metacopies without good data", [
       await refuse(merged, { shrunk: /another size/, grown: /another size/, removed: missing, other: /another file/ });
     },
   },
+  ...(["on", "require"] as const).map(
+    (verity): Case => ({
+      name: `verity=${verity}: what has a digest is not believed without one, whatever the data is`,
+      lowers: [{ digest: "DATA", bare: "DATA", plain: "DATA" }],
+      upper: { digest: metacopy(undefined, `\0\x24\0\x01${"d".repeat(32)}`), bare: metacopy() },
+      options: { overlay: [`verity=${verity}`], cowfs: ["-o", `verity=${verity}`] },
+      skip: { native: noLayers },
+      foreign: "is about an option",
+      tree: "none",
+      steps: `
+        cat digest -> EIO
+        append digest x -> EIO
+        cat bare -> ${verity === "on" ? "DATA" : "EIO"}
+        chmod plain 0600
+        cat plain -> DATA
+        remount
+        cat plain -> DATA
+        append plain x
+        cat plain -> DATAx
+      `,
+    }),
+  ),
 ]);

@@ -205,7 +205,7 @@ test("layers that only hold data show nothing, and give their data to metacopies
       expect(refused.status).toBe(2);
       expect(refused.stderr).toContain(why);
     }
-    const verity = await cowfs(["mount", "--lower", area.at("top"), "-o", "verity=require", area.at("m")]);
+    const verity = await cowfs(["mount", "--lower", area.at("top"), "-o", "verity=yes", area.at("m")]);
     expect(verity.stderr).toContain("verity=require");
   } finally {
     expect(await area.remove()).toEqual([]);

@@ -8,6 +8,7 @@ import {
   timeoutForever,
 } from "../session/config.js";
 import { shown } from "../text.js";
+import type { Verity } from "../union/metacopy-mark.js";
 import type { OwnershipOptions } from "../union/ownership.js";
 import { UsageError } from "./exit.js";
 import { parseId, parseIdMapping } from "./id-mapping.js";
@@ -36,6 +37,7 @@ export interface MountOptions {
   metacopy?: boolean;
   index?: boolean;
   redirectDir?: RedirectDir;
+  verity?: Verity;
   /** Seconds. */
   timeout: number;
   spinMicroseconds?: number;
@@ -202,13 +204,8 @@ const settings: Record<string, (options: MountOptions, value: string) => void> =
     if (chosen === "on") o.notices.push("uuid=on is ignored: a FUSE mount has no id of its own for statfs(2)");
     if (chosen === "off") o.notices.push("uuid=off is ignored: origins always hold the UUID of their file system");
   },
-  verity: (_o, value) => {
-    if (value === "require") {
-      throw new UsageError(
-        "verity=require is not possible: digests of data are not verified (verity=off and verity=on mount)",
-      );
-    }
-    choice("verity", value, ["off", "on"]);
+  verity: (o, value) => {
+    o.verity = choice("verity", value, ["off", "on", "require"]);
   },
   whiteout: (o, value) => {
     o.whiteout = whiteoutNamed(value);

@@ -109,7 +109,8 @@ function layoutOf({
   metacopy,
   index,
   redirectDir,
-}: MountOptions): Pick<MountConfig, "metacopy" | "index" | "redirectDir"> {
+  verity,
+}: MountOptions): Pick<MountConfig, "metacopy" | "index" | "redirectDir" | "verity"> {
   const redirects = redirectDir === undefined || redirectDir === "on";
   if (metacopy === true && !redirects) {
     throw new UsageError("metacopy=on needs redirect_dir=on: leave out one of metacopy=on and redirect_dir=…");
@@ -118,6 +119,7 @@ function layoutOf({
     ...(metacopy === undefined && redirects ? {} : { metacopy: metacopy === true }),
     ...(index === undefined ? {} : { index }),
     ...(redirectDir === undefined ? {} : { redirectDir }),
+    ...(verity === undefined ? {} : { verity }),
   };
 }
 

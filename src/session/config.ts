@@ -1,5 +1,6 @@
 /** What a mount is asked to be: filled in by the command line, read by the session. */
 
+import type { Verity } from "../union/metacopy-mark.js";
 import type { OwnershipOptions } from "../union/ownership.js";
 import type { WhiteoutFormat } from "../union/workdir.js";
 
@@ -61,6 +62,8 @@ export interface MountConfig {
   /** Copies of lower files with several links are kept in an index, so that they stay one file. Default: yes. */
   readonly index?: boolean;
   readonly redirectDir?: RedirectDir;
+  /** Whether the fs-verity digests in metacopies count. Default: `off`. */
+  readonly verity?: Verity;
   /** Marks are written as `user.overlay.` attributes; otherwise only where `trusted.` ones are refused. */
   readonly userxattr: boolean;
   /** What hides a lower name: a device 0:0 (`overlay`), a `.wh.` file (`aufs`), an attribute (`xattr`), or what the upper takes. */

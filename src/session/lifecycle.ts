@@ -12,6 +12,7 @@ export function unionOptions(config: MountConfig, log: Log): UnionOptions {
     ...(config.metacopy === undefined ? {} : { metacopy: config.metacopy }),
     index: config.index,
     redirectDir: config.redirectDir,
+    verity: config.verity,
     upper: config.upper,
     work: config.work,
     readOnly: config.readOnly,

@@ -3,16 +3,8 @@
  * `metacopy`). It is searched downward, by the same name or where a redirect leads, through further metacopies, until a
  * regular file with data. What a layer says about it may be a lie: the answer is that file or EIO, and it lies in its layer.
  */
-import { EINVAL, EIO, ELOOP, EMFILE, ENFILE, ENOMEM, EPERM, ERANGE, ignore, isAbsent } from "../errno.js";
-import { userNames } from "../layer/mark-names.js";
-import {
-  HAS_METACOPY,
-  isNoAttribute,
-  metacopyNames,
-  readMarks,
-  readObjectMarks,
-  readRedirect,
-} from "../layer/marks.js";
+import { EINVAL, EIO, ELOOP, EMFILE, ENFILE, ENOMEM, EPERM, ignore, isAbsent } from "../errno.js";
+import { HAS_METACOPY, readMarks, readObjectMarks, readRedirect } from "../layer/marks.js";
 import { STATX_ALL, Stat } from "../layer/stat.js";
 import { DT_REG, O_DIRECTORY, O_NOATIME, O_NONBLOCK, O_PATH, O_RDONLY } from "../native/constants.js";
 import { native } from "../native/index.js";
@@ -20,6 +12,7 @@ import { SOURCE } from "./descriptors.js";
 import { holdBelow } from "./held.js";
 import { locate, partFd, partPath, pathBelow, statBacking } from "./locate.js";
 import { hasMarkFor, isMarked, judge, mayFollow, PRESENT, probe, WHITEOUT } from "./merge.js";
+import { checkDigest, readMark } from "./metacopy-mark.js";
 import { DATA_BELOW, DATA_OWN, DATA_UNKNOWN } from "./node-table.js";
 import type { Union } from "./union.js";
 
@@ -43,8 +36,6 @@ export interface DataSource {
 const own = new Stat();
 const seen = new Stat();
 const marks = { opaque: false, xattrWhiteouts: false, redirect: null as string | null, byUser: false };
-/** OVL_METACOPY_MAX_SIZE: four bytes and the longest digest. */
-const header = Buffer.alloc(68);
 
 /** Whether a node's data is in its own backing: DATA_OWN or DATA_BELOW; or -errno. One listxattr(2), the first time. */
 export function dataPlace(u: Union, node: number): number {
@@ -79,8 +70,8 @@ export function sourceFd(u: Union, node: number): number {
     u.descriptors.touch(source.fd);
     return source.fd;
   }
-  let fd = openSource(u, source);
-  if (fd < 0 && u.descriptors.makeRoom(fd)) fd = openSource(u, source);
+  let fd = openSource(u, node, source);
+  if (fd < 0 && u.descriptors.makeRoom(fd)) fd = openSource(u, node, source);
   if (fd < 0) return fd;
   source.fd = fd;
   u.descriptors.keep(fd, node, SOURCE);
@@ -112,14 +103,17 @@ export function keepBelow(u: Union, node: number): number {
   return 0;
 }
 
-function openSource(u: Union, source: DataSource): number {
+function openSource(u: Union, node: number, source: DataSource): number {
   const path = native.openBeneath(u.layers[source.layer]?.root as number, source.path, O_PATH);
   if (path < 0) return isAbsent(path) ? -EIO : path;
   let fd = native.statx(path, "", STATX_ALL, seen.bytes);
   if (fd === 0) fd = seen.isRegular ? native.reopen(path, O_RDONLY | O_NOATIME | O_NONBLOCK) : -EIO;
   if (fd === -EPERM) fd = native.reopen(path, O_RDONLY | O_NONBLOCK);
   ignore(native.close(path), "an O_PATH descriptor");
-  return fd;
+  const checked = fd < 0 ? fd : checkDigest(u, node, fd);
+  if (fd < 0 || checked === 0) return fd;
+  ignore(native.close(fd), "nothing was read through it");
+  return checked;
 }
 
 /** Before a name of a regular file goes: afterwards its data can still be found. 0 or -errno. */
@@ -166,8 +160,8 @@ function search(u: Union, node: number): DataSource | number {
   let r = statBacking(u, node, own);
   if (r < 0) return r;
   const { atFd, atName } = u;
-  r = checkHeader(u, atFd, atName);
-  if (r === 0) r = redirectOf(u, atFd, atName);
+  r = readMark(u, atFd, atName);
+  if (r >= 0) r = redirectOf(u, atFd, atName);
   if (isPassing(r)) return r;
   const redirect = r < 0 ? null : marks.redirect;
   const absolute = redirect?.startsWith("/") ? redirect : null;
@@ -204,21 +198,6 @@ function redirectOf(u: Union, fd: number, name: string): number {
   return r < 0 ? r : mayFollow(u, marks);
 }
 
-/**
- * The attribute is empty, or u8 version, length, flags, digest algorithm, digest[] (which is not verified). 0, -EINVAL or
- * another -errno. One that the owner of the file may have set is malformed where the driver may read what he may not.
- */
-function checkHeader(u: Union, fd: number, name: string): number {
-  for (const attribute of metacopyNames) {
-    const length = native.getxattr(fd, name, attribute, header);
-    if (length < 0 && isNoAttribute(length)) continue;
-    if (attribute === userNames.metacopy && !u.followsUser) return -EINVAL;
-    if (length <= 0) return length === -ERANGE ? -EINVAL : length;
-    return length >= 4 && header[0] === 0 && header[1] === length ? 0 : -EINVAL;
-  }
-  return 0;
-}
-
 function isWrong(state: Search, why: string): number {
   state.wrong = why;
   return -EIO;
@@ -236,8 +215,8 @@ function look(u: Union, node: number, fd: number, name: string, state: Search): 
   const found = readObjectMarks(fd, name);
   if (found < 0) return found;
   if ((found & HAS_METACOPY) === 0) return 1;
-  let r = checkHeader(u, fd, name);
-  if (r === 0) r = redirectOf(u, fd, name);
+  let r = readMark(u, fd, name);
+  if (r >= 0) r = redirectOf(u, fd, name);
   if (r < 0) return r;
   if (marks.redirect?.startsWith("/")) state.absolute = marks.redirect;
   return 0;

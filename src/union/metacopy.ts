@@ -9,9 +9,10 @@ import { DT_REG, O_CREAT, O_EXCL, O_RDWR } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { completeData } from "./complete.js";
 import { publishFile } from "./copy-file.js";
-import { type DataSource, dataPlace, dataSource } from "./data-source.js";
+import { type DataSource, dataPlace, dataSource, openBelow } from "./data-source.js";
 import { dropDescriptor, dropSource } from "./held.js";
 import { locate, partPath, pathBelow, statBacking } from "./locate.js";
+import { newMark } from "./metacopy-mark.js";
 import { DATA_BELOW } from "./node-table.js";
 import { bringNames, PUBLISHED } from "./publish.js";
 import type { Union } from "./union.js";
@@ -37,11 +38,13 @@ export function copyUpMetadata(u: Union, node: number): number {
   if (r < 0 || lower.size === 0) return r;
   const source = lowerSource(u, node);
   if (source === null || typeof source === "number") return source ?? 0;
+  const mark = u.verity === "off" ? nothing : markFor(u, node);
+  if (mark === null || typeof mark === "number") return mark ?? 0;
   const temporary = u.work.temporary();
   const fd = native.openAs(u.work.fd, temporary, O_CREAT | O_EXCL | O_RDWR, 0o600, 0, 0);
   if (fd < 0) return fd;
   r = native.truncate(fd, lower.size);
-  if (r === 0) r = native.setxattr(fd, "", u.work.names.metacopy, nothing, 0);
+  if (r === 0) r = native.setxattr(fd, "", u.work.names.metacopy, mark, 0);
   const refused = r === -EOPNOTSUPP || r === -EPERM;
   if (r === 0) r = publishFile(u, node, temporary, fd, lower);
   ignore(native.close(fd), "nothing was written through it");
@@ -60,6 +63,15 @@ export function copyUpMetadata(u: Union, node: number): number {
   u.sources.set(node, source);
   const named = r === PUBLISHED ? bringNames(u, node) : 0;
   return named < 0 ? named : MADE;
+}
+
+/** The mark for the copy of a lower file, with the digest of its data; null if that must be copied too, or -errno. */
+function markFor(u: Union, node: number): Uint8Array | null | number {
+  const fd = openBelow(u, node);
+  if (fd < 0) return fd;
+  const mark = newMark(u, fd);
+  ignore(native.close(fd), "it was only asked for its digest");
+  return mark;
 }
 
 /** Where the data will be of the copy of a lower file, which `lower` describes; null if its path is too long; or -errno. */

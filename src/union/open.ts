@@ -11,6 +11,7 @@ import { AT_FDCWD, AT_REMOVEDIR, O_RDONLY } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { HardlinkIndex } from "./hardlink-index.js";
 import { lock } from "./locks.js";
+import type { Verity } from "./metacopy-mark.js";
 import { MountError } from "./mount-error.js";
 import { upperHandle } from "./origin.js";
 import type { OwnershipOptions } from "./ownership.js";
@@ -43,6 +44,8 @@ export interface UnionOptions {
   readonly index?: boolean | undefined;
   /** Redirects are written and followed (the default), only followed, or neither. */
   readonly redirectDir?: "on" | "follow" | "nofollow" | undefined;
+  /** Whether the fs-verity digests in metacopies count; default: `off`. */
+  readonly verity?: Verity | undefined;
   /** Marks are `user.` attributes, as with overlayfs's option of this name; without it, where no others can be written. */
   readonly userxattr?: boolean | undefined;
   /** What hides a lower name; `auto`, the default: a device if the upper takes one. */
@@ -94,6 +97,7 @@ export function openUnion(options: UnionOptions): Union {
     followsUser: writable?.work.names.isUser ?? user,
     followsRedirects: options.redirectDir !== "nofollow",
     writesRedirects: (options.redirectDir ?? "on") === "on",
+    verity: options.verity ?? "off",
     work: writable?.work ?? null,
     index: (writable ?? readable)?.index ?? null,
     volatile: options.volatile,

@@ -7,6 +7,7 @@ import { errnoName } from "../errno.js";
 import { S_IFCHR } from "../layer/stat.js";
 import { AT_FDCWD } from "../native/constants.js";
 import { native } from "../native/index.js";
+import type { Verity } from "./metacopy-mark.js";
 import { ROOT } from "./node-table.js";
 import { openUnion } from "./open.js";
 import { readFd, write } from "./ops/data.js";
@@ -92,6 +93,7 @@ export class Bench {
       data?: number;
       inlineCopyLimit?: number;
       metacopy?: boolean;
+      verity?: Verity;
       ownership?: OwnershipOptions;
     } = {},
   ) {

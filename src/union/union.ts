@@ -16,6 +16,7 @@ import { forgetDescriptor } from "./held.js";
 import { Identities } from "./identities.js";
 import { InodeNumbers } from "./inode-numbers.js";
 import { Found } from "./merge.js";
+import type { Verity } from "./metacopy-mark.js";
 import { NodeTable, ROOT } from "./node-table.js";
 import { OpenFiles } from "./open-files.js";
 import { Origins } from "./origin.js";
@@ -34,6 +35,8 @@ export interface UnionParts {
   readonly dataLayers: readonly Layer[];
   /** Copy-up leaves data below until it changes. */
   readonly metacopy: boolean;
+  /** Whether the fs-verity digests in metacopies count. */
+  readonly verity: Verity;
   /**
    * Marks in `user.` attributes that lead elsewhere (redirects, metacopies) are followed. Where the driver may read what the
    * owner of a file may not, such a mark would be a way around permissions, so it is followed only by mounts that write such.
@@ -93,6 +96,7 @@ export class Union {
   readonly lastLayer: number;
   /** Whether copy-up makes metacopies; false once the upper has refused one. */
   metacopy: boolean;
+  readonly verity: Verity;
   readonly followsUser: boolean;
   readonly followsRedirects: boolean;
   readonly writesRedirects: boolean;
@@ -122,6 +126,7 @@ export class Union {
     this.layers = [...parts.layers, ...parts.dataLayers];
     this.dataLayers = parts.dataLayers;
     this.metacopy = parts.metacopy;
+    this.verity = parts.verity;
     this.followsUser = parts.followsUser;
     this.followsRedirects = parts.followsRedirects;
     this.writesRedirects = parts.writesRedirects;
