@@ -85,6 +85,32 @@ export const data: readonly Theme[] = [
         `,
       },
       {
+        name: "syncfs and sync_file_range through descriptors that were opened for reading, before the copy-up",
+        lowers: [{ f: file("", { fill: 10_000 }), "d/x": "x" }],
+        steps: `
+          r = open f O_RDONLY
+          d = open d O_RDONLY|O_DIRECTORY
+          sync_file_range $r 0 0
+          sync_file_range $r 4096 100 2
+          sync_file_range $r -1 100 -> EINVAL
+          sync_file_range $r 0 -1 -> EINVAL
+          sync_file_range $d 0 0
+          fdatasync $r
+          syncfs $r
+          w = open f O_RDWR
+          pwrite $w 5000 NEW
+          sync_file_range $r 4096 4096
+          sync_file_range $w 4096 4096 1
+          sync_file_range $w 0 0 7
+          fdatasync $r
+          fdatasync $d
+          syncfs $r
+          p = open f O_PATH
+          syncfs $p -> EBADF
+          sync_file_range $p 0 0 -> EBADF
+        `,
+      },
+      {
         name: "fallocate in all its modes",
         lowers: [{ f: file("", { fill: 65_536 }) }],
         steps: `

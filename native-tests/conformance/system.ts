@@ -17,6 +17,26 @@ export const system: readonly Theme[] = [
         `,
       },
       {
+        name: "fstatfs by all kinds of descriptors, before and after the copy-up",
+        lowers: [{ f: "f", "d/x": "x", l: link("f") }],
+        upper: { u: "u" },
+        steps: `
+          p = open f O_PATH
+          q = open l O_PATH|O_NOFOLLOW
+          d = open d O_RDONLY|O_DIRECTORY
+          u = open u O_WRONLY
+          fstatfs $p -> "namemax=255 sane=True"
+          fstatfs $q -> "namemax=255 sane=True"
+          append f +
+          put d/new x
+          unlink u
+          fstatfs $p -> "namemax=255 sane=True"
+          fstatfs $d -> "namemax=255 sane=True"
+          fstatfs $u -> "namemax=255 sane=True"
+          sh "test $(stat -f -c %t .) = $(stat -f -c %t d/x)" -> "0 "
+        `,
+      },
+      {
         name: "statx: one mount id for everything, the one that /proc knows",
         lowers: [{ f: "f", "d/x": "x" }],
         upper: { u: "u" },

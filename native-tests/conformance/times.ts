@@ -182,6 +182,28 @@ export const times: readonly Theme[] = [
           statx_mask d -> 0xfff
         `,
       },
+      {
+        name: "the birth time of what was there before stays, whatever is changed",
+        differs: "after a remount it is that of the copy: no file system lets it be set",
+        overlay: "it is that of the copy",
+        lowers: [{ f: "f", "d/x": "x" }],
+        upper: { u: "u" },
+        steps: `
+          u = btime u
+          append u x
+          chmod u 0600
+          rename u v
+          f = btime f
+          d = btime d
+          append f x
+          put d/new x
+          same_birth f $f -> same
+          remount
+          same_birth v $u -> same
+          same_birth f $f -> same
+          same_birth d $d -> same
+        `,
+      },
     ],
   },
 ];

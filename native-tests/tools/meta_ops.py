@@ -75,11 +75,10 @@ def statx_mask(name):
 
 
 @op
-def btime_kept(name, before):
-    """Whether the birth time is not later than the modification time that a step before has found."""
-    buffer = statx(name, 0x800)
-    seconds, nanoseconds = struct.unpack_from("qI", buffer, 80)
-    return "known" if seconds + nanoseconds / 1e9 >= float(before) > 0 and seconds > 0 else "unknown"
+def same_birth(name, before):
+    """Whether the birth time is still the one that `btime` told."""
+    seconds, nanoseconds = struct.unpack_from("qI", statx(name, 0x800), 80)
+    return "same" if f"{seconds}.{nanoseconds:09}" == before else "other"
 
 
 @op
