@@ -103,10 +103,10 @@ export function publishFile(u: Union, node: number, temporary: string, fd: numbe
 
 /**
  * A file whose name looks like a whiteout's shows because it has content or says so: before it loses the content, it must
- * say so. `fd` is its backing in the upper. 0 or -errno.
+ * say so. (fd, backing) is its backing in the upper. 0 or -errno.
  */
-export function keepPlain(u: Union, node: number, fd: number): number {
+export function keepPlain(u: Union, node: number, fd: number, backing = ""): number {
   if (u.table.isNameless(node)) return 0;
   const looks = u.table.namesOf(node).some(({ name }) => name.startsWith(WHITEOUT_PREFIX));
-  return looks ? u.work.setPlain(fd, "") : 0;
+  return looks ? u.work.setPlain(fd, backing) : 0;
 }

@@ -9,13 +9,14 @@ import { DT_DIR, DT_REG, O_PATH } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { completeData } from "./complete.js";
 import { copyAttributes } from "./copy-attributes.js";
-import { copyUpFile } from "./copy-file.js";
+import { copyUpFile, keepPlain } from "./copy-file.js";
 import { dataPlace } from "./data-source.js";
 import { newPart, PURE, WH_NONE } from "./directory.js";
 import { dropDescriptor, hold } from "./held.js";
 import { statBacking } from "./locate.js";
 import { copyUpMetadata, mayStayBelow } from "./metacopy.js";
 import { ACCESS_PATH, DATA_OWN } from "./node-table.js";
+import { isFileInUpper } from "./ownership.js";
 import { PARK } from "./park.js";
 import { bringNames, PUBLISHED, publish, publishLinked } from "./publish.js";
 import type { Union } from "./union.js";
@@ -121,7 +122,7 @@ function copyUpSpecial(u: Union, node: number): number {
     r = native.mknodAs(
       u.work.fd,
       temporary,
-      (u.ownership?.stored ? S_IFREG : source.type) | 0o600,
+      (isFileInUpper(u, u.table.type(node)) ? S_IFREG : source.type) | 0o600,
       source.rdevMajor,
       source.rdevMinor,
       0,
@@ -130,6 +131,7 @@ function copyUpSpecial(u: Union, node: number): number {
   }
   if (r < 0) return r;
   r = copyAttributes(u, u.atFd, u.atName, source, u.work.fd, temporary);
+  if (r === 0 && isFileInUpper(u, u.table.type(node))) r = keepPlain(u, node, u.work.fd, temporary);
   if (r === 0 && source.nlink > 1 && !u.table.isNameless(node)) {
     r = publishLinked(u, node, temporary, source);
     if (r === PUBLISHED) {

@@ -6,7 +6,7 @@
 import { EEXIST, ENAMETOOLONG, EPERM, ignore } from "../errno.js";
 import { looksLikeMark, WHITEOUT_PREFIX } from "../layer/marks.js";
 import { S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, S_ISGID, STATX_ALL, Stat } from "../layer/stat.js";
-import { AT_REMOVEDIR, DT_REG, RENAME_EXCHANGE } from "../native/constants.js";
+import { AT_REMOVEDIR, RENAME_EXCHANGE } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { copyUpDirectory } from "./copy-up.js";
 import {
@@ -26,7 +26,7 @@ import { learnNames } from "./listing.js";
 import { locate, parentOf, partFd } from "./locate.js";
 import { isMarked, judge, NAME_MAX, WHITEOUT } from "./merge.js";
 import { freeMarkerName } from "./move.js";
-import type { Ownership } from "./ownership.js";
+import { isFileInUpper, type Ownership } from "./ownership.js";
 import { present } from "./present.js";
 import { mayAdd } from "./protection.js";
 import { dropLookup } from "./rows.js";
@@ -130,8 +130,8 @@ function isWhiteoutDevice(c: Creation): boolean {
 
 /** Whether the new object would be taken for a mark, if it did not say that it is none. */
 function needsPlain(u: Union, name: string, c: Creation): boolean {
-  const isRegular = c.hardLink !== 0 ? u.table.type(c.hardLink) === DT_REG : (c.mode & S_IFMT) === S_IFREG;
-  return isWhiteoutDevice(c) || looksLikeMark(name, isRegular);
+  const type = c.hardLink !== 0 ? u.table.type(c.hardLink) : (c.mode & S_IFMT) >> 12;
+  return isWhiteoutDevice(c) || looksLikeMark(name, isFileInUpper(u, type));
 }
 
 /** Whether the upper part's default ACL decides the mode of new objects: ACL_NONE, ACL_SOME, or -errno. */

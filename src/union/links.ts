@@ -2,12 +2,12 @@
 import { isAbsent } from "../errno.js";
 import { looksLikeMark } from "../layer/marks.js";
 import { STATX_ALL, Stat } from "../layer/stat.js";
-import { DT_REG } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { restoreTimes } from "./copy-attributes.js";
 import { copyUp } from "./copy-up.js";
 import { setImpure } from "./impure.js";
 import { upperFd } from "./locate.js";
+import { isFileInUpper } from "./ownership.js";
 import type { Union } from "./union.js";
 
 const stat = new Stat();
@@ -37,7 +37,8 @@ export function bringName(u: Union, node: number, parent: number, name: string):
   let r = setImpure(u, parent);
   if (r === 0) r = native.statx(fd, "", STATX_ALL, times.bytes);
   if (r < 0) return r;
-  if (looksLikeMark(name, u.table.type(node) === DT_REG)) r = u.work.setPlain(u.index?.directory ?? -1, entry.name);
+  if (looksLikeMark(name, isFileInUpper(u, u.table.type(node))))
+    r = u.work.setPlain(u.index?.directory ?? -1, entry.name);
   if (r === 0) r = u.index?.linkUp(entry, fd, name) ?? 0;
   if (r === 0) restoreTimes(u, parent, fd, times);
   return r;

@@ -12,6 +12,7 @@ import { locate, partFd, partPath, pathBelow, upperFd } from "./locate.js";
 import { judge, WHITEOUT } from "./merge.js";
 import { prepareName } from "./metacopy.js";
 import { ROOT } from "./node-table.js";
+import { isFileInUpper } from "./ownership.js";
 import type { Union } from "./union.js";
 
 /** A longer redirect could be stored, but nothing could be opened by it. */
@@ -31,7 +32,7 @@ export function prepareMove(u: Union, node: number, showsBelowNew: boolean, newN
   const directory = u.table.directory(node);
   const r = locate(u, node);
   if (r < 0) return r;
-  if (looksLikeMark(newName, u.table.type(node) === DT_REG)) {
+  if (looksLikeMark(newName, isFileInUpper(u, u.table.type(node)))) {
     const plain = u.work.setPlain(u.atFd, u.atName);
     if (plain < 0) return plain;
   }

@@ -6,6 +6,7 @@
  */
 import { EINVAL, ENODATA } from "../errno.js";
 import type { Stat } from "../layer/stat.js";
+import { DT_DIR, DT_LNK, DT_REG } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { IdMap, type IdRange } from "./id-map.js";
 import { locate } from "./locate.js";
@@ -162,6 +163,11 @@ function mapAcl(view: DataView, uid: (id: number) => number, gid: (id: number) =
     view.setUint32(at + 4, id, true);
   }
   return 0;
+}
+
+/** Whether an object of this type (DT_*) is a regular file in the upper: with stored owners also what is no directory or link. */
+export function isFileInUpper(u: Union, type: number): boolean {
+  return type === DT_REG || (type !== DT_DIR && type !== DT_LNK && (u.ownership?.stored ?? null) !== null);
 }
 
 /** chown(2) of an object in the upper, by ids of the disk; -1 keeps one. 0 or -errno. */

@@ -93,6 +93,8 @@ export class StoredOwners {
   /** Read in this order: what this mount writes must win. */
   private readonly readNames: readonly string[];
   private readonly written: string;
+  /** What was read last cannot have a `user.` attribute: it has its own owner and mode. */
+  private isReal = false;
 
   /** `kind`: 1 writes `security.`, 2 `user.containers.`. `complain` is told of malformed values. */
   constructor(
@@ -141,6 +143,7 @@ export class StoredOwners {
   /** The attributes of (fd, name) as it stores them, into `stat`: 0 or -errno. */
   read(fd: number, name: string, stat: Stat): number {
     const r = native.statx(fd, name, STATX_ALL, stat.bytes);
+    this.isReal = this.linksAreReal && !stat.isRegular && !stat.isDirectory;
     return r < 0 ? r : this.apply(fd, name, stat);
   }
 
@@ -158,7 +161,7 @@ export class StoredOwners {
   chown(fd: number, name: string, uid: number, gid: number): number {
     const r = this.read(fd, name, now);
     if (r < 0) return r;
-    if (now.type === S_IFLNK && this.linksAreReal) return native.chown(fd, name, uid, gid);
+    if (this.isReal) return native.chown(fd, name, uid, gid);
     if (uid !== -1) now.uid = uid;
     if (gid !== -1) now.gid = gid;
     if (!now.isDirectory) now.mode = withoutSetId(now.mode);
@@ -174,6 +177,7 @@ export class StoredOwners {
     const r = this.read(fd, name, now);
     if (r < 0) return r;
     if (now.type === S_IFLNK) return -EOPNOTSUPP;
+    if (this.isReal) return native.chmod(fd, name, mode & 0o7777);
     const real = native.chmod(fd, name, realMode(now, mode));
     if (real < 0) return real;
     now.mode = now.type | (mode & 0o7777);
