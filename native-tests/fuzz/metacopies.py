@@ -5,14 +5,17 @@ CONTENT = ("data", "fill", "seed", "parts", "size")
 STORES = 2
 
 
-def part(random, stack):
-    """Takes the data of some files of a stack of layers (the top one first) apart from the files."""
+def part(random, stack, kernel):
+    """Takes the data of some files of a stack of layers (the top one first, which is the upper) apart from the files. `kernel`: as kernel
+    overlayfs reads it, which finds no data of the upper's own files in layers that only hold data."""
     for index in reversed(range(len(stack))):
         linked = {node["target"] for node in stack[index] if node["type"] == "hard"}
         for node in [*stack[index]]:
             if node["type"] != "file" or random.random() < 0.75:
                 continue
             where = random.choice(("store", "store", "elsewhere", "below"))
+            if where == "store" and kernel and index == 0:
+                continue
             if where == "store":
                 node["metacopy"] = {"redirect": f"/{random.choice(('', 'dir/'))}{index}-{len(node['path'])}-{random.randrange(1 << 30)}", "store": random.randrange(STORES)}
             elif where == "elsewhere" and index < len(stack) - 1:
