@@ -124,14 +124,17 @@ test("closed standard descriptors", async () => {
   expect(await cowfs(["umount", area.at("m")])).toEqual(silent);
 });
 
-test("the driver is listed with its mountpoint", async () => {
-  expect(await cowfs(["mount", "--lower", "l", "m"], { cwd: area.path })).toEqual(silent);
+test("the driver is listed with its mountpoint, however that was named", async () => {
+  const deep = area.at(...new Array<string>(8).fill("directory with a long name"));
+  mkdirSync(deep, { recursive: true });
+  mkdirSync(join(deep, "m"));
+  expect(await cowfs(["mount", "--lower", area.at("l"), "m"], { cwd: deep })).toEqual(silent);
   const { stdout } = await cowfs(["mounts", "--json"]);
   const { pid } = (JSON.parse(stdout) as { mountpoint: string; pid: number }[]).find(
-    ({ mountpoint }) => mountpoint === area.at("m"),
+    ({ mountpoint }) => mountpoint === join(deep, "m"),
   ) ?? { pid: 0 };
-  expect(readFileSync(`/proc/${pid}/cmdline`, "latin1").replace(/[\0 ]+$/, "")).toBe(`cowfs --driver ${area.at("m")}`);
-  expect(await cowfs(["umount", area.at("m")])).toEqual(silent);
+  expect(readFileSync(`/proc/${pid}/cmdline`, "latin1").replace(/[\0 ]+$/, "")).toBe(`cowfs --driver ${deep}/m`);
+  expect(await cowfs(["umount", join(deep, "m")])).toEqual(silent);
 });
 
 test("without the launcher: node dist/main.js", async () => {

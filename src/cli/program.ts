@@ -17,7 +17,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   }, isLaunched);
   try {
     const all = argumentBytes(argv);
-    const words = isLaunched ? commandWords(all.slice(2), all[1] ?? "") : commandWords(all, baseName(argv[1] ?? ""));
+    const words = isLaunched ? commandWords(all.slice(3), all[1] ?? "") : commandWords(all, baseName(argv[1] ?? ""));
     if (words === null) return 0;
     await program.parseAsync(words, { from: "user" });
     return code;

@@ -151,18 +151,23 @@ static int start_driver(char **argv) {
 }
 
 int main(int argc, char **argv) {
+  static char directory[PATH_MAX];
   const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
   const char *name = slash != NULL ? slash + 1 : argc > 0 ? argv[0] : "cowfs";
   char **words = argc > 0 ? argv + 1 : argv;
   int count = argc > 0 ? argc - 1 : 0;
   bool forks = is_mount(name, words) && !may_stay(name, words);
-  /* node main.js [--launched NAME] WORD… NULL */
-  int extra = forks ? 4 : 2;
+  /*
+   * node main.js [--launched NAME DIRECTORY] WORD… NULL. The directory is for its length: the driver writes its title, with the
+   * mountpoint as an absolute path, over these words.
+   */
+  int extra = forks ? 5 : 2;
   char **line = calloc((size_t)(count + extra + 1), sizeof *line);
   if (line == NULL) fail("memory", errno);
   if (forks) {
     line[2] = "--launched";
     line[3] = (char *)name;
+    line[4] = getcwd(directory, sizeof directory) != NULL ? directory : "/";
   }
   memcpy(line + extra, words, (size_t)count * sizeof *line);
   if (!forks) run_node(line);
