@@ -122,6 +122,15 @@ cases("files that may not change", [
     `,
   },
   {
+    name: "setting flags changes the time of the last change",
+    lowers: [{ f: "f" }],
+    tree: "none",
+    steps: `
+      chmod f 0600
+      sh "t=$(stat -c %.9Z f); for n in $(seq 100); do chattr +d f; chattr -d f; [ $(stat -c %.9Z f) = $t ] || exit 0; done; exit 1" -> /0 /
+    `,
+  },
+  {
     name: "whoever lacks the capability, or is not the owner, may not",
     lowers: [{ f: file("f", { mode: 0o666 }), mine: file("m", { uid: 1000, gid: 1000 }) }],
     tree: "none",

@@ -11,6 +11,7 @@ import { ReplySink } from "./dir-sink.js";
 import { Dispatcher } from "./dispatch.js";
 import { handlers } from "./handlers.js";
 import { Listings } from "./listings.js";
+import { ChannelNotifier } from "./notify.js";
 import type { Service } from "./service.js";
 
 /** The session's half of a mount over a union on temporary directories, without a kernel. */
@@ -33,6 +34,7 @@ class Exchange {
       setAttr: noChange(),
       sink: new ReplySink(reply, u),
       listings: new Listings(u),
+      notifier: new ChannelNotifier(-1),
       log: (level, message) => void this.log.push(`${level}: ${message}`),
       awaits: (job) => this.dispatcher.awaits(job),
       interrupted: (low, high) => this.dispatcher.parking.interrupt(low, high),

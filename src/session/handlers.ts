@@ -3,7 +3,7 @@
  * files in handlers-open.ts.
  * A handler decodes, calls one operation of the union, and encodes.
  */
-import { EFBIG, EINVAL, EIO, ENOENT, ENOSYS, ENOTTY, ERANGE } from "../errno.js";
+import { EFBIG, EINVAL, EIO, ENOENT, ENOSYS, ENOTTY, ERANGE, ignore } from "../errno.js";
 import { SETXATTR_ACL_KILL_SGID } from "../protocol/constants.js";
 import * as op from "../protocol/opcodes.js";
 import { deviceMajor, deviceMinor } from "../protocol/reply.js";
@@ -240,8 +240,11 @@ function ioctl(s: Service): number {
   const direction = command >>> 30;
   if (direction === IOC_WRITE) {
     const result = setFlags(s.union, request.nodeid, command, request.view(32, inSize), setterOf(request));
-    if (result >= 0) reply.ioctl(0);
-    return result;
+    if (result < 0) return result;
+    // The time of the change is another now, of which the kernel knows nothing. It takes no lock for attributes alone.
+    ignore(s.notifier.invalInode(request.nodeid, -1, 0), "ENOENT: it has forgotten them already");
+    reply.ioctl(0);
+    return 0;
   }
   if (direction !== IOC_READ) return -ENOTTY;
   reply.ioctl(0);

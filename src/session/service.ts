@@ -6,6 +6,7 @@ import type { Union } from "../union/union.js";
 import type { Log } from "./config.js";
 import type { ReplySink } from "./dir-sink.js";
 import type { Listings } from "./listings.js";
+import type { Notifier } from "./notify.js";
 
 /** What INIT agreed on, as far as handlers care. */
 export interface Agreement {
@@ -37,6 +38,7 @@ export interface Service {
   readonly setAttr: SetAttr;
   readonly sink: ReplySink;
   readonly listings: Listings;
+  readonly notifier: Notifier;
   readonly log: Log;
   /** The request is answered with the result of this job, which has just been started. Returns NO_REPLY. */
   awaits(job: number): number;

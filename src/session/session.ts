@@ -100,9 +100,8 @@ class Session {
     const request = new Request(maxWrite + requestRoom);
     const reply = new Reply(maxWrite, validity(config.timeout));
     const agreement = this.handshake(request, reply);
-    if (agreement.passthrough) {
-      union.openFiles.attach(new ChannelBackings(mounted.channel, new ChannelNotifier(mounted.channel), log));
-    }
+    const notifier = new ChannelNotifier(mounted.channel);
+    if (agreement.passthrough) union.openFiles.attach(new ChannelBackings(mounted.channel, notifier, log));
     const service: Service = {
       union,
       channel: mounted.channel,
@@ -113,6 +112,7 @@ class Session {
       setAttr: noChange(),
       sink: new ReplySink(reply, union),
       listings: new Listings(union),
+      notifier,
       log,
       awaits: (job) => this.dispatcher.awaits(job),
       interrupted: (low, high) => this.dispatcher.parking.interrupt(low, high),
