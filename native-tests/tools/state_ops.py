@@ -1,6 +1,7 @@
 """Operations that answer in one step what random sequences want to know, and that no sequence can crash or hang."""
 
 import ctypes
+import errno
 import os
 import stat as st
 
@@ -39,7 +40,10 @@ def mset(index, offset, value):
 @op
 def holes(fd):
     """`good` if what SEEK_DATA and SEEK_HOLE pass over reads as zeros (as far as 64 KiB of each hole tell)."""
-    at, size, position = 0, os.fstat(int(fd)).st_size, os.lseek(int(fd), 0, os.SEEK_CUR)
+    status = os.fstat(int(fd))
+    if st.S_ISDIR(status.st_mode):  # where each file system answers otherwise
+        raise IsADirectoryError(errno.EISDIR, "")
+    at, size, position = 0, status.st_size, os.lseek(int(fd), 0, os.SEEK_CUR)
     try:
         for start, end in [*extents(int(fd)), (size, size)]:
             if os.pread(int(fd), min(start - at, 1 << 16), at).strip(b"\0"):
