@@ -5,6 +5,7 @@
  *
  * Deciding wrongly which of the two it is does no harm: main.js does either way what the command line says.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -13,8 +14,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#ifndef SYS_close_range
+#define SYS_close_range 436
+#endif
 
 enum { READY_FD = 3, FAILURE = 1 };
 
@@ -82,12 +88,40 @@ static _Noreturn void run_node(char **argv) {
   fail("node, version 20 or later, cannot be started", errno);
 }
 
+/* Closes every descriptor from `first` on; before Linux 5.9 one by one. */
+static void close_from(int first) {
+  if (syscall(SYS_close_range, first, ~0u, 0) == 0) return;
+  DIR *open_ones = opendir("/proc/self/fd");
+  if (open_ones == NULL) fail("/proc/self/fd", errno);
+  const struct dirent *entry;
+  while ((entry = readdir(open_ones)) != NULL) {
+    int fd = atoi(entry->d_name); /* "." and "..": 0 */
+    if (fd >= first && fd != dirfd(open_ones)) close(fd);
+  }
+  closedir(open_ones);
+}
+
 /* In the child. Nothing is inherited but the standard descriptors and the end of the pipe. */
 static _Noreturn void become_driver(char **argv, int pipe_end) {
   setsid();
   if (pipe_end == READY_FD ? fcntl(READY_FD, F_SETFD, 0) != 0 : dup2(pipe_end, READY_FD) < 0) fail("pipe", errno);
-  closefrom(READY_FD + 1);
+  close_from(READY_FD + 1);
   run_node(argv);
+}
+
+static void complain_of_signal(int signal) {
+  static const struct {
+    int number;
+    const char *name;
+  } known[] = {{SIGKILL, "SIGKILL"}, {SIGTERM, "SIGTERM"}, {SIGINT, "SIGINT"}, {SIGHUP, "SIGHUP"}, {SIGSEGV, "SIGSEGV"},
+               {SIGABRT, "SIGABRT"}, {SIGBUS, "SIGBUS"},   {SIGILL, "SIGILL"}, {SIGTRAP, "SIGTRAP"}};
+  char number[32];
+  snprintf(number, sizeof number, "signal %d", signal);
+  const char *name = number;
+  for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+    if (known[i].number == signal) name = known[i].name;
+  }
+  fprintf(stderr, "cowfs: the driver ended before the mount was ready (killed by %s)\n", name);
 }
 
 /* How the child ended becomes how this process ends. */
@@ -104,8 +138,7 @@ static int ending(void) {
     raise(received);
   }
   if (WIFEXITED(status)) return WEXITSTATUS(status);
-  fprintf(stderr, "cowfs: the driver ended before the mount was ready (killed by SIG%s)\n",
-          sigabbrev_np(WTERMSIG(status)));
+  complain_of_signal(WTERMSIG(status));
   return FAILURE;
 }
 
