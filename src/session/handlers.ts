@@ -3,7 +3,7 @@
  * files in handlers-open.ts.
  * A handler decodes, calls one operation of the union, and encodes.
  */
-import { EFBIG, EINVAL, EIO, ENOENT, ENOSYS, ENOTTY, ERANGE, ignore } from "../errno.js";
+import { EFBIG, EINVAL, EIO, ENODATA, ENOENT, ENOSYS, ENOTTY, ERANGE, ignore } from "../errno.js";
 import { SETXATTR_ACL_KILL_SGID } from "../protocol/constants.js";
 import * as op from "../protocol/opcodes.js";
 import { deviceMajor, deviceMinor } from "../protocol/reply.js";
@@ -28,6 +28,7 @@ import {
   removexattr as removeAttribute,
   setxattr as setAttribute,
 } from "../union/ops/xattr.js";
+import { absence } from "./absence.js";
 import { callerOf, isRootAsking, setterOf } from "./caller.js";
 import { dataHandlers } from "./handlers-data.js";
 import { openHandlers } from "./handlers-open.js";
@@ -183,7 +184,9 @@ function getxattr(s: Service): number {
   const request = s.request;
   const asked = request.u32(0);
   const out = s.reply.area(Math.min(asked, s.reply.room));
-  return attributeBytes(s, asked, getAttribute(s.union, request.nodeid, request.name(), out));
+  const name = request.name();
+  const length = getAttribute(s.union, request.nodeid, name, out);
+  return attributeBytes(s, asked, length === -ENODATA ? absence(name) : length);
 }
 
 function listxattr(s: Service): number {
