@@ -362,7 +362,7 @@ export class PackageOperations {
 
   listxattr(path: string, done: DoneWith<string[]>): void {
     const list = Buffer.alloc(1 << 16);
-    const length = this.at(path, (node) => listxattr(this.u, node, true, list));
+    const length = this.at(path, (node) => listxattr(this.u, node, () => true, list));
     if (length < 0) done(length);
     else
       done(

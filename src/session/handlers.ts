@@ -193,7 +193,11 @@ function listxattr(s: Service): number {
   const asked = s.request.u32(0);
   const out = s.reply.area(Math.min(asked, s.reply.room));
   // The request says who asks, not with which capabilities: root stands for CAP_SYS_ADMIN.
-  return attributeBytes(s, asked, listAttributes(s.union, s.request.nodeid, isRootAsking(s.request), out));
+  return attributeBytes(
+    s,
+    asked,
+    listAttributes(s.union, s.request.nodeid, () => isRootAsking(s.request), out),
+  );
 }
 
 function removexattr(s: Service): number {

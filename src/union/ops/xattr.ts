@@ -53,10 +53,11 @@ export function getxattr(u: Union, node: number, name: string, out: Uint8Array):
 }
 
 /**
- * Writes the names, each ended by a NUL, into `out`: the length, or -errno; an empty `out` asks for the length only. `trusted`: the
- * caller may know of attributes of that name space (the kernel filters values by itself, but not lists).
+ * Writes the names, each ended by a NUL, into `out`: the length, or -errno; an empty `out` asks for the length only. `trusted`: whether
+ * the caller may know of attributes of that name space (the kernel filters values by itself, but not lists); asked only where there are
+ * such, since the answer may cost a look into /proc.
  */
-export function listxattr(u: Union, node: number, trusted: boolean, out: Uint8Array): number {
+export function listxattr(u: Union, node: number, trusted: () => boolean, out: Uint8Array): number {
   const r = locate(u, node);
   if (r < 0) return r;
   const length = native.listxattr(u.atFd, u.atName, u.scratch);
@@ -68,7 +69,7 @@ export function listxattr(u: Union, node: number, trusted: boolean, out: Uint8Ar
     const name = shownName(u.scratch.latin1Slice(at, end));
     at = end + 1;
     if (name === null || u.ownership?.hides(name)) continue;
-    if (trusted || !name.startsWith("trusted.")) shown += `${name}\0`;
+    if (!name.startsWith("trusted.") || trusted()) shown += `${name}\0`;
   }
   if (out.length === 0) return shown.length;
   if (shown.length > out.length) return -ERANGE;
