@@ -12,6 +12,7 @@ import { Dispatcher } from "./dispatch.js";
 import { handlers } from "./handlers.js";
 import { Listings } from "./listings.js";
 import { ChannelNotifier } from "./notify.js";
+import { Opens } from "./opens.js";
 import type { Service } from "./service.js";
 
 /** The session's half of a mount over a union on temporary directories, without a kernel. */
@@ -27,7 +28,7 @@ class Exchange {
     this.service = {
       union: u,
       channel: -1,
-      agreement: { minor: 45, setxattrExtended: true, maxWrite: 1 << 16, passthrough: false },
+      agreement: { minor: 45, setxattrExtended: true, maxWrite: 1 << 16, io: "cached" },
       request: new Request(1 << 16),
       reply,
       cred: { uid: 0, gid: 0 },
@@ -35,6 +36,7 @@ class Exchange {
       sink: new ReplySink(reply, u),
       listings: new Listings(u),
       notifier: new ChannelNotifier(-1),
+      opens: new Opens("cached", u.openFiles),
       log: (level, message) => void this.log.push(`${level}: ${message}`),
       awaits: (job) => this.dispatcher.awaits(job),
       interrupted: (low, high) => this.dispatcher.parking.interrupt(low, high),

@@ -3,6 +3,7 @@ import { type InitIn, type InitOut, readInit, writeInit } from "../protocol/init
 import { INIT } from "../protocol/opcodes.js";
 import type { Reply } from "../protocol/reply.js";
 import type { Request } from "../protocol/request.js";
+import type { IoPolicy } from "./config.js";
 
 /** Bytes of one WRITE and of one READ at most; the kernel counts them in pages. */
 export const maxWrite = 1 << 20;
@@ -36,7 +37,8 @@ const wanted =
 
 /**
  * With passthrough a file that is opened for truncation need not be copied up whole, so OPEN does both. O_TRUNC with read-only
- * access then truncates before the kernel checks that nobody executes the file.
+ * access then truncates before the kernel checks that nobody executes the file. Not for `auto`, where OPEN may cease to come: the
+ * kernel would then truncate by itself and tell nobody.
  */
 const wantedForPassthrough = c.INIT_ATOMIC_O_TRUNC;
 
@@ -46,14 +48,14 @@ const needed = c.INIT_BIG_WRITES | c.INIT_NO_OPEN_SUPPORT | c.INIT_NO_OPENDIR_SU
 /**
  * The answer to INIT: the lower of both minors, and of the flags those that both sides want. `posixAcl` makes the kernel
  * check permissions by owner, mode and ACL, so it goes with default_permissions only. `stackDepth`: how many file systems,
- * this one not counted, may lie on each other for passthrough; 0 for none. A string: why there is no agreement.
+ * this one not counted, may lie on each other for passthrough. A string: why there is no agreement.
  */
-export function negotiate(init: InitIn, posixAcl: boolean, stackDepth = 0): InitOut | string {
+export function negotiate(init: InitIn, posixAcl: boolean, io: IoPolicy = "cached", stackDepth = 1): InitOut | string {
   if (init.major < c.protocolMajor || (init.major === c.protocolMajor && init.minor < c.protocolMinorMinimum)) {
     return `the kernel speaks FUSE ${init.major}.${init.minor}, and 7.${c.protocolMinorMinimum} (Linux 5.4) is needed`;
   }
-  const passthrough = stackDepth > 0 && (init.flags & c.INIT_EXT) !== 0 && (init.flags2 & c.INIT2_PASSTHROUGH) !== 0;
-  const more = (posixAcl ? c.INIT_POSIX_ACL : 0) | (passthrough ? wantedForPassthrough : 0);
+  const passthrough = io !== "cached" && (init.flags & c.INIT_EXT) !== 0 && (init.flags2 & c.INIT2_PASSTHROUGH) !== 0;
+  const more = (posixAcl ? c.INIT_POSIX_ACL : 0) | (passthrough && io === "passthrough" ? wantedForPassthrough : 0);
   const flags = init.flags & (wanted | more);
   // Idmapped mounts too need the kernel's own check of permissions: it sends no caller's ids then but with creations.
   const idmaps = posixAcl && (init.flags & c.INIT_EXT) !== 0 ? init.flags2 & c.INIT2_ALLOW_IDMAP : 0;
@@ -84,6 +86,7 @@ export function answerInit(
   reply: Reply,
   received: number,
   posixAcl: boolean,
+  io: IoPolicy,
   stackDepth: number,
 ): { length: number; out: InitOut | null } | string {
   const parsed = request.parseHeader(received);
@@ -92,7 +95,7 @@ export function answerInit(
   }
   const init = readInit(request);
   reply.begin();
-  const out = negotiate(init, posixAcl, stackDepth);
+  const out = negotiate(init, posixAcl, io, stackDepth);
   if (typeof out === "string") return out;
   writeInit(reply, out);
   const length = reply.finish(request.uniqueLow, request.uniqueHigh);

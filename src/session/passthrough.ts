@@ -38,20 +38,20 @@ export function stackDepth(u: Union): number {
   return 1;
 }
 
-/** After INIT: undefined if files can be passed through, otherwise why not, and the remedy. */
+/** After INIT: undefined if files can be passed through, otherwise why not. */
 export function whyNoPassthrough(channel: number, flags2: number): string | undefined {
   if ((flags2 & INIT2_PASSTHROUGH) === 0) {
-    return "this kernel has no FUSE passthrough (Linux 6.9 with CONFIG_FUSE_PASSTHROUGH): use --io cached";
+    return "this kernel has no FUSE passthrough (Linux 6.9 with CONFIG_FUSE_PASSTHROUGH)";
   }
   // Rights are checked before the descriptor is looked at.
   const probe = register(channel, -1);
   if (probe === -EBADF) return undefined;
   if (probe === -EPERM) {
-    return "FUSE passthrough needs CAP_SYS_ADMIN in the initial user namespace: use --io cached";
+    return "FUSE passthrough needs CAP_SYS_ADMIN in the initial user namespace";
   }
   return probe === -ENOTTY
-    ? "this kernel has no FUSE passthrough: use --io cached"
-    : `FUSE passthrough cannot be used (${errnoName(probe)}): use --io cached`;
+    ? "this kernel has no FUSE passthrough"
+    : `FUSE passthrough cannot be used (${errnoName(probe)})`;
 }
 
 /** The backing files of one connection. */

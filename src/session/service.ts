@@ -3,10 +3,11 @@ import type { Request } from "../protocol/request.js";
 import type { Cred } from "../union/cred.js";
 import type { SetAttr } from "../union/ops/setattr.js";
 import type { Union } from "../union/union.js";
-import type { Log } from "./config.js";
+import type { IoPolicy, Log } from "./config.js";
 import type { ReplySink } from "./dir-sink.js";
 import type { Listings } from "./listings.js";
 import type { Notifier } from "./notify.js";
+import type { Opens } from "./opens.js";
 
 /** What INIT agreed on, as far as handlers care. */
 export interface Agreement {
@@ -15,8 +16,8 @@ export interface Agreement {
   readonly setxattrExtended: boolean;
   /** The largest WRITE, in bytes. */
   readonly maxWrite: number;
-  /** Files are opened by OPEN, and the kernel reads and writes their backing by itself. */
-  readonly passthrough: boolean;
+  /** Who reads and writes open files, as far as that can be had. */
+  readonly io: IoPolicy;
 }
 
 /** The result of a handler: the answer comes from somewhere else, or there is none. Outside the range of error numbers. */
@@ -39,6 +40,7 @@ export interface Service {
   readonly sink: ReplySink;
   readonly listings: Listings;
   readonly notifier: Notifier;
+  readonly opens: Opens;
   readonly log: Log;
   /** The request is answered with the result of this job, which has just been started. Returns NO_REPLY. */
   awaits(job: number): number;

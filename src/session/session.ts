@@ -19,6 +19,7 @@ import { Listings } from "./listings.js";
 import { Loop } from "./loop.js";
 import { abandon, type Mounted, mount, raiseReadAhead, unmount } from "./mount.js";
 import { ChannelNotifier } from "./notify.js";
+import { Opens } from "./opens.js";
 import { ChannelBackings, stackDepth, whyNoPassthrough } from "./passthrough.js";
 import type { Agreement, Service } from "./service.js";
 import { removeState, writeState } from "./state.js";
@@ -101,7 +102,7 @@ class Session {
     const reply = new Reply(maxWrite, validity(config.timeout));
     const agreement = this.handshake(request, reply);
     const notifier = new ChannelNotifier(mounted.channel);
-    if (agreement.passthrough) union.openFiles.attach(new ChannelBackings(mounted.channel, notifier, log));
+    if (agreement.io !== "cached") union.openFiles.attach(new ChannelBackings(mounted.channel, notifier, log));
     const service: Service = {
       union,
       channel: mounted.channel,
@@ -113,6 +114,7 @@ class Session {
       sink: new ReplySink(reply, union),
       listings: new Listings(union),
       notifier,
+      opens: new Opens(agreement.io, union.openFiles),
       log,
       awaits: (job) => this.dispatcher.awaits(job),
       interrupted: (low, high) => this.dispatcher.parking.interrupt(low, high),
@@ -125,22 +127,28 @@ class Session {
     const { mountpoint } = this.config;
     const { channel } = this.mounted;
     const refuse = (why: string) => new MountError(`${shown(mountpoint)}: ${why}`, mountpoint);
-    const passthrough = this.config.io === "passthrough";
-    const depth = passthrough ? stackDepth(this.union) : 0;
+    let io = this.config.io;
+    const depth = io === "cached" ? 0 : stackDepth(this.union);
+    // Only what lies in the upper is passed through; and whoever did not ask for it is to be able to mount an overlayfs on top.
+    if (io === "auto" && (this.union.readOnly || depth > 1)) io = "cached";
     for (;;) {
       const received = native.receive(channel, request.bytes, initPatience);
       if (received === -EAGAIN) continue;
       if (received < 0) throw refuse(`the kernel sends no INIT: ${errnoName(received)}`);
-      const answer = answerInit(request, reply, received, this.config.defaultPermissions, depth);
+      const answer = answerInit(request, reply, received, this.config.defaultPermissions, io, depth);
       if (typeof answer === "string") throw refuse(answer);
       const sent = native.reply(channel, reply.bytes, answer.length);
       if (sent < 0) throw refuse(`INIT cannot be answered: ${errnoName(sent)}`);
       if (answer.out === null) continue;
       const { minor, flags, flags2 } = answer.out;
       this.log("debug", `FUSE 7.${minor} agreed`, { flags: `0x${(flags >>> 0).toString(16)}` });
-      const missing = passthrough ? whyNoPassthrough(channel, flags2) : undefined;
-      if (missing !== undefined) throw refuse(missing);
-      return { minor, setxattrExtended: setxattrExtended(flags), maxWrite, passthrough };
+      const missing = io === "cached" ? undefined : whyNoPassthrough(channel, flags2);
+      if (missing !== undefined && io === "passthrough") throw refuse(`${missing}: use --io cached`);
+      if (missing !== undefined) {
+        io = "cached";
+        this.log("debug", `files are cached: ${missing}`);
+      }
+      return { minor, setxattrExtended: setxattrExtended(flags), maxWrite, io };
     }
   }
 

@@ -36,6 +36,8 @@ export class OpenFiles {
   /** Open, or once open, in a way that allows a shared mapping that can be written: nobody tells when that changes the times. */
   private readonly mappable = new Set<number>();
   private backings: Backings | null = null;
+  /** How many nodes have a backing. */
+  backed = 0;
 
   /** From now on files are opened through the kernel. */
   attach(backings: Backings): void {
@@ -62,6 +64,7 @@ export class OpenFiles {
   /** The first open of a node. `backing`, which is taken over, and `own` as in OpenNode. */
   add(node: number, backing: number, own: boolean): void {
     this.open.set(node, { backing, own, below: -1, handles: 1, written: false });
+    if (backing > 0) this.backed++;
   }
 
   /** A node that is open was opened for writing. */
@@ -93,6 +96,7 @@ export class OpenFiles {
     const one = this.open.get(node);
     if (one === undefined) return -1;
     this.open.delete(node);
+    if (one.backing > 0) this.backed--;
     this.unregister(one.backing);
     return one.below;
   }

@@ -40,12 +40,7 @@ export function open(u: Union, node: number, flags: number, killPrivileges: bool
     fd = readFd(u, node);
     if (fd < 0) return fd;
   }
-  if ((flags & O_DIRECT) !== 0) {
-    // The kernel opens the backing with the caller's flags, and would call a refusal EIO.
-    const direct = native.reopen(fd, O_DIRECT | O_RDONLY);
-    if (direct === -EINVAL) return direct;
-    if (direct >= 0) ignore(native.close(direct), "only a check");
-  }
+  if ((flags & O_DIRECT) !== 0 && refusesDirect(fd)) return -EINVAL;
   const backing = before === undefined ? openFiles.register(fd) : before.backing;
   if (before === undefined) openFiles.add(node, backing, hasOwnData(u, node));
   else before.handles++;
@@ -53,6 +48,43 @@ export function open(u: Union, node: number, flags: number, killPrivileges: bool
   // Only such a descriptor can be mapped shared and writable.
   if (access === O_RDWR && backing > 0) openFiles.setMappable(node);
   return backing;
+}
+
+/**
+ * Opens a regular file once more, like `open`, but only what is the upper's own is passed through: nothing that is open there ever
+ * has to make room for a copy, so that all who have a file open see the same data whatever happens to it. A lower file, which
+ * is copied up at the first write, has no backing (0), and a file that is open without one stays so until it is closed. O_TRUNC is
+ * left to the truncation that the kernel asks for next.
+ */
+export function openOwn(u: Union, node: number, flags: number): number {
+  const { table, openFiles } = u;
+  if (!table.isAlive(node)) return -ESTALE;
+  const access = flags & O_ACCMODE;
+  if (access !== O_RDONLY) {
+    const appends = (flags & O_APPEND) !== 0 && (table.protection(node) & IMMUTABLE) === 0;
+    const may = appends ? 0 : mayChange(u, node);
+    if (may < 0) return may;
+  }
+  const before = openFiles.get(node);
+  let backing = before?.backing ?? 0;
+  if (before === undefined ? hasOwnData(u, node) : backing > 0) {
+    const fd = access === O_RDONLY ? readFd(u, node) : writeFd(u, node);
+    if (fd < 0) return fd;
+    if ((flags & O_DIRECT) !== 0 && refusesDirect(fd)) return -EINVAL;
+    if (before === undefined) backing = openFiles.register(fd);
+  }
+  if (before === undefined) openFiles.add(node, backing, backing > 0);
+  else before.handles++;
+  if (access !== O_RDONLY) openFiles.setWritten(node);
+  if (access === O_RDWR && backing > 0) openFiles.setMappable(node);
+  return backing;
+}
+
+/** Whether a file system has no O_DIRECT: the kernel opens a backing with the caller's flags, and would call a refusal EIO. */
+function refusesDirect(fd: number): boolean {
+  const direct = native.reopen(fd, O_DIRECT | O_RDONLY);
+  if (direct >= 0) ignore(native.close(direct), "only a check");
+  return direct === -EINVAL;
 }
 
 /**
