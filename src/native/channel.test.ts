@@ -129,8 +129,8 @@ describe("jobs", () => {
   }
 
   it("copy and call back on the event loop, though the caller closed its descriptors", async () => {
-    expect(native.jobsStart(2, remember)).toBe(0);
-    expect(native.jobsStart(2, remember)).toBe(-EBUSY);
+    expect(native.jobsStart(2, remember, 64)).toBe(0);
+    expect(native.jobsStart(2, remember, 64)).toBe(-EBUSY);
     const input = source(3_000_000);
     for (let id = 0; id < 8; id++) {
       const output = native.open(AT_FDCWD, join(path, `copy-${id}`), O_RDWR | O_CREAT, 0o600);
@@ -145,7 +145,7 @@ describe("jobs", () => {
   });
 
   it("are delivered by jobsPoll without the event loop, which ends the spinning of receive", () => {
-    expect(native.jobsStart(1, remember)).toBe(0);
+    expect(native.jobsStart(1, remember, 64)).toBe(0);
     const fd = pipe();
     const into = Buffer.alloc(64);
     expect(native.jobCopy(2 ** 40, source(10), open("copy", O_RDWR | O_CREAT), 10, 0)).toBe(0);
@@ -161,8 +161,8 @@ describe("jobs", () => {
   it("report errors, and refuse bad descriptors at once", async () => {
     const input = source(10);
     expect(native.jobCopy(1, input, input, 10, 0)).toBe(-ESHUTDOWN);
-    expect(native.jobsStart(0, remember)).toBe(-EINVAL);
-    expect(native.jobsStart(1, remember)).toBe(0);
+    expect(native.jobsStart(0, remember, 64)).toBe(-EINVAL);
+    expect(native.jobsStart(1, remember, 64)).toBe(0);
     expect(native.jobCopy(1, input, -1, 10, 0)).toBe(-EBADF);
     expect(native.jobCopy(1, -1, input, 10, 0)).toBe(-EBADF);
     expect(native.jobRead(-1, 1, 0, input, 0, 10)).toBe(-EBADF);
@@ -178,7 +178,7 @@ describe("jobs", () => {
       remember(id, result);
       if (id === 1) throw new Error("from the callback");
     };
-    expect(native.jobsStart(1, complain)).toBe(0);
+    expect(native.jobsStart(1, complain, 64)).toBe(0);
     const input = source(10);
     for (const id of [1, 2, 3]) expect(native.jobCopy(id, input, open(`${id}`, O_RDWR | O_CREAT), 10, 0)).toBe(0);
     while (native.jobsEnded() < 3) ignore(native.receive(-1, Buffer.alloc(1), 0), "only to pass the time");
@@ -188,7 +188,7 @@ describe("jobs", () => {
   });
 
   it("are all finished and delivered by jobsStop, even from inside a callback", () => {
-    expect(native.jobsStart(2, remember)).toBe(0);
+    expect(native.jobsStart(2, remember, 64)).toBe(0);
     const input = source(1_000_000);
     for (let id = 0; id < 20; id++) {
       expect(native.jobCopy(id, input, open(`${id}`, O_RDWR | O_CREAT), 1e6, 0)).toBe(0);
@@ -196,11 +196,11 @@ describe("jobs", () => {
     expect(native.jobsStop()).toBe(0);
     expect(ended.length).toBe(20);
     const stops: number[] = [];
-    expect(native.jobsStart(1, () => stops.push(native.jobsStop()))).toBe(0);
+    expect(native.jobsStart(1, () => stops.push(native.jobsStop()), 64)).toBe(0);
     expect(native.jobCopy(0, input, open("last", O_RDWR | O_CREAT), 1e6, 0)).toBe(0);
     expect(native.jobsStop()).toBe(0);
     expect(stops).toEqual([0]);
-    expect(native.jobsStart(1, remember)).toBe(0);
+    expect(native.jobsStart(1, remember, 64)).toBe(0);
   });
 
   /** The answers a job appended to `channel`, each {len, error, unique low, unique high, payload}. */
@@ -220,7 +220,7 @@ describe("jobs", () => {
   it("answer the kernel by themselves", () => {
     const channel = open("answers", O_RDWR | O_CREAT | O_APPEND);
     const input = source(1000);
-    expect(native.jobsStart(1, remember)).toBe(0);
+    expect(native.jobsStart(1, remember, 64)).toBe(0);
     expect(native.jobRead(channel, 0xfffffffe, 0x80000001, input, 3, 5)).toBe(0);
     expect(native.jobRead(channel, 2, 0, input, 995, 1 << 20)).toBe(0);
     expect(native.jobRead(channel, 3, 0, input, 2000, 10)).toBe(0);
@@ -243,7 +243,7 @@ describe("jobs", () => {
     const input = source(1000);
     const output = open("output", O_RDWR | O_CREAT);
     const readOnly = open("source", O_RDONLY);
-    expect(native.jobsStart(1, remember)).toBe(0);
+    expect(native.jobsStart(1, remember, 64)).toBe(0);
     expect(native.jobFallocate(6, output, 0, 0, 5000)).toBe(0);
     expect(native.jobFallocate(7, readOnly, 0, 0, 5000)).toBe(0);
     expect(native.jobCopyRange(8, input, 10, output, 5000, 100)).toBe(0);
@@ -262,7 +262,7 @@ describe("jobs", () => {
     const before = fs.readdirSync("/proc/self/fd").length;
     const input = source(10);
     const readOnly = open("source", O_RDONLY);
-    expect(native.jobsStart(4, remember)).toBe(0);
+    expect(native.jobsStart(4, remember, 64)).toBe(0);
     for (let i = 0; i < 100; i++) expect(native.jobRead(readOnly, i, 0, input, 0, 10)).toBe(0);
     expect(native.jobsStop()).toBe(0);
     expect(native.replyError()).toBe(-EBADF);

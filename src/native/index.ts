@@ -166,10 +166,11 @@ export interface Native {
 
   // ---- jobs.c: work on native threads -----------------------------------------------------------------------------
   /**
-   * Makes ready for jobs on at most `threads` threads, which begin as jobs need them (EBUSY: that was done). `onDone` is called on the event loop (uv_async), from `jobsPoll` and
-   * `jobsStop`.
+   * Makes ready for jobs on at most `threads` threads, which begin as jobs need them (EBUSY: that was done). `onDone` is called on
+   * the event loop (uv_async), from `jobsPoll` and `jobsStop`. The first of the threads makes the process's table of descriptors
+   * large enough for `descriptors`, so that nobody has to wait for that later.
    */
-  jobsStart(threads: number, onDone: JobDone): number;
+  jobsStart(threads: number, onDone: JobDone, descriptors: number): number;
   /** Finishes what runs and what is queued, joins the threads, calls each `onDone` still due. */
   jobsStop(): number;
   /** Number of ended jobs whose `onDone` is still due: cheap, for the draining loop. */

@@ -445,7 +445,7 @@ describe("process", () => {
       const thrown = [];
       process.on("uncaughtException", (error) => thrown.push(error.message));
       process.on("exit", () => console.log(thrown.sort().join()));
-      native.jobsStart(2, (id) => { throw new Error("job " + id); });
+      native.jobsStart(2, (id) => { throw new Error("job " + id); }, 64);
       const input = fs.openSync("/etc/passwd");
       for (const id of [1, 2]) native.jobCopy(id, input, fs.openSync(${JSON.stringify(path)} + "/" + id, "w"), 1e9, 0);
       native.mknodAs(-100, ${JSON.stringify(path)} + "/fifo", 0o010600, 0, 0, 0, 0);

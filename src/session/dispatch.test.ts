@@ -6,7 +6,7 @@ import { Reply, validity } from "../protocol/reply.js";
 import { Request } from "../protocol/request.js";
 import { bytes, type Header, type Part, requestBytes, u32, u64 } from "../protocol/testing.js";
 import { noChange } from "../union/ops/setattr.js";
-import { Bench } from "../union/testing.js";
+import { Bench, cat } from "../union/testing.js";
 import { ReplySink } from "./dir-sink.js";
 import { Dispatcher } from "./dispatch.js";
 import { handlers } from "./handlers.js";
@@ -193,6 +193,8 @@ describe("requests that a job works for", () => {
     for (const list of [jobs, queue, answers]) list.length = 0;
     vi.spyOn(native, "jobFallocate").mockImplementation((job) => jobs.push(job) - jobs.length);
     vi.spyOn(native, "jobCopyRange").mockImplementation((job) => jobs.push(job) - jobs.length);
+    // The data to copy are not in the page cache.
+    vi.spyOn(native, "preadNowait").mockReturnValue(-EAGAIN);
     vi.spyOn(native, "receive").mockImplementation((_channel, into) => {
       const next = queue.shift();
       return next === undefined ? -EAGAIN : next.copy(into);
@@ -253,6 +255,29 @@ describe("requests that a job works for", () => {
       expect(jobs).toHaveLength(3);
       expect(answers.slice(2).map((one) => one.readInt32LE(4))).toEqual([error]);
     }
+  });
+});
+
+describe("copy_file_range of what the page cache holds", () => {
+  const copy = (nodeid: number, from: number, to: number, length: number) =>
+    x.ask(
+      { opcode: op.COPY_FILE_RANGE, nodeid },
+      u64(0),
+      u64(from),
+      u64(x.lookup("f")),
+      u64(0),
+      u64(to),
+      u64(length),
+      u64(0),
+    );
+  const count = (one: ReturnType<typeof copy>) => [one?.error, one?.payload.readUInt32LE(0)];
+
+  it("is done at once", () => {
+    const long = x.lookup("long");
+    expect(count(copy(long, 98, 3, 1 << 30))).toEqual([0, 2]);
+    expect(count(copy(long, 100, 0, 7))).toEqual([0, 0]);
+    expect(count(copy(long, 0, 0, 1))).toEqual([0, 1]);
+    expect(cat(x.bench, "f")).toBe("yelyy");
   });
 });
 

@@ -22,6 +22,8 @@ import { type Handler, NO_REPLY, type Service } from "./service.js";
 
 /** One COPY_FILE_RANGE copies at most this much, so that a thread is free again and a signal is noticed soon. */
 const copyChunk = 128 << 20;
+/** One of less than this may be done at once. */
+const copyCachedMost = 64 << 10;
 
 /**
  * What the page cache of the backing file holds is answered at once; anything that needs the disk becomes a job. A short
@@ -130,10 +132,42 @@ function copyFileRange(s: Service): number {
   const input = native.dup(borrowed);
   if (input < 0) return input;
   const output = changeFd(s.union, target);
-  const job = s.union.copies.newJob();
-  const started = output < 0 ? output : native.jobCopyRange(job, input, inOffset, output, outOffset, length);
-  ignore(native.close(input), "the job holds its own duplicate");
-  return started < 0 ? started : s.awaits(job);
+  let result = output < 0 ? output : copyCached(s, input, inOffset, output, outOffset, length);
+  if (result === -EAGAIN) {
+    const job = s.union.copies.newJob();
+    result = native.jobCopyRange(job, input, inOffset, output, outOffset, length);
+    if (result >= 0) result = s.awaits(job);
+  }
+  ignore(native.close(input), "a job holds its own duplicate");
+  return result;
+}
+
+/**
+ * Copies a small range whose data are in the page cache, and answers: 0 or -errno; -EAGAIN if it is not such a range. Handing it to a
+ * thread would take longer than the copy.
+ */
+function copyCached(
+  s: Service,
+  input: number,
+  inOffset: number,
+  output: number,
+  outOffset: number,
+  length: number,
+): number {
+  const { reply } = s;
+  const most = Math.min(length, copyCachedMost, reply.room);
+  let done = 0;
+  while (done < most) {
+    const count = native.preadNowait(input, reply.bytes, reply.length + done, most - done, inOffset + done);
+    if (count < 0) return count === -EOPNOTSUPP ? -EAGAIN : count;
+    if (count === 0) break;
+    done += count;
+  }
+  if (done === most && most < length) return -EAGAIN;
+  const written = done === 0 ? 0 : native.pwrite(output, reply.bytes, reply.length, done, outOffset);
+  if (written < 0) return written;
+  reply.written(written);
+  return 0;
 }
 
 function lseek(s: Service): number {

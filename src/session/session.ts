@@ -168,9 +168,10 @@ class Session {
   private start(): void {
     // They wait for disks far more than they compute, and a few big copies must not keep the others from reading.
     const threads = Math.max(16, availableParallelism());
-    const jobs = native.jobsStart(threads, (id, result) => {
+    const onDone = (id: number, result: number): void => {
       if (!this.dispatcher.answerAwaiting(id, result)) this.dispatcher.jobEnded(id, this.finishCopy(id, result));
-    });
+    };
+    const jobs = native.jobsStart(threads, onDone, this.union.descriptors.limit);
     if (jobs < 0) throw new MountError(`native threads cannot be started: ${errnoName(jobs)}`);
     const polling = this.loop.start();
     if (polling < 0) throw new MountError(`the channel cannot be watched: ${errnoName(polling)}`);

@@ -27,7 +27,7 @@ export class Descriptors {
 
   /** `limit`: how many may be open; at least 64 more must be free for work and jobs. */
   constructor(
-    private readonly limit: number,
+    readonly limit: number,
     private readonly evicted: Evicted,
   ) {}
 
