@@ -60,11 +60,8 @@ export function openOwn(u: Union, node: number, flags: number): number {
   const { table, openFiles } = u;
   if (!table.isAlive(node)) return -ESTALE;
   const access = flags & O_ACCMODE;
-  if (access !== O_RDONLY) {
-    const appends = (flags & O_APPEND) !== 0 && (table.protection(node) & IMMUTABLE) === 0;
-    const may = appends ? 0 : mayChange(u, node);
-    if (may < 0) return may;
-  }
+  const may = mayOpen(u, node, flags & ~O_TRUNC);
+  if (may < 0) return may;
   const before = openFiles.get(node);
   let backing = before?.backing ?? 0;
   if (before === undefined ? hasOwnData(u, node) : backing > 0) {
