@@ -1,22 +1,7 @@
 /** `--io passthrough`: those who read a lower file, and those who write to it. */
-import { readFileSync } from "node:fs";
 import { command } from "./harness/command.js";
 import { file, hard } from "./harness/layers.js";
-import type { Merged } from "./harness/merged.js";
-import { keeps, passed } from "./harness/passthrough.js";
-
-/** What the driver says of itself. */
-async function status(merged: Merged, key: string): Promise<number> {
-  const log = merged.area.at("driver.log");
-  const before = readFileSync(log, "utf8").length;
-  process.kill(merged.driver(), "SIGUSR1");
-  for (let tries = 0; ; tries++) {
-    const match = new RegExp(`"${key}":(\\d+)`).exec(readFileSync(log, "utf8").slice(before));
-    if (match !== null) return Number(match[1]);
-    if (tries > 500) throw new Error(`the driver says nothing of ${key}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
+import { keeps, passed, status } from "./harness/passthrough.js";
 
 passed("passthrough: readers of a lower file, and writers", [
   {

@@ -44,7 +44,7 @@ for (const theme of themes.map(selected).filter(({ cases }) => cases.length > 0)
 
 /** What is wrong with the differences between cowfs and the native directory. */
 function judge(one: ConformanceCase, found: readonly Difference[]): string[] {
-  const reason = one.differs ?? (ioPolicy === "passthrough" ? one.passthrough : undefined);
+  const reason = one.differs ?? (ioPolicy === "passthrough" || ioPolicy === "cached" ? one[ioPolicy] : undefined);
   if (reason === undefined) {
     return found.map(
       ({ what, answers }) => `${what}\n    native: ${answers[0]}\n    cowfs:  ${answers[cowfs]?.slice(0, 1_000)}`,

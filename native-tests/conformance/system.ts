@@ -142,7 +142,7 @@ export const system: readonly Theme[] = [
       },
       {
         name: "opening an append-only file for other writing",
-        differs: "the kernel opens files without asking the driver; what is refused is the write",
+        cached: "the kernel opens files without asking the driver; what is refused is the write",
         upper: { u: "u" },
         steps: `
           r = open u O_RDONLY

@@ -18,6 +18,8 @@ export interface ConformanceCase {
   readonly differs?: string;
   /** Why cowfs answers otherwise in a run under `--io passthrough` (COWFS_TEST_IO), which is not compared with the document. */
   readonly passthrough?: string;
+  /** The same under `--io cached`. */
+  readonly cached?: string;
   /** Why kernel overlayfs does, where that is known. */
   readonly overlay?: string;
   /** What users of other union file systems complain about, as a short title. */

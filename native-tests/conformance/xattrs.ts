@@ -27,6 +27,18 @@ export const xattrs: readonly Theme[] = [
         `,
       },
       {
+        name: "a SELinux label, where the kernel has no SELinux",
+        differs:
+          "an absent one is called not supported, so that `ls -l` and `cp -a` do not ask for it again for each file, a message each",
+        lowers: [{ f: "f" }],
+        steps: `
+          getx f security.selinux -> ENODATA
+          setx f security.selinux label
+          getx f security.selinux -> label
+          rmx f security.selinux
+        `,
+      },
+      {
         name: "XATTR_CREATE and XATTR_REPLACE",
         lowers: [{ f: file("f", { xattrs: { "user.k": "v" } }) }],
         steps: `

@@ -108,7 +108,7 @@ Exit codes: 0 done, 1 it did not work, 2 wrong usage.`,
     .option("-d, --debug", "log each request and answer")
     .option(
       "--io <policy>",
-      "who reads and writes files: cached (the driver), passthrough (the kernel), auto (default)",
+      "who reads and writes files: cached (the driver), passthrough (the kernel), auto (default: by file)",
     )
     .option("--transport <name>", "kernel (default) or fuse-native")
     .option("-r, --read-only", "mount read-only")

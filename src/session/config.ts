@@ -93,7 +93,7 @@ export interface MountConfig {
 export type RedirectDir = "on" | "follow" | "nofollow";
 
 export const ioPolicies = ["auto", "cached", "passthrough"] as const;
-/** `auto` is `cached`: it works everywhere, and opens files without a message. */
+/** `auto`: files of the upper are passed through where that can be had, others are cached. */
 export type IoPolicy = (typeof ioPolicies)[number];
 
 /** A thousand years would overflow jiffies; the kernel clamps this itself. About 30 years: for ever, for a mount. */

@@ -85,6 +85,7 @@ function later(): void {}
 class Session {
   private readonly dispatcher: Dispatcher;
   private readonly loop: Loop;
+  private readonly opens: Opens;
   private statePath: string | undefined;
   private finish: (code: number) => void = () => {};
   private ended = false;
@@ -103,6 +104,7 @@ class Session {
     const agreement = this.handshake(request, reply);
     const notifier = new ChannelNotifier(mounted.channel);
     if (agreement.io !== "cached") union.openFiles.attach(new ChannelBackings(mounted.channel, notifier, log));
+    this.opens = new Opens(agreement.io, union.openFiles);
     const service: Service = {
       union,
       channel: mounted.channel,
@@ -114,7 +116,7 @@ class Session {
       sink: new ReplySink(reply, union),
       listings: new Listings(union),
       notifier,
-      opens: new Opens(agreement.io, union.openFiles),
+      opens: this.opens,
       log,
       awaits: (job) => this.dispatcher.awaits(job),
       interrupted: (low, high) => this.dispatcher.parking.interrupt(low, high),
@@ -176,7 +178,7 @@ class Session {
     const polling = this.loop.start();
     if (polling < 0) throw new MountError(`the channel cannot be watched: ${errnoName(polling)}`);
     raiseReadAhead(this.mounted, this.log);
-    this.statePath = writeState(this.config, this.mounted.minor, this.log);
+    this.statePath = writeState({ ...this.config, io: this.opens.io }, this.mounted.minor, this.log);
     for (const signal of endSignals) process.on(signal, this.onEndSignal).off(signal, later);
     process.on("SIGUSR1", this.onStatus);
     process.on("uncaughtException", this.onException);
@@ -230,6 +232,8 @@ class Session {
       exceptions: statistics.exceptions,
       parked: parking.count,
       spinMicroseconds: Math.round(this.loop.spin.microseconds),
+      io: this.opens.io,
+      opensAreMessages: !this.opens.silent,
       residentBytes: process.memoryUsage.rss(),
       union: this.union.counters(),
     };

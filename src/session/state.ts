@@ -61,7 +61,7 @@ function optionsOf(config: MountConfig): string[] {
   if (config.index !== undefined) options.push(`index=${config.index ? "on" : "off"}`);
   if (config.redirectDir !== undefined) options.push(`redirect_dir=${config.redirectDir}`);
   if (config.verity !== undefined) options.push(`verity=${config.verity}`);
-  if (config.io !== "auto") options.push(`io=${config.io}`);
+  if (config.transport === "kernel") options.push(`io=${config.io}`);
   if (config.ownership !== undefined) options.push(...ownershipOptions(config.ownership));
   if (config.transport !== "kernel") options.push(`transport=${config.transport}`);
   return options;
