@@ -16,10 +16,22 @@ export interface EntrySink {
  * Returns the number of entries, or -errno (open(2), getdents(2)); the sink may have seen some entries then.
  */
 export function readListing(fd: number, sink: EntrySink): number {
-  let directory = native.open(fd, ".", O_RDONLY | O_DIRECTORY | O_NOATIME, 0);
-  // O_NOATIME is for the owner: a driver without CAP_FOWNER may not use it on others' directories.
-  if (directory === -EPERM) directory = native.open(fd, ".", O_RDONLY | O_DIRECTORY, 0);
+  const directory = openListing(fd, ".");
   if (directory < 0) return directory;
+  const count = readEntries(directory, sink);
+  ignore(native.close(directory), "nothing was written through it");
+  return count;
+}
+
+/** Opens the directory (dirfd, name) to be read, no symbolic link: a descriptor or -errno. */
+export function openListing(dirfd: number, name: string): number {
+  const directory = native.open(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOATIME, 0);
+  // O_NOATIME is for the owner: a driver without CAP_FOWNER may not use it on others' directories.
+  return directory === -EPERM ? native.open(dirfd, name, O_RDONLY | O_DIRECTORY, 0) : directory;
+}
+
+/** The same for a directory that `openListing` has just opened, and that stays open. */
+export function readEntries(directory: number, sink: EntrySink): number {
   let count = 0;
   let used = native.getdents(directory, buffer);
   while (used > 0) {
@@ -36,6 +48,5 @@ export function readListing(fd: number, sink: EntrySink): number {
     }
     used = native.getdents(directory, buffer);
   }
-  ignore(native.close(directory), "nothing was written through it");
   return used < 0 ? used : count;
 }

@@ -55,15 +55,22 @@ export function hasOpaqueMarker(dirfd: number, name: string): number {
  * One listxattr(2) spares the reading of attributes where there are none.
  */
 export function readMarks(dirfd: number, name: string, isLowest: boolean, marks: DirectoryMarks): number {
-  marks.opaque = false;
+  const marker = isLowest ? 0 : hasOpaqueMarker(dirfd, name);
+  return marker < 0 ? marker : readMarksBeside(marker === 1, dirfd, name, isLowest, marks);
+}
+
+/** The same where it is known whether the directory has the marker file. */
+export function readMarksBeside(
+  marker: boolean,
+  dirfd: number,
+  name: string,
+  isLowest: boolean,
+  marks: DirectoryMarks,
+): number {
+  marks.opaque = marker;
   marks.xattrWhiteouts = false;
   marks.redirect = null;
   marks.byUser = false;
-  if (!isLowest) {
-    const marker = hasOpaqueMarker(dirfd, name);
-    if (marker < 0) return marker;
-    marks.opaque = marker === 1;
-  }
   const any = native.listxattr(dirfd, name, nothing);
   if (any <= 0) return isNoAttribute(any) ? 0 : any;
   for (const attribute of opaqueNames) {

@@ -22,7 +22,7 @@ import {
 } from "./directory.js";
 import { enter } from "./enter.js";
 import { setImpureFor } from "./impure.js";
-import { learnNames } from "./listing.js";
+import { learnMarks } from "./listing.js";
 import { locate, parentOf, partFd } from "./locate.js";
 import { isMarked, judge, NAME_MAX, WHITEOUT } from "./merge.js";
 import { freeMarkerName } from "./move.js";
@@ -77,7 +77,7 @@ export function createAt(u: Union, parent: number, name: string, c: Creation): n
   const parentFd = partFd(u, parent, upper);
   if (parentFd < 0) return parentFd;
   if (upper.marked === WH_UNKNOWN) {
-    r = learnNames(u, parent, upper);
+    r = learnMarks(u, parent, upper);
     if (r < 0) return r;
   }
   const marked = isMarked(u, parent, upper, name);

@@ -1,5 +1,7 @@
 /** A merged directory: the parts of it that lie in the layers, and what is known about each. */
 
+import type { LowerNames } from "./lower-names.js";
+
 /** What is known of `.wh.` files in a part. */
 export const WH_UNKNOWN = 0;
 export const WH_NONE = 1;
@@ -32,12 +34,12 @@ export interface Part {
   purity: number;
   /** `overlay.opaque` = `x`: zero-size files may be whiteouts by attribute. */
   xattrWhiteouts: boolean;
-  /** The listing was read; `names` keeps it if it is not too long. */
+  /** The listing was read. */
   listed: boolean;
   /** Names that were looked up here and were not there: after a few, the listing is worth reading. */
   misses: number;
-  /** The listing of a lower part (name → DT_*), once read and while it is kept. */
-  names: Map<string, number> | null;
+  /** What is known of the names in all lower parts of the directory: the same for each of them; null for an upper part. */
+  known: LowerNames | null;
 }
 
 export function newPart(layer: number, path: string | null): Part {
@@ -50,7 +52,7 @@ export function newPart(layer: number, path: string | null): Part {
     xattrWhiteouts: false,
     listed: false,
     misses: 0,
-    names: null,
+    known: null,
   };
 }
 
@@ -87,6 +89,11 @@ export class Directory {
   /** Made of more than one part. */
   get isMerged(): boolean {
     return this.parts.length > 1;
+  }
+
+  /** What is known of the names in the lower parts. */
+  get known(): LowerNames | null {
+    return (this.parts.at(-1) as Part).known;
   }
 
   partIn(layer: number): Part | null {

@@ -8,6 +8,7 @@ import { forgetPending, recoverMetacopy } from "./complete.js";
 import { Directory } from "./directory.js";
 import type { Entry } from "./hardlink-index.js";
 import { isImpure } from "./impure.js";
+import { keepNames } from "./listing.js";
 import { partFd, statBacking, upperFd } from "./locate.js";
 import { DATA_BELOW, DATA_OWN } from "./node-table.js";
 import { findProtattr, noteAttributes, noteProtattr } from "./protection.js";
@@ -30,6 +31,8 @@ export function enter(u: Union, parent: number, name: string): number {
   if (found.hasLower) table.setIno(node, found.inoLow, found.inoHigh);
   const directory = new Directory(found.takeParts());
   directory.redirect = found.redirect;
+  directory.subdirectories = found.subdirectories;
+  if (found.names !== null) keepNames(u, directory, found.names);
   table.setDirectory(node, directory);
   const r = found.layer === 0 && !found.fresh ? enterUpperDirectory(u, node, parent, name) : 0;
   if (r === 0) return node;

@@ -103,10 +103,10 @@ export function dropSource(u: Union, node: number): void {
 
 /** Closes the descriptors of a directory's parts and forgets their listings. */
 export function dropParts(u: Union, directory: Directory): void {
+  if (directory.known !== null) u.listedNames -= directory.known.count;
   for (const part of directory.parts) {
-    if (part.names !== null) {
-      u.listedNames -= part.names.size;
-      part.names = null;
+    if (part.known !== null) {
+      part.known = null;
       part.listed = false;
     }
     if (part.fd < 0) continue;

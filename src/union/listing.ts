@@ -1,6 +1,6 @@
 /** Merged listings: what readdir shows, what rmdir must find empty, what st_nlink counts. */
-import { isAbsent } from "../errno.js";
-import { type EntrySink, readListing } from "../layer/listing.js";
+import { ignore, isAbsent } from "../errno.js";
+import { type EntrySink, readEntries, readListing } from "../layer/listing.js";
 import {
   classifyMarkedName,
   NAME_GONE,
@@ -14,11 +14,9 @@ import { S_IFMT, STATX_ALL, Stat } from "../layer/stat.js";
 import { DT_CHR, DT_DIR, DT_REG, DT_UNKNOWN } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { type Directory, type Part, WH_NONE, WH_SOME } from "./directory.js";
-import { partFd } from "./locate.js";
+import { openPartListing, partFd } from "./locate.js";
+import { type LowerNames, MENTIONS_LIMIT, NameGatherer } from "./lower-names.js";
 import type { Union } from "./union.js";
-
-/** Names of lower listings that are kept in memory, all directories together. */
-const LISTED_NAMES_LIMIT = 50_000;
 
 const stat = new Stat();
 
@@ -65,10 +63,46 @@ class RawEntries implements EntrySink {
   }
 }
 
-/** Reads the listing of a part and keeps what it says about later lookups: 0 or -errno. */
-export function learnNames(u: Union, node: number, part: Part): number {
-  const raw = new RawEntries();
-  return Math.min(readPart(u, node, part, raw), 0);
+const gathered = new NameGatherer();
+
+/** Reads the listing of an upper part for what it says about later lookups: 0 or -errno. */
+export function learnMarks(u: Union, node: number, part: Part): number {
+  return Math.min(readPart(u, node, part, new RawEntries()), 0);
+}
+
+/**
+ * Reads the listings of all parts of a directory, for later lookups and the number of subdirectories: 0 or -errno. One directory
+ * of many layers costs four system calls a layer, and from then on only layers that mention a name are asked for it.
+ */
+export function learnNames(u: Union, node: number, directory: Directory): number {
+  gathered.begin();
+  for (const part of directory.parts) {
+    const r = gatherPart(u, node, part);
+    if (r < 0) return r;
+  }
+  const names = gathered.finish();
+  if (directory.subdirectories < 0) directory.subdirectories = gathered.subdirectories(names);
+  keepNames(u, directory, names);
+  return 0;
+}
+
+function gatherPart(u: Union, node: number, part: Part): number {
+  gathered.beginLayer(part.layer);
+  const fd = openPartListing(u, node, part);
+  if (fd < 0) return fd;
+  const count = readEntries(fd, gathered);
+  ignore(native.close(fd), "nothing was written through it");
+  if (count < 0) return count;
+  part.marked = gathered.marked ? WH_SOME : WH_NONE;
+  part.listed = true;
+  return 0;
+}
+
+/** Keeps what all lower parts of a directory mention, as long as there is room. */
+export function keepNames(u: Union, directory: Directory, names: LowerNames): void {
+  if (directory.known !== null || u.listedNames + names.count > MENTIONS_LIMIT) return;
+  for (const part of directory.parts) if (part.layer !== 0) part.known = names;
+  if (directory.known !== null) u.listedNames += names.count;
 }
 
 function readPart(u: Union, node: number, part: Part, raw: RawEntries): number {
@@ -79,12 +113,6 @@ function readPart(u: Union, node: number, part: Part, raw: RawEntries): number {
   const marks = raw.names.some((name) => name.startsWith(WHITEOUT_PREFIX));
   part.marked = marks ? WH_SOME : WH_NONE;
   part.listed = true;
-  if (part.layer !== 0 && part.names === null && u.listedNames + count <= LISTED_NAMES_LIMIT) {
-    const names = new Map<string, number>();
-    for (let i = 0; i < count; i++) names.set(raw.names[i] as string, raw.types[i] as number);
-    part.names = names;
-    u.listedNames += count;
-  }
   return fd;
 }
 
@@ -125,11 +153,18 @@ function collect(
 ): number {
   const { parts } = directory;
   const decided = parts.length > 1 ? new Set<string>() : null;
+  const gathers = parts.length === 1 && directory.upper === null && directory.known === null;
+  if (gathers) gathered.begin();
   for (let i = 0; i < parts.length; i++) {
     const part = parts[i] as Part;
     const raw = new RawEntries();
     const fd = readPart(u, node, part, raw);
     if (fd < 0) return fd;
+    if (gathers) {
+      gathered.beginLayer(part.layer);
+      for (let k = 0; k < raw.names.length; k++) gathered.entry(raw.names[k] as string, raw.types[k] as number);
+      keepNames(u, directory, gathered.finish());
+    }
     const hidden: string[] = [];
     for (let k = 0; k < raw.names.length; k++) {
       const name = raw.names[k] as string;
@@ -218,6 +253,12 @@ export function isEmpty(u: Union, node: number, directory: Directory): number {
 /** The number of subdirectories a merged directory shows, counted once and kept up to date, or -errno. */
 export function countSubdirectories(u: Union, node: number, directory: Directory): number {
   if (directory.subdirectories >= 0) return directory.subdirectories;
+  if (directory.known === null) {
+    const learnt = learnNames(u, node, directory);
+    if (learnt < 0) return learnt;
+    if (directory.subdirectories >= 0) return directory.subdirectories;
+  }
+  // Something above a directory may hide it.
   let count = 0;
   const r = collect(u, node, directory, (_part, _fd, _name, type) => {
     if (type === DT_DIR) count++;

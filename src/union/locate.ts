@@ -3,6 +3,7 @@
  */
 import { ENAMETOOLONG, ENOENT, ENOTDIR, ESTALE } from "../errno.js";
 import type { Layer } from "../layer/layer.js";
+import { openListing } from "../layer/listing.js";
 import { STATX_ALL, type Stat } from "../layer/stat.js";
 import { O_DIRECTORY, O_PATH } from "../native/constants.js";
 import { native } from "../native/index.js";
@@ -60,6 +61,23 @@ function openPart(u: Union, node: number, part: Part): number {
   // Too deep for one path: in two steps.
   const parentFd = partFd(u, parent, direct);
   return parentFd < 0 ? parentFd : native.open(parentFd, table.name(node), O_PATH | O_DIRECTORY, 0);
+}
+
+/**
+ * A descriptor to read a directory's part with, which is the caller's to close; or -errno. A part that has no O_PATH descriptor needs
+ * none for that.
+ */
+export function openPartListing(u: Union, node: number, part: Part): number {
+  const direct = part.fd < 0 && part.path === null ? u.table.directory(u.table.parent(node))?.partIn(part.layer) : null;
+  if (direct) return openListingIn(u, partFd(u, u.table.parent(node), direct), u.table.name(node));
+  return openListingIn(u, partFd(u, node, part), ".");
+}
+
+/** Opens the directory `name` in the directory `fd`, if that is none -errno, to be read: a descriptor or -errno. */
+export function openListingIn(u: Union, fd: number, name: string): number {
+  if (fd < 0) return fd;
+  const r = openListing(fd, name);
+  return r < 0 && u.descriptors.makeRoom(r) ? openListing(fd, name) : r;
 }
 
 /** Descriptor of the upper part of a directory that has one. */

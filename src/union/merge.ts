@@ -4,14 +4,17 @@
  * its layer; a non-directory below a directory ends it without being merged; a redirect says under which name or path the
  * layers below know the directory.
  */
-import { EINVAL, EIO, ENOENT, EPERM, ignore, isAbsent } from "../errno.js";
+import { EACCES, EINVAL, EIO, ENOENT, EPERM, ignore, isAbsent } from "../errno.js";
+import { readEntries } from "../layer/listing.js";
 import {
   classifyMarkedName,
   type DirectoryMarks,
+  hasOpaqueMarker,
   NAME_GONE,
   NAME_PLAIN,
   NAME_WHITEOUT,
   readMarks,
+  readMarksBeside,
   readPlain,
   readXattrWhiteout,
   WHITEOUT_PREFIX,
@@ -21,8 +24,9 @@ import { O_DIRECTORY, O_PATH } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { type Directory, newPart, type Part, WH_NONE, WH_SOME } from "./directory.js";
 import type { InodeNumbers } from "./inode-numbers.js";
-import { learnNames } from "./listing.js";
-import { partFd, partPath, pathBelow } from "./locate.js";
+import { learnMarks, learnNames } from "./listing.js";
+import { openListingIn, partFd, partPath, pathBelow } from "./locate.js";
+import { type LowerNames, NameGatherer } from "./lower-names.js";
 import type { Union } from "./union.js";
 
 export const ABSENT = 0;
@@ -48,9 +52,14 @@ export class Found {
   hasLower = false;
   inoLow = 0;
   inoHigh = 0;
+  /** What the lower parts of a directory mention, if all of them were read; and how many subdirectories it shows, or -1. */
+  names: LowerNames | null = null;
+  subdirectories = -1;
   private parts: Part[] = [];
 
   reset(): void {
+    this.names = null;
+    this.subdirectories = -1;
     this.redirect = null;
     this.fresh = false;
     this.hasLower = false;
@@ -66,6 +75,17 @@ export class Found {
   }
   add(part: Part): void {
     this.parts.push(part);
+  }
+  /** All parts were read: what their listings say. */
+  gathered(listings: NameGatherer): void {
+    this.names = listings.finish();
+    this.subdirectories = listings.subdirectories(this.names);
+  }
+  get first(): Part {
+    return this.parts[0] as Part;
+  }
+  get last(): Part {
+    return this.parts.at(-1) as Part;
   }
   get hasParts(): boolean {
     return this.parts.length > 0;
@@ -110,29 +130,31 @@ export function hasMarkFor(fd: number, name: string): number {
 /** The same, with what is known about the part. */
 export function isMarked(u: Union, node: number, part: Part, name: string): number {
   if (part.marked === WH_NONE) return 0;
-  if (part.names !== null && !part.names.has(WHITEOUT_PREFIX + name)) return 0;
+  if (part.known !== null && !part.known.mentions(WHITEOUT_PREFIX + name, part.layer)) return 0;
   const fd = partFd(u, node, part);
   return fd < 0 ? fd : hasMarkFor(fd, name);
 }
 
 /** Looks for a name in one part of a directory: ABSENT, PRESENT (`stat` filled), WHITEOUT, or -errno. */
 export function probe(u: Union, node: number, part: Part, name: string, stat: Stat): number {
-  if (part.names !== null && !part.names.has(name)) {
-    if (part.marked !== WH_SOME) return ABSENT;
-    const hidden = isMarked(u, node, part, name);
-    return hidden === 1 ? WHITEOUT : hidden;
-  }
+  if (part.known !== null && !part.known.mentions(name, part.layer)) return ABSENT;
   const fd = partFd(u, node, part);
   if (fd < 0) return fd;
   const r = native.statx(fd, name, STATX_ALL, stat.bytes);
   if (r === 0) return judge(fd, name, stat, part.xattrWhiteouts);
   if (!isAbsent(r)) return r;
   if (++part.misses > LEARN_AFTER && !part.listed) {
-    const learnt = learnNames(u, node, part);
+    const learnt = learn(u, node, part);
     if (learnt < 0) return learnt;
   }
   const hidden = isMarked(u, node, part, name);
   return hidden === 1 ? WHITEOUT : hidden;
+}
+
+/** Reads the listing of the part, or of all lower parts together: 0 or -errno. */
+function learn(u: Union, node: number, part: Part): number {
+  const directory = u.table.directory(node);
+  return part.layer === 0 || directory === undefined ? learnMarks(u, node, part) : learnNames(u, node, directory);
 }
 
 /**
@@ -143,32 +165,47 @@ export function probe(u: Union, node: number, part: Part, name: string, stat: St
 export function find(u: Union, node: number, directory: Directory, name: string, from = 0): number {
   const { found, stat } = u;
   found.reset();
+  gathering.begun = false;
+  const known = knowNames(u, node, directory);
+  if (known < 0) return known;
   let nameBelow = name;
   let last = 0;
   for (let i = from; i < directory.parts.length; i++) {
-    const part = directory.parts[i] as Part;
-    const first = !found.hasParts;
-    const into = first ? stat : below;
-    const seen = probe(u, node, part, nameBelow, into);
-    if (seen < 0) return seen;
-    if (seen === ABSENT) continue;
-    if (seen === WHITEOUT) break;
-    if (!into.isDirectory) {
-      if (!first) break;
-      found.layer = part.layer;
-      return 0;
+    let part = directory.parts[i] as Part;
+    if (part.known !== null) {
+      const layer = part.known.next(nameBelow, part.layer);
+      if (layer < 0) break;
+      while (part.layer < layer) part = directory.parts[++i] as Part;
     }
-    if (first) found.layer = part.layer;
-    else found.noteLower(u.inodes, below);
-    last = part.layer;
-    const hidden = isMarked(u, node, part, nameBelow);
-    if (hidden < 0) return hidden;
+    const first = !found.hasParts;
     const path = nameBelow === name ? null : joinPath(partPath(u, node, part), nameBelow);
-    const more = i + 1 < directory.parts.length;
-    const fd = partFd(u, node, part);
-    if (fd < 0) return fd;
-    const marked = addPart(u, part.layer, fd, nameBelow, path);
-    if (marked < 0) return malformed(u, node, name, marked);
+    let hidden = 0;
+    let added = first ? 0 : addListed(u, node, part, nameBelow, path);
+    if (added === 0) {
+      const into = first ? stat : below;
+      const seen = probe(u, node, part, nameBelow, into);
+      if (seen < 0) return seen;
+      if (seen === ABSENT) continue;
+      if (seen === WHITEOUT) break;
+      if (!into.isDirectory) {
+        if (!first) break;
+        found.layer = part.layer;
+        return 0;
+      }
+      if (first) found.layer = part.layer;
+      else found.noteLower(u.inodes, below);
+      hidden = isMarked(u, node, part, nameBelow);
+      if (hidden < 0) return hidden;
+      const fd = partFd(u, node, part);
+      if (fd < 0) return fd;
+      added = addPart(u, part.layer, fd, nameBelow, path);
+      if (first) {
+        gathering.from = part;
+        gathering.name = nameBelow;
+      } else if (added >= 0) gatherLast(u, node, part, nameBelow);
+    }
+    if (added < 0) return malformed(u, node, name, added);
+    last = part.layer;
     const { redirect } = marks;
     // A mark hides what has this name below; a redirect leads to another name.
     if (marks.opaque || (hidden === 1 && redirect === null)) break;
@@ -180,9 +217,83 @@ export function find(u: Union, node: number, directory: Directory, name: string,
     }
     if (part.layer === 0) found.redirect = `${pathBelow(u, node)}/${redirect}`;
     nameBelow = redirect;
-    if (!more) break;
   }
-  return found.hasParts ? 0 : -ENOENT;
+  if (!found.hasParts) return -ENOENT;
+  if (gathering.begun && !gathering.failed) found.gathered(gathered);
+  return 0;
+}
+
+/** Of a merged directory all listings are read at once, before the first search: its number of links takes that anyway. 0 or -errno. */
+function knowNames(u: Union, node: number, directory: Directory): number {
+  if (!directory.isMerged || directory.known !== null) return 0;
+  const lowest = directory.parts.at(-1) as Part;
+  if (lowest.listed) return 0;
+  const r = learnNames(u, node, directory);
+  if (r !== -EACCES) return r;
+  // A driver that may not read it can still look names up.
+  lowest.listed = true;
+  return 0;
+}
+
+const gathered = new NameGatherer();
+
+/** The listings of the parts found so far: where the topmost is, and whether the others are gathered. */
+const gathering = { begun: false, failed: false, from: null as Part | null, name: "" };
+
+/** Before the second part of a directory: gathers what the topmost one lists. */
+function gatherFirst(u: Union, node: number): void {
+  if (gathering.begun) return;
+  gathering.begun = true;
+  gathering.failed = false;
+  gathered.begin();
+  gather(u, node, u.found.first, gathering.from as Part, gathering.name);
+}
+
+/** Gathers what the part that was found last lists. */
+function gatherLast(u: Union, node: number, from: Part, name: string): void {
+  gatherFirst(u, node);
+  gather(u, node, u.found.last, from, name);
+}
+
+function gather(u: Union, node: number, part: Part, from: Part, name: string): void {
+  const fd = openListingIn(u, partFd(u, node, from), name);
+  const count = fd < 0 ? fd : gatherOpen(part, fd);
+  if (fd >= 0) ignore(native.close(fd), "nothing was written through it");
+  // Whoever needs all listings reads them, and finds out what is wrong.
+  if (count < 0) gathering.failed = true;
+}
+
+function gatherOpen(part: Part, fd: number): number {
+  gathered.beginLayer(part.layer);
+  const count = readEntries(fd, gathered);
+  part.marked = gathered.marked ? WH_SOME : WH_NONE;
+  part.listed = count >= 0;
+  return count;
+}
+
+/**
+ * Adds a further part of a directory, where the listing of `part` leaves no doubt but whether its `name` is one: 1 with what it says
+ * about itself in `marks`, -errno, or 0: it must be looked at more closely. Five system calls: open, getdents twice, listxattr, close.
+ */
+function addListed(u: Union, node: number, from: Part, name: string, path: string | null): number {
+  const { found } = u;
+  if (from.known === null || from.marked !== WH_NONE || name.startsWith(WHITEOUT_PREFIX)) return 0;
+  // The number that a copied-up directory shows is that of the topmost lower one.
+  if (found.layer === 0 && !found.hasLower) return 0;
+  gatherFirst(u, node);
+  const fd = openListingIn(u, partFd(u, node, from), name);
+  if (fd < 0) return 0;
+  const part = newPart(from.layer, path);
+  let r = gatherOpen(part, fd);
+  const isLowest = from.layer === u.lastLayer;
+  const marker = r >= 0 && gathered.marked && !isLowest ? hasOpaqueMarker(fd, "") : Math.min(r, 0);
+  r = marker < 0 ? marker : readMarksBeside(marker === 1, fd, "", isLowest, marks);
+  if (r >= 0) r = mayFollow(u, marks);
+  ignore(native.close(fd), "nothing was written through it");
+  if (r < 0) return r;
+  part.xattrWhiteouts = marks.xattrWhiteouts;
+  found.add(part);
+  return 1;
 }
 
 function joinPath(base: string, name: string): string {

@@ -108,7 +108,7 @@ export class Union {
   readonly volatile: boolean;
   readonly log: Log;
   readonly inlineCopyLimit: number;
-  /** Names held in the listings of lower parts. */
+  /** Mentions of names in lower parts that are kept (lower-names.ts). */
   listedNames = 0;
   readonly index: HardlinkIndex | null;
   /** Null: objects belong to whom their layers say. */
