@@ -34,8 +34,8 @@ export async function startDriver(plan: MountPlan): Promise<readonly string[]> {
   const script = process.argv[1];
   if (script === undefined) throw new CommandError("the program's own path is unknown");
   closeInherited();
-  // The mountpoint is only for the eyes of whoever lists processes.
-  const child = spawn(process.execPath, [...process.execArgv, script, "--driver", shown(plan.config.mountpoint)], {
+  // One thread of V8's beside the main one, as the launcher says. The mountpoint is only for the eyes of whoever lists processes.
+  const child = spawn(process.execPath, ["--v8-pool-size=1", ...process.execArgv, script, "--driver", shown(plan.config.mountpoint)], {
     detached: true,
     cwd: "/",
     stdio: ["ignore", "ignore", "ignore", "pipe"],

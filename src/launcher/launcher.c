@@ -63,7 +63,10 @@ static bool may_stay(const char *name, char *const *words) {
   return false;
 }
 
-/* Runs node on main.js: `argv` has room for both before the words. */
+/*
+ * Runs node on main.js: `argv` has room for both before the words, and for one thread that compiles and collects garbage beside the
+ * main one. Node starts four, which take the CPUs from the programs that wait for the driver, and memory.
+ */
 static _Noreturn void run_node(char **argv) {
   static char script[PATH_MAX + sizeof "/dist/main.js"];
   ssize_t length = readlink("/proc/self/exe", script, PATH_MAX);
@@ -76,7 +79,8 @@ static _Noreturn void run_node(char **argv) {
   strcat(script, "/dist/main.js");
   if (access(script, R_OK) != 0) fail(script, errno);
   argv[0] = "node";
-  argv[1] = script;
+  argv[1] = "--v8-pool-size=1";
+  argv[2] = script;
   /* With it, Node reads some hundred certificates when it starts, for 40 ms and 2 MB; there is no TLS in cowfs. */
   unsetenv("NODE_EXTRA_CA_CERTS");
   execvp(argv[0], argv);
@@ -191,16 +195,16 @@ int main(int argc, char **argv) {
   int count = argc > 0 ? argc - 1 : 0;
   bool forks = is_mount(name, words) && !may_stay(name, words);
   /*
-   * node main.js [--launched NAME DIRECTORY] WORD… NULL. The directory is for its length: the driver writes its title, with the
+   * node --v8-pool-size=1 main.js [--launched NAME DIRECTORY] WORD… NULL. The directory is for its length: the driver writes its title, with the
    * mountpoint as an absolute path, over these words.
    */
-  int extra = forks ? 5 : 2;
+  int extra = forks ? 6 : 3;
   char **line = calloc((size_t)(count + extra + 1), sizeof *line);
   if (line == NULL) fail("memory", errno);
   if (forks) {
-    line[2] = "--launched";
-    line[3] = (char *)name;
-    line[4] = getcwd(directory, sizeof directory) != NULL ? directory : "/";
+    line[3] = "--launched";
+    line[4] = (char *)name;
+    line[5] = getcwd(directory, sizeof directory) != NULL ? directory : "/";
   }
   memcpy(line + extra, words, (size_t)count * sizeof *line);
   if (!forks) run_node(line);
