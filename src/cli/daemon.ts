@@ -35,11 +35,15 @@ export async function startDriver(plan: MountPlan): Promise<readonly string[]> {
   if (script === undefined) throw new CommandError("the program's own path is unknown");
   closeInherited();
   // One thread of V8's beside the main one, as the launcher says. The mountpoint is only for the eyes of whoever lists processes.
-  const child = spawn(process.execPath, ["--v8-pool-size=1", ...process.execArgv, script, "--driver", shown(plan.config.mountpoint)], {
-    detached: true,
-    cwd: "/",
-    stdio: ["ignore", "ignore", "ignore", "pipe"],
-  });
+  const child = spawn(
+    process.execPath,
+    ["--v8-pool-size=1", ...process.execArgv, script, "--driver", shown(plan.config.mountpoint)],
+    {
+      detached: true,
+      cwd: "/",
+      stdio: ["ignore", "ignore", "ignore", "pipe"],
+    },
+  );
   // Whoever interrupts this command does not want the mount either.
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => child.kill("SIGTERM"));
 
