@@ -91,8 +91,8 @@ export class Loop {
       } else if (length > 0) {
         received = native.replyAndReceive(channel, reply.bytes, length, bytes, spin.microseconds);
       } else {
-        // Nobody waits for an answer that would make them send the next request.
-        received = native.receive(channel, bytes, 0);
+        // Mostly a thread answers soon: who read a file that is not in memory sends the next request as early as any other.
+        received = native.receive(channel, bytes, spin.microseconds);
       }
     }
     dispatcher.checkSent(native.replyError());
