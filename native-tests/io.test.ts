@@ -197,6 +197,15 @@ cases("reading and writing", [
     `,
   },
   {
+    name: "a time that no file system has becomes the nearest",
+    lowers: [{ f: "f" }],
+    tree: "notimes",
+    steps: `
+      sh "touch -d @67767976233529199 f" -> /0 /
+      sh "touch -d @-67767976233529199 f" -> /0 /
+    `,
+  },
+  {
     name: "SEEK_DATA and SEEK_HOLE of lower and upper files",
     lowers: [
       {
@@ -218,6 +227,8 @@ cases("reading and writing", [
       lseek $fd 65536 SEEK_HOLE -> 69632
       lseek $fd 69632 SEEK_DATA -> ENXIO
       lseek $fd 200000 SEEK_DATA -> ENXIO
+      lseek $fd -9223372036854775808 SEEK_DATA -> ENXIO
+      lseek $fd 9223372036854775807 SEEK_HOLE -> ENXIO
       lseek $fd 199999 SEEK_HOLE -> 199999
       e = open empty O_RDONLY
       lseek $e 0 SEEK_HOLE -> ENXIO

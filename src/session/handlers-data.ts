@@ -2,7 +2,7 @@
  * The handlers of data: what may be slow is left to a native thread. Reads and syncs are answered from there; what may hear
  * that the disk is full comes back, since that is not true before pending FORGETs were handled (dispatch.ts).
  */
-import { EAGAIN, EFBIG, EINVAL, EIO, EOPNOTSUPP, ignore } from "../errno.js";
+import { EAGAIN, EFBIG, EINVAL, EIO, ENXIO, EOPNOTSUPP, ignore } from "../errno.js";
 import { native } from "../native/index.js";
 import { FSYNC_FDATASYNC, WRITE_CACHE, WRITE_KILL_SUIDGID } from "../protocol/constants.js";
 import * as op from "../protocol/opcodes.js";
@@ -173,7 +173,8 @@ function copyCached(
 function lseek(s: Service): number {
   const request = s.request;
   const offset = request.i64(8);
-  if (Number.isNaN(offset)) return -EINVAL;
+  // Before the beginning, or past any end.
+  if (Number.isNaN(offset)) return -ENXIO;
   const position = seek(s.union, request.nodeid, offset, request.u32(16));
   if (position >= 0) s.reply.offset(position);
   return position;

@@ -3,10 +3,11 @@
  * files in handlers-open.ts.
  * A handler decodes, calls one operation of the union, and encodes.
  */
-import { EFBIG, EINVAL, EIO, ENODATA, ENOENT, ENOSYS, ENOTTY, ERANGE, ignore } from "../errno.js";
+import { EFBIG, EIO, ENODATA, ENOENT, ENOSYS, ENOTTY, ERANGE, ignore } from "../errno.js";
 import { SETXATTR_ACL_KILL_SGID } from "../protocol/constants.js";
 import * as op from "../protocol/opcodes.js";
 import { deviceMajor, deviceMinor } from "../protocol/reply.js";
+import type { Request } from "../protocol/request.js";
 import { forget as forgetNode } from "../union/ops/forget.js";
 import { getattr as getAttributes } from "../union/ops/getattr.js";
 import { getFlags, setFlags } from "../union/ops/ioctl.js";
@@ -80,13 +81,20 @@ function statx(s: Service): number {
   return 0;
 }
 
+/** A time, or the last (first) that a number holds: a file system too gives the nearest that it has. */
+function seconds(request: Request, at: number): number {
+  const value = request.i64(at);
+  if (!Number.isNaN(value)) return value;
+  return request.u32(at + 4) >>> 31 === 0 ? Number.MAX_SAFE_INTEGER : Number.MIN_SAFE_INTEGER;
+}
+
 function setattr(s: Service): number {
   const { request, setAttr } = s;
   setAttr.valid = request.u32(0);
   if (namesNothing(setAttr.valid)) setAttr.caller = callerOf(request);
   setAttr.size = request.u64(16);
-  setAttr.atime = request.i64(32);
-  setAttr.mtime = request.i64(40);
+  setAttr.atime = seconds(request, 32);
+  setAttr.mtime = seconds(request, 40);
   setAttr.atimeNsec = request.u32(56);
   setAttr.mtimeNsec = request.u32(60);
   setAttr.mode = request.u32(68);
@@ -94,7 +102,6 @@ function setattr(s: Service): number {
   setAttr.gid = request.u32(80);
   // NaN: beyond 2^53, which no file system reaches; the fields that are not valid are zero.
   if (Number.isNaN(setAttr.size)) return -EFBIG;
-  if (Number.isNaN(setAttr.atime + setAttr.mtime)) return -EINVAL;
   return attributes(s, setAttributes(s.union, request.nodeid, setAttr));
 }
 
