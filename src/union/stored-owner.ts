@@ -184,7 +184,7 @@ export class StoredOwners {
     return this.write(fd, name, now);
   }
 
-  /** An access ACL was set or removed: the kernel has changed the real permissions, and the stored ones follow. 0 or -errno. */
+  /** An access ACL was set: the kernel has changed the real permissions, and the stored ones follow. 0 or -errno. */
   followAcl(fd: number, name: string): number {
     let r = native.statx(fd, name, STATX_ALL, now.bytes);
     if (r < 0) return r;

@@ -7,6 +7,7 @@ import { ACL_UNKNOWN } from "../directory.js";
 import { locate } from "../locate.js";
 import { applyStored, changeMode } from "../ownership.js";
 import { mayChange } from "../protection.js";
+import { ACL_VERSION_SIZE } from "../stored-owner.js";
 import type { Union } from "../union.js";
 import { isReserved, shownName, storedName } from "../xattr-names.js";
 
@@ -33,7 +34,7 @@ export function setxattr(
   const stored = ownership === null ? value : ownership.storedValue(name, value, u.scratch);
   if (typeof stored === "number") return stored;
   r = native.setxattr(u.atFd, u.atName, storedName(name), stored, flags);
-  if (r === 0) r = aclChanged(u, node, name);
+  if (r === 0) r = aclChanged(u, node, name, value.length > ACL_VERSION_SIZE);
   // The kernel says so with a default ACL too, which changes no mode.
   if (r < 0 || !aclKillSgid || name !== "system.posix_acl_access") return r;
   r = native.statx(u.atFd, u.atName, STATX_ALL, u.aside.bytes);
@@ -92,12 +93,12 @@ export function removexattr(u: Union, node: number, name: string): number {
   if (r < 0) return r;
   r = native.removexattr(u.atFd, u.atName, storedName(name));
   u.committed = r === 0;
-  return r < 0 ? r : aclChanged(u, node, name);
+  return r < 0 ? r : aclChanged(u, node, name, false);
 }
 
-/** What depends on an ACL of the object that `locate` found: 0 or -errno. */
-function aclChanged(u: Union, node: number, name: string): number {
-  if (name === "system.posix_acl_access") return u.ownership?.stored?.followAcl(u.atFd, u.atName) ?? 0;
+/** What depends on an ACL of the object that `locate` found: 0 or -errno. `any`: there is one now. Without it the mode is as it was. */
+function aclChanged(u: Union, node: number, name: string, any: boolean): number {
+  if (name === "system.posix_acl_access") return any ? (u.ownership?.stored?.followAcl(u.atFd, u.atName) ?? 0) : 0;
   if (name !== "system.posix_acl_default") return 0;
   const directory = u.table.directory(node);
   if (directory !== undefined) directory.defaultAcl = ACL_UNKNOWN;
