@@ -250,7 +250,8 @@ class Generator:
         self.say("truncate", self.pick("file"), self.offset())
 
     def do_copyrange(self):
-        self.say("open", self.pick("file"), "O_RDONLY|O_NONBLOCK", to="fd")
+        how = "O_RDWR" if self.through else "O_RDONLY"  # both may be the same file
+        self.say("open", self.pick("file"), how + "|O_NONBLOCK", to="fd")
         self.say("open", self.pick("file"), "O_RDWR|O_NONBLOCK", to="fdo")
         self.say("copyrange", "$fd", self.offset(), "$fdo", self.offset(), self.random.choice((10, 5_000, 100_000)))
         self.say("close", "$fd")
