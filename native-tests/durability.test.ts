@@ -235,8 +235,8 @@ cases("death of the driver", [
       await merged.unmount();
       await merged.area.build(merged.work, {
         "work/#12": "half a copy",
-        "work/dir/inside": "x",
-        "work/deep/a/b/c": "x",
+        "work/#13/inside": "x",
+        "work/#14/a/b/c": "x",
       });
       await merged.mount();
       await merged.steps(`

@@ -1,5 +1,6 @@
 /** `--io auto`: files of the upper are read and written by the kernel itself, others are cached, and opens are messages while that pays. */
 import { cases } from "./harness/cases.js";
+import { file } from "./harness/layers.js";
 import type { Merged } from "./harness/merged.js";
 import { status } from "./harness/passthrough.js";
 
@@ -65,6 +66,34 @@ cases("auto", [
       @b w = open f O_RDWR
       @b pwrite $w 4 !
       cat f -> anew!
+    `,
+  },
+  {
+    name: "a mapping that outlives its descriptor goes on sharing the file, however many are opened meanwhile",
+    options,
+    lowers,
+    upper: { f: file("aaaaaaaa", { size: 4096 }) },
+    steps: `
+      w = open f O_RDWR
+      m = mmap $w 4096
+      close $w
+      @c r = open f O_RDONLY
+      @c k = mmap $r 4096 r shared
+      @c close $r
+      sh "cat many/* | md5sum" -> /[^]*/
+      @b cat f -> /aaaaaaaa.*/
+      mwrite $m 0 XXXX
+      @b cat f -> /XXXXaaaa.*/
+      @b v = open f O_RDWR
+      @b n = mmap $v 4096
+      @b close $v
+      @b mwrite $n 100 Y
+      @b msync $n
+      mread $m 100 1 -> Y
+      @c mread $k 0 4 -> XXXX
+      sh "cat many/* | md5sum" -> /[^]*/
+      @c mread $k 100 1 -> Y
+      cat f -> /XXXXaaaa.*/
     `,
   },
   {

@@ -202,9 +202,7 @@ export function checkDocument(reported: readonly Reported[]): string {
     return "";
   }
   const before = `${generated}${byHand}\n`;
-  if (/^Kernel: Linux (\S+)\. /m.exec(generated)?.[1] === kernel) {
-    return before === found ? "" : firstDifference(before, found);
-  }
+  // Kernel overlayfs does not always answer the same (inode numbers that meet by chance), nor every kernel.
   const [own, ownFound] = [withoutOverlay(before), withoutOverlay(found)];
   return own === ownFound ? "" : firstDifference(own, ownFound);
 }

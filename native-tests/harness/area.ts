@@ -71,7 +71,8 @@ export class Area {
       for (const part of [lower, upper, work]) {
         mkdirSync(part);
       }
-      await mountStack(type, { lowers: [lower], upper, work }, path);
+      // Passed through, its files would take new access times whenever a check reads them.
+      await mountStack(type, { lowers: [lower], upper, work }, path, type === "cowfs" ? ["--io", "cached"] : []);
     } else if (type !== "disk") {
       throw new Error(`${place} can only be made with everything that is in it`);
     }

@@ -1,6 +1,8 @@
-import { NOTIFY_DELETE, NOTIFY_INVAL_ENTRY, NOTIFY_INVAL_INODE } from "./constants.js";
+import { NOTIFY_DELETE, NOTIFY_INVAL_ENTRY, NOTIFY_INVAL_INODE, NOTIFY_PRUNE } from "./constants.js";
 
 const two32 = 4294967296;
+/** Node ids that fit into one message. */
+export const prunedAtOnce = 60;
 
 /**
  * A reusable writer of notifications: messages the driver sends by itself. Their header has unique 0 and the code in the
@@ -53,5 +55,19 @@ export class Notification {
     this.words[8] = name.length;
     this.words[9] = 0;
     return this.header(NOTIFY_DELETE, this.name(40, name));
+  }
+
+  /** Nodes, at most `prunedAtOnce`, that the kernel may forget if nobody uses them. */
+  prune(nodes: readonly number[]): number {
+    this.words[4] = nodes.length;
+    this.words[5] = 0;
+    this.words[6] = 0;
+    this.words[7] = 0;
+    let at = 32;
+    for (const node of nodes) {
+      this.u64(at, node);
+      at += 8;
+    }
+    return this.header(NOTIFY_PRUNE, 32 + nodes.length * 8);
   }
 }

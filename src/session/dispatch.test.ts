@@ -36,7 +36,7 @@ class Exchange {
       sink: new ReplySink(reply, u),
       listings: new Listings(u),
       notifier: new ChannelNotifier(-1),
-      opens: new Opens("cached", u.openFiles),
+      opens: new Opens("cached", u.openFiles, new ChannelNotifier(-1)),
       log: (level, message) => void this.log.push(`${level}: ${message}`),
       awaits: (job) => this.dispatcher.awaits(job),
       interrupted: (low, high) => this.dispatcher.parking.interrupt(low, high),

@@ -144,11 +144,13 @@ export function unmount(mountpoint: string, mounted: Mounted, done: (result: num
   }
   const path = Buffer.from(mountpoint, "latin1").toString("hex");
   // Loaded only here: it takes 2 ms.
-  void import("node:child_process").then(({ spawn }) => {
-    const child = spawn(process.execPath, ["-e", unmountProgram, addon, path], { stdio: "ignore", cwd: "/" });
-    child.once("error", () => done(-EINVAL));
-    child.once("exit", (code) => done(code === null ? -EINVAL : code <= 1 ? code : 2 - code));
-  });
+  import("node:child_process")
+    .then(({ spawn }) => {
+      const child = spawn(process.execPath, ["-e", unmountProgram, addon, path], { stdio: "ignore", cwd: "/" });
+      child.once("error", () => done(-EINVAL));
+      child.once("exit", (code) => done(code === null ? -EINVAL : code <= 1 ? code : 2 - code));
+    })
+    .catch(() => done(-EINVAL));
 }
 
 /**

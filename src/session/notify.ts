@@ -1,5 +1,5 @@
 import { native } from "../native/index.js";
-import { Notification } from "../protocol/notification.js";
+import { Notification, prunedAtOnce } from "../protocol/notification.js";
 
 /**
  * What the driver may tell the kernel by itself. It is handed to whoever needs it; a test hands over a recorder.
@@ -15,6 +15,8 @@ export interface Notifier {
   invalEntry(parent: number, name: string): number;
   /** A name is gone, and with it the object `child`. */
   delete(parent: number, child: number, name: string): number;
+  /** Nodes that the driver would like to be forgotten, which the kernel does with those that nobody uses. From Linux 6.18 on. */
+  prune(nodes: readonly number[]): number;
 }
 
 /** Sends notifications to the kernel: 0, -ENOENT if the kernel does not know the object, or -errno. */
@@ -33,6 +35,14 @@ export class ChannelNotifier implements Notifier {
 
   delete(parent: number, child: number, name: string): number {
     return this.send(this.message.delete(parent, child, name));
+  }
+
+  prune(nodes: readonly number[]): number {
+    for (let at = 0; at < nodes.length; at += prunedAtOnce) {
+      const sent = this.send(this.message.prune(nodes.slice(at, at + prunedAtOnce)));
+      if (sent < 0) return sent;
+    }
+    return 0;
   }
 
   private send(length: number): number {

@@ -1,6 +1,26 @@
-import { describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
 import { OpenFiles } from "../union/open-files.js";
+import type { Notifier } from "./notify.js";
 import { Opens } from "./opens.js";
+
+let asked: number[] = [];
+const notifier: Notifier = {
+  invalInode: () => 0,
+  invalEntry: () => 0,
+  delete: () => 0,
+  prune: (nodes) => {
+    asked = [...nodes];
+    return 0;
+  },
+};
+
+beforeEach(() => {
+  asked = [];
+});
+
+function vain(opens: Opens, count: number): void {
+  for (let i = 0; i < count; i++) opens.note(0);
+}
 
 describe("opens are messages", () => {
   it("never with cached, always with passthrough", () => {
@@ -8,28 +28,38 @@ describe("opens are messages", () => {
       ["cached", true],
       ["passthrough", false],
     ] as const) {
-      const opens = new Opens(io, new OpenFiles());
-      for (let i = 0; i < 10_000; i++) opens.note(0);
+      const opens = new Opens(io, new OpenFiles(), notifier);
+      vain(opens, 10_000);
       expect(opens.silent).toBe(silent);
     }
   });
 
-  it("with auto until they have brought nothing many times, and no backing file is open", () => {
+  it("with auto until they have brought nothing many times", () => {
+    const opens = new Opens("auto", new OpenFiles(), notifier);
+    vain(opens, 511);
+    expect(opens.silent).toBe(false);
+    vain(opens, 1);
+    expect(opens.silent).toBe(true);
+  });
+
+  it("with auto as long as a file is known that had a backing, since that may still be mapped; the kernel is asked to forget it", () => {
     const files = new OpenFiles();
-    const opens = new Opens("auto", files);
-    for (let i = 0; i < 511; i++) opens.note(0);
-    expect(opens.silent).toBe(false);
-    files.add(1, 7, true);
+    const opens = new Opens("auto", files, notifier);
+    files.add(5, 7, true);
     opens.note(7);
-    opens.note(0);
+    files.remove(5);
+    vain(opens, 511);
+    expect(asked).toEqual([]);
+    vain(opens, 1);
+    expect(asked).toEqual([5]);
     expect(opens.silent).toBe(false);
-    files.remove(1);
-    opens.note(0);
+    files.forget(5);
+    vain(opens, 1);
     expect(opens.silent).toBe(true);
   });
 
   it("with auto for as long as one in sixteen brings a backing file", () => {
-    const opens = new Opens("auto", new OpenFiles());
+    const opens = new Opens("auto", new OpenFiles(), notifier);
     for (let i = 0; i < 10_000; i++) opens.note(i % 16 === 0 ? 7 : 0);
     expect(opens.silent).toBe(false);
   });

@@ -2,8 +2,10 @@
  * Whether opens are messages. Where they are, the kernel can be given a file of its own to read and write (passthrough); where they
  * are not, opening costs nothing. The kernel can be told once, and for good, that they are not.
  */
+import { ignore } from "../errno.js";
 import type { OpenFiles } from "../union/open-files.js";
 import type { IoPolicy } from "./config.js";
+import type { Notifier } from "./notify.js";
 
 /**
  * An open that brought no backing file was a message for nothing. After so many, and so many for each that brought one, a mount is
@@ -11,6 +13,8 @@ import type { IoPolicy } from "./config.js";
  */
 const vainMost = 512;
 const vainForEach = 16;
+/** After so many more, files that nobody uses any more are asked back from the kernel once again. */
+const pruneEvery = 256;
 
 export class Opens {
   /** OPEN and CREATE are answered ENOSYS: the kernel opens without a message, makes files by MKNOD, and RELEASE does not come. */
@@ -22,6 +26,7 @@ export class Opens {
   constructor(
     readonly io: IoPolicy,
     private readonly files: OpenFiles,
+    private readonly notifier: Notifier,
   ) {
     this.silent = io === "cached";
   }
@@ -31,7 +36,12 @@ export class Opens {
     if (this.io !== "auto") return;
     if (backing > 0) this.served++;
     else this.vain++;
-    // Who has a backing file open would not see what others write into the kernel's cache.
-    this.silent = this.vain >= vainMost && this.vain > this.served * vainForEach && this.files.backed === 0;
+    if (this.vain < vainMost || this.vain <= this.served * vainForEach) return;
+    // Whoever has a backing file open, or mapped although it is closed, would not see what others write into the kernel's cache.
+    const { backed } = this.files;
+    if (backed.size > 0 && this.vain % pruneEvery === 0) {
+      ignore(this.notifier.prune([...backed]), "before Linux 6.18 it cannot be told, and opens stay messages");
+    }
+    this.silent = backed.size === 0;
   }
 }

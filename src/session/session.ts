@@ -104,7 +104,7 @@ class Session {
     const agreement = this.handshake(request, reply);
     const notifier = new ChannelNotifier(mounted.channel);
     if (agreement.io !== "cached") union.openFiles.attach(new ChannelBackings(mounted.channel, notifier, log));
-    this.opens = new Opens(agreement.io, union.openFiles);
+    this.opens = new Opens(agreement.io, union.openFiles, notifier);
     const service: Service = {
       union,
       channel: mounted.channel,
@@ -206,7 +206,7 @@ class Session {
 
   private readonly onEndSignal = (signal: NodeJS.Signals): void => {
     if (this.stopping) {
-      this.log("warn", `${signal} again: open files are cut off`);
+      this.log("warn", `${signal} again: open files are cut off, but for what the kernel reads and writes by itself`);
       this.giveUp();
       return;
     }

@@ -24,7 +24,7 @@ export function checkStrictly(u: Union): void {
   checkUpper(u, wrong);
   const count = Math.max(wrong.length, u.warnings - before);
   if (count === 0) return;
-  const first = wrong[0] ?? "see the log";
+  const first = wrong[0] ?? "--foreground or --log FILE tell which";
   throw new MountError(
     `strict: ${count} ${count === 1 ? "object" : "objects"} in the upper cannot be used: ${first}: mend that, or mount without strict`,
   );

@@ -4,7 +4,7 @@
  * built in the work directory and renamed into place.
  */
 import { EEXIST, ENAMETOOLONG, EPERM, ignore } from "../errno.js";
-import { looksLikeMark, WHITEOUT_PREFIX } from "../layer/marks.js";
+import { isNoAttribute, looksLikeMark, WHITEOUT_PREFIX } from "../layer/marks.js";
 import { S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, S_ISGID, STATX_ALL, Stat } from "../layer/stat.js";
 import { AT_REMOVEDIR, RENAME_EXCHANGE } from "../native/constants.js";
 import { native } from "../native/index.js";
@@ -138,6 +138,7 @@ function needsPlain(u: Union, name: string, c: Creation): boolean {
 function hasDefaultAcl(directory: Directory, fd: number): number {
   if (directory.defaultAcl === ACL_UNKNOWN) {
     const length = native.getxattr(fd, "", DEFAULT_ACL, nothing);
+    if (length < 0 && !isNoAttribute(length)) return length;
     directory.defaultAcl = length > 0 ? ACL_SOME : ACL_NONE;
   }
   return directory.defaultAcl;

@@ -36,8 +36,11 @@ export class OpenFiles {
   /** Open, or once open, in a way that allows a shared mapping that can be written: nobody tells when that changes the times. */
   private readonly mappable = new Set<number>();
   private backings: Backings | null = null;
-  /** How many nodes have a backing. */
-  backed = 0;
+  /**
+   * Nodes that have a backing, or had one since the kernel knows them: a mapping outlives its descriptor and the RELEASE of that,
+   * and it is of the backing file. The kernel forgets no node that is so mapped.
+   */
+  readonly backed = new Set<number>();
 
   /** From now on files are opened through the kernel. */
   attach(backings: Backings): void {
@@ -64,7 +67,7 @@ export class OpenFiles {
   /** The first open of a node. `backing`, which is taken over, and `own` as in OpenNode. */
   add(node: number, backing: number, own: boolean): void {
     this.open.set(node, { backing, own, below: -1, handles: 1, written: false });
-    if (backing > 0) this.backed++;
+    if (backing > 0) this.backed.add(node);
   }
 
   /** A node that is open was opened for writing. */
@@ -96,7 +99,6 @@ export class OpenFiles {
     const one = this.open.get(node);
     if (one === undefined) return -1;
     this.open.delete(node);
-    if (one.backing > 0) this.backed--;
     this.unregister(one.backing);
     return one.below;
   }
@@ -137,6 +139,7 @@ export class OpenFiles {
   /** A row is freed: returns its successor, which may not be needed any more, or 0. */
   forget(node: number): number {
     if (this.mappable.size > 0) this.mappable.delete(node);
+    if (this.backed.size > 0) this.backed.delete(node);
     const successor = this.successors.size > 0 ? this.successor(node) : 0;
     if (successor === 0) return 0;
     this.successors.delete(node);

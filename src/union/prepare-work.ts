@@ -1,7 +1,7 @@
 /** The work directory when the mount starts: whether it is one, and what a crash left in it. */
-import { EEXIST, EROFS, errnoName, ignore, isAbsent } from "../errno.js";
+import { EEXIST, ENOTDIR, EROFS, errnoName, ignore, isAbsent } from "../errno.js";
 import { readListing } from "../layer/listing.js";
-import { readUpper } from "../layer/marks.js";
+import { isNoAttribute, readUpper } from "../layer/marks.js";
 import { Stat } from "../layer/stat.js";
 import { O_DIRECTORY, O_PATH } from "../native/constants.js";
 import { native } from "../native/index.js";
@@ -13,12 +13,12 @@ import { emptyDirectory } from "./workdir.js";
 const stat = new Stat();
 
 /**
- * What a work directory holds: names of ours and the kernel's, in it and in its two directories; fuse-overlayfs numbers what it
- * builds. Anything else says that the path is a mistake.
+ * What a work directory holds: names of ours and the kernel's, in it and in its two directories. fuse-overlayfs numbers the files that
+ * it builds, and directories while they are empty. Anything else says that the path is a mistake.
  */
 const known: readonly [string, RegExp][] = [
   ["", /^(work|index)$/],
-  ["work", /^(#.*|[0-9]+|whiteout|incompat)$/],
+  ["work", /^(#.*|whiteout|incompat)$/],
   ["index", /^(#.*|[0-9a-f]{2,})$/],
 ];
 
@@ -32,11 +32,14 @@ export function checkWork(workFd: number, workPath: string): void {
     if (isAbsent(fd)) continue;
     let foreign: string | undefined;
     const note = (name: string): void => {
-      if (!names.test(name)) foreign ??= name;
+      if (!names.test(name) && !isNumberedLeftover(fd, inside, name)) foreign ??= name;
     };
     const r = fd < 0 ? fd : readListing(fd, { entry: note });
     if (fd >= 0) ignore(native.close(fd), "an O_PATH descriptor");
-    if (r < 0) throw new MountError(`cannot read work directory ${shown(workPath)}: ${errnoName(r)}`, workPath);
+    if (r < 0) {
+      const path = inside === "" ? workPath : `${workPath}/${inside}`;
+      throw new MountError(`cannot read ${shown(path)}, a part of the work directory: ${errnoName(r)}`, path);
+    }
     if (foreign === undefined) continue;
     const what = shown(inside === "" ? foreign : `${inside}/${foreign}`);
     throw new MountError(
@@ -44,6 +47,19 @@ export function checkWork(workFd: number, workPath: string): void {
       workPath,
     );
   }
+}
+
+function isNumberedLeftover(fd: number, inside: string, name: string): boolean {
+  if (inside !== "work" || !/^[0-9]+$/.test(name)) return false;
+  const directory = native.open(fd, name, O_PATH | O_DIRECTORY, 0);
+  if (directory < 0) return directory === -ENOTDIR;
+  let isEmpty = true;
+  const entry = (): void => {
+    isEmpty = false;
+  };
+  const r = readListing(directory, { entry });
+  ignore(native.close(directory), "an O_PATH descriptor");
+  return r >= 0 && isEmpty;
 }
 
 /** WORK/work, emptied of what a crash left behind: an O_PATH descriptor. Throws MountError. */
@@ -82,7 +98,11 @@ const owner = Buffer.alloc(256);
 export function checkIndex(workFd: number, workPath: string, upper: number, exists: boolean): void {
   const own = upperHandle(upper);
   const length = own === null ? 0 : readUpper(workFd, "index", owner);
-  if (own === null || length <= 0) return;
+  if (own === null || isNoAttribute(length) || isAbsent(length)) return;
+  if (length < 0) {
+    const index = `${workPath}/index`;
+    throw new MountError(`cannot read whose index of hard links ${shown(index)} is: ${errnoName(length)}`, index);
+  }
   if (exists && compareOwner(owner.subarray(0, length), own) !== OWNER_OTHER) return;
   const path = shown(workPath);
   throw new MountError(

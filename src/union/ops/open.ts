@@ -41,7 +41,9 @@ export function open(u: Union, node: number, flags: number, killPrivileges: bool
     if (fd < 0) return fd;
   }
   if ((flags & O_DIRECT) !== 0 && refusesDirect(fd)) return -EINVAL;
-  const backing = before === undefined ? openFiles.register(fd) : before.backing;
+  // Who has a backing file writes to it however it was opened, and so past what protects it (protection.ts).
+  const mayPass = table.protection(node) === 0;
+  const backing = before === undefined ? (mayPass ? openFiles.register(fd) : 0) : before.backing;
   if (before === undefined) openFiles.add(node, backing, hasOwnData(u, node));
   else before.handles++;
   if (access !== O_RDONLY) openFiles.setWritten(node);
@@ -64,7 +66,7 @@ export function openOwn(u: Union, node: number, flags: number): number {
   if (may < 0) return may;
   const before = openFiles.get(node);
   let backing = before?.backing ?? 0;
-  if (before === undefined ? hasOwnData(u, node) : backing > 0) {
+  if (before === undefined ? table.protection(node) === 0 && hasOwnData(u, node) : backing > 0) {
     const fd = access === O_RDONLY ? readFd(u, node) : writeFd(u, node);
     if (fd < 0) return fd;
     if ((flags & O_DIRECT) !== 0 && refusesDirect(fd)) return -EINVAL;
