@@ -4,12 +4,13 @@
  * itself a link, and lower names that have not been copied up count as well, so the number of links users see is stored
  * in `overlay.nlink`, relative to the real one: `U-1`.
  */
-import { EBADMSG, EEXIST, ENOENT, EOPNOTSUPP, EPERM, ignore } from "../errno.js";
+import { EBADMSG, EEXIST, ENOENT, EOPNOTSUPP, EPERM, errnoName, ignore, isAbsent } from "../errno.js";
 import type { MarkNames } from "../layer/mark-names.js";
 import { isNoAttribute, readNlink, readOrigin, readUpper } from "../layer/marks.js";
 import { S_IFREG, STATX_ALL, Stat } from "../layer/stat.js";
 import { DT_REG, O_DIRECTORY, O_PATH, RENAME_NOREPLACE } from "../native/constants.js";
 import { native } from "../native/index.js";
+import { MountError } from "./mount-error.js";
 import { compareOwner, hasUuid, ORIGIN_HEADER, OWNER_COPIED } from "./origin.js";
 
 const INDEX = "index";
@@ -41,6 +42,9 @@ export class HardlinkIndex {
     private readonly owner: Buffer | null,
   ) {
     this.fd = native.open(work, INDEX, O_PATH | O_DIRECTORY, 0);
+    if (this.fd < 0 && !isAbsent(this.fd)) {
+      throw new MountError(`cannot open the index of hard links in the work directory: ${errnoName(this.fd)}`);
+    }
   }
 
   /** The entry a node lies in, if it does. */

@@ -155,15 +155,16 @@ function openWritable(options: UnionOptions, upperPath: string, limit: number): 
     opened.push(...locks);
     const inner = prepareWork(workFd, workPath, options.volatile);
     opened.push(inner);
+    if (!work.exists) created.push(`${workPath}/index`, `${workPath}/work`);
     const devices = probeWhiteoutDevices(inner);
     if (devices < 0)
       throw new MountError(`cannot write to work directory ${shown(workPath)}: ${errnoName(devices)}`, workPath);
     const format = chooseFormat(options, devices === 1, upperPath);
-    if (!upper.exists) ignore(native.close(upper.fd), "an O_PATH descriptor");
     const names = chooseNames(options, inner, upperPath);
     const index = new HardlinkIndex(workFd, names, options.index !== false, upperHandle(upperFd));
     const marked = index.mark();
     if (marked < 0) throw new MountError(`cannot write to ${shown(workPath)}/index: ${errnoName(marked)}`, workPath);
+    for (const parent of [upper, work]) if (!parent.exists) ignore(native.close(parent.fd), "an O_PATH descriptor");
     options.log("debug", "the upper is writable", { limit, workPath: shown(workPath) });
     return {
       upper: { index: 0, path: upperPath, root: upperFd, sealed: false },
