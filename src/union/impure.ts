@@ -3,14 +3,15 @@
  * their inode numbers are not those of the upper. One that does not say so costs nothing more than the question.
  */
 import { EOPNOTSUPP, EPERM } from "../errno.js";
-import { readImpure } from "../layer/marks.js";
+import { isNoAttribute, readImpure } from "../layer/marks.js";
 import { native } from "../native/index.js";
 import { IMPURE, PURE, PURE_UNKNOWN } from "./directory.js";
-import { partFd } from "./locate.js";
+import { locate, partFd } from "./locate.js";
 import { DATA_BELOW } from "./node-table.js";
 import type { Union } from "./union.js";
 
 const YES = Uint8Array.of(0x79);
+const nothing = new Uint8Array(0);
 
 /** Whether the upper part of a directory may hold copies: 1, 0 (also without an upper part) or -errno. */
 export function isImpure(u: Union, node: number): number {
@@ -46,5 +47,13 @@ export function setImpureFor(u: Union, node: number, into: number): number {
     table.data(node) === DATA_BELOW ||
     table.protection(node) !== 0 ||
     u.inodes.isClaimed(node, table.inoLow(node), table.inoHigh(node));
-  return copied ? setImpure(u, into) : 0;
+  if (copied) return setImpure(u, into);
+  // A copy whose number another row shows at the moment may show it later. One getxattr(2), for what lies among copies.
+  const among = isImpure(u, table.parent(node));
+  if (among <= 0) return among;
+  const r = locate(u, node);
+  if (r < 0) return r;
+  const origin = native.getxattr(u.atFd, u.atName, u.work.names.origin, nothing);
+  if (origin < 0) return isNoAttribute(origin) ? 0 : origin;
+  return setImpure(u, into);
 }
