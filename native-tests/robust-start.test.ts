@@ -82,6 +82,35 @@ describe("the work directory", () => {
     await refused(/it holds index\/file/, "--lower", "low", "--upper", "up", "--work", "mine2", "m");
   });
 
+  test("a numbered directory that holds something is somebody's own", async () => {
+    await shell("mkdir -p up w/work/2023; echo precious > w/work/2023/diary", { cwd: area.path });
+    await refused(
+      /w is not empty, it holds work\/2023: name an empty/,
+      "--lower",
+      "low",
+      "--upper",
+      "up",
+      "--work",
+      "w",
+      "m",
+    );
+  });
+
+  test("what a mount of overlayfs uses is refused", async () => {
+    await shell("mkdir up w m2", { cwd: area.path });
+    const options = `lowerdir=${area.at("low")},upperdir=${area.at("up")},workdir=${area.at("w")}`;
+    await command("mount", ["-t", "overlay", "-o", options, "overlay", area.at("m2")]);
+    places.push(area.at("m2"));
+    await refused(/up is in use by the overlayfs on \S+m2: unmount that first/, "--lower", "low", "--upper", "up", "m");
+    await refused(/w is in use by the overlayfs on/, "--lower", "low", "--upper", "new", "--work", "w", "m");
+  });
+
+  test("new directories of the upper obey the umask", async () => {
+    await shell(`umask 077; '${cowfsProgram}' mount --lower low --upper private m`, { cwd: area.path });
+    expect(await shell("stat -c %a private .private.work", { cwd: area.path })).toBe("700\n700\n");
+    expect(await here("umount", "m")).toEqual(silent);
+  });
+
   test("the index of another upper is not taken for this one's", async () => {
     await area.build(area.at("low"), { a: "a", b: hard("a"), c: hard("a") });
     const layers = ["--lower", "low", "--work", "w", "--upper"];

@@ -32,3 +32,15 @@ export function systemReason(error: unknown): string {
 export function complain(message: string): void {
   process.stderr.write(`cowfs: ${message}\n`);
 }
+
+/** Writes to stdout. Whoever reads it may end early (`head`), and a disk may be full: then the program ends, with exit code 1. */
+export function print(text: string | Uint8Array): void {
+  const { stdout } = process;
+  if (stdout.listenerCount("error") === 0) {
+    stdout.on("error", (error: NodeJS.ErrnoException) => {
+      if (error.code !== "EPIPE") complain(`cannot write the output: ${systemReason(error)}`);
+      process.exit(EXIT_FAILURE);
+    });
+  }
+  stdout.write(text);
+}

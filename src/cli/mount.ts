@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, rmdirSync } from "node:fs";
 import { shown } from "../text.js";
 import { workingDirectory } from "./arguments.js";
-import { CommandError, complain, systemReason } from "./exit.js";
+import { CommandError, complain, print, systemReason } from "./exit.js";
 import { type MountPlan, type MountWords, planMount } from "./mount-plan.js";
 
 /**
@@ -66,7 +66,7 @@ async function serveHere(plan: MountPlan): Promise<number> {
 
 /** Says where the union is if the user cannot know. */
 function announce(plan: MountPlan): void {
-  if (plan.impliedMountpoint) process.stdout.write(Buffer.from(`${plan.config.mountpoint}\n`, "latin1"));
+  if (plan.impliedMountpoint) print(Buffer.from(`${plan.config.mountpoint}\n`, "latin1"));
 }
 
 /** Creates a mountpoint that was not named. Returns whether it was missing. */

@@ -1,5 +1,6 @@
 import { type LiveMount, liveMounts } from "../session/state.js";
 import { shown } from "../text.js";
+import { print } from "./exit.js";
 
 /** One row of the list, as machines read it. Paths are bytes in latin1 strings. */
 interface Row {
@@ -71,7 +72,7 @@ export function mountTable(mounts: readonly LiveMount[]): string {
 export function mountsCommand(json: boolean): number {
   const mounts = liveMounts();
   if (json) {
-    process.stdout.write(Buffer.from(`${JSON.stringify(mounts.map(rowOf), null, 2)}\n`, "latin1"));
-  } else process.stdout.write(mountTable(mounts));
+    print(Buffer.from(`${JSON.stringify(mounts.map(rowOf), null, 2)}\n`, "latin1"));
+  } else print(mountTable(mounts));
   return 0;
 }

@@ -1,7 +1,7 @@
 import { Command, CommanderError, Option } from "commander";
 import { shown } from "../text.js";
 import { argumentBytes } from "./arguments.js";
-import { CommandError, complain, EXIT_FAILURE, EXIT_USAGE, messageOf, oneLine } from "./exit.js";
+import { CommandError, complain, EXIT_FAILURE, EXIT_USAGE, messageOf, oneLine, print } from "./exit.js";
 import { mountHelp } from "./mount-help.js";
 import type { MountWords } from "./mount-plan.js";
 
@@ -79,7 +79,7 @@ Exit codes: 0 done, 1 it did not work, 2 wrong usage.`,
     )
     .configureOutput({
       // What commander quotes are the bytes of arguments.
-      writeOut: (text) => process.stdout.write(shown(text)),
+      writeOut: (text) => print(shown(text)),
       writeErr: (text) => process.stderr.write(shown(text)),
       outputError: (text, write) => write(`${oneLine(text.replace(/^error: /, "cowfs: "))}\n`),
     });

@@ -53,9 +53,10 @@ export async function runSession(asked: MountConfig, log: Log, onReady: () => vo
   const limit = native.raiseFileLimit();
   if (limit < 0) log("warn", `the limit of open files stays as it is: ${errnoName(limit)}`);
   // Modes come from the callers, with their umasks.
-  ignore(native.umask(0), "the old mask is not wanted back");
+  const umask = native.umask(0);
   const union = openUnion({
     ...unionOptions(config, log),
+    umask,
     inlineCopyLimit: config.volatile ? volatileCopyLimit : 0,
   });
   // From here on a signal must not end the process, which would leave a mount that nobody serves: the session will see it.

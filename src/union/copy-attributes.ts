@@ -1,5 +1,5 @@
 /** What a copy takes along from the object it is made of. */
-import { EOPNOTSUPP, errnoName } from "../errno.js";
+import { EINVAL, EOPNOTSUPP, EOVERFLOW, errnoName } from "../errno.js";
 import { S_IFLNK, Stat } from "../layer/stat.js";
 import { native } from "../native/index.js";
 import { copyFlags } from "./copy-flags.js";
@@ -38,7 +38,8 @@ export function copyAttributes(
 ): number {
   const stored = u.ownership?.stored ?? null;
   let r = stored === null ? native.chown(toFd, toName, stat.uid, stat.gid) : 0;
-  if (r < 0) return r;
+  // An id that the driver's user namespace does not have: what the kernel says of whatever belongs to one.
+  if (r < 0) return r === -EINVAL ? -EOVERFLOW : r;
   r = copyXattrs(u, fromFd, fromName, toFd, toName);
   if (r === 0) r = copyFlags(u, fromFd, fromName, stat, toFd, toName);
   if (r < 0) return r;

@@ -10,6 +10,7 @@ import { STATX_ALL, Stat } from "../layer/stat.js";
 import { AT_FDCWD, AT_REMOVEDIR, O_RDONLY } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { HardlinkIndex } from "./hardlink-index.js";
+import { refuseOverlayfs } from "./kernel-overlays.js";
 import { lock } from "./locks.js";
 import type { Verity } from "./metacopy-mark.js";
 import { MountError } from "./mount-error.js";
@@ -50,6 +51,8 @@ export interface UnionOptions {
   readonly userxattr?: boolean | undefined;
   /** What hides a lower name; `auto`, the default: a device if the upper takes one. */
   readonly whiteout?: "auto" | WhiteoutFormat | undefined;
+  /** What the upper and the work directory do not permit if they are made; default: the process's own, which is then cleared. */
+  readonly umask?: number;
   readonly log: Log;
   /** Largest file, in bytes, that is copied up without a job; for a union without a session, everything. */
   readonly inlineCopyLimit?: number;
@@ -74,13 +77,14 @@ export function openUnion(options: UnionOptions): Union {
   }
   const limit = native.raiseFileLimit();
   if (limit < 0) throw new MountError(`cannot raise the limit of open files: ${errnoName(limit)}`);
-  ignore(native.umask(0), "the kernel applied the caller's umask where it counts");
+  // The kernel applied the umask of each caller where it counts.
+  const umask = options.umask ?? native.umask(0);
   const roots = paths.map((path) => openLayer(path, "lower layer"));
   checkPlaces(options, roots, paths);
   const user = options.userxattr === true || inUserNamespace();
   const obstacle = options.upper === undefined ? undefined : whyReadOnly(options.upper, options);
   const writable =
-    options.upper === undefined || obstacle !== undefined ? null : openWritable(options, options.upper, limit);
+    options.upper === undefined || obstacle !== undefined ? null : openWritable(options, options.upper, limit, umask);
   const readable = obstacle === undefined ? null : openUnwritable(options, options.upper as string, obstacle, user);
   const layers: (Layer | null)[] = [(writable ?? readable)?.upper ?? null];
   for (const [i, root] of roots.entries()) {
@@ -136,7 +140,7 @@ function statOf(fd: number, path: string): { device: string; mount: number } {
   return { device: `${stat.devMajor}:${stat.devMinor}`, mount: stat.mountId };
 }
 
-function openWritable(options: UnionOptions, upperPath: string, limit: number): Writable {
+function openWritable(options: UnionOptions, upperPath: string, limit: number, umask: number): Writable {
   const workPath = options.work ?? defaultWork(upperPath);
   const upper = openNearest(upperPath);
   const work = openNearest(workPath);
@@ -148,9 +152,11 @@ function openWritable(options: UnionOptions, upperPath: string, limit: number): 
       checkWork(work.fd, workPath);
       checkIndex(work.fd, workPath, upper.fd, upper.exists);
     }
-    const upperFd = upper.exists ? upper.fd : create(upperPath, "upper layer", created);
-    const workFd = work.exists ? work.fd : create(workPath, "work directory", created);
+    const upperFd = upper.exists ? upper.fd : create(upperPath, "upper layer", umask, created);
+    const workFd = work.exists ? work.fd : create(workPath, "work directory", umask, created);
     opened.push(upperFd, workFd);
+    refuseOverlayfs(upperFd, upperPath, "upper layer");
+    refuseOverlayfs(workFd, workPath, "work directory");
     const locks = [lock(upperFd, upperPath, "upper layer"), lock(workFd, workPath, "work directory")];
     opened.push(...locks);
     const inner = prepareWork(workFd, workPath, options.volatile);
@@ -234,14 +240,14 @@ function chooseNames(options: UnionOptions, inner: number, upperPath: string): M
   return userNames;
 }
 
-function create(path: string, what: string, created: string[]): number {
-  const made = native.mkdirAs(AT_FDCWD, path, 0o755, 0, 0);
+function create(path: string, what: string, umask: number, created: string[]): number {
+  const made = native.mkdirAs(AT_FDCWD, path, 0o755 & ~umask, 0, 0);
   if (made < 0 && made !== -EEXIST) {
     const why =
       made === -EROFS ? "its file system is read-only: use a writable one, or mount without --upper" : errnoName(made);
     throw new MountError(`cannot create ${what} ${shown(path)}: ${why}`, path);
   }
-  created.push(path);
+  if (made === 0) created.push(path);
   return openLayer(path, what);
 }
 
