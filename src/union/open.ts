@@ -148,15 +148,15 @@ function openWritable(options: UnionOptions, upperPath: string, limit: number, u
   const opened = [upper.fd, work.fd];
   try {
     checkFileSystem(upperPath, upper.fd, workPath, work.fd);
+    if (upper.exists) refuseOverlayfs(upper.fd, upperPath, "upper layer");
     if (work.exists) {
+      refuseOverlayfs(work.fd, workPath, "work directory");
       checkWork(work.fd, workPath);
       checkIndex(work.fd, workPath, upper.fd, upper.exists);
     }
     const upperFd = upper.exists ? upper.fd : create(upperPath, "upper layer", umask, created);
     const workFd = work.exists ? work.fd : create(workPath, "work directory", umask, created);
     opened.push(upperFd, workFd);
-    refuseOverlayfs(upperFd, upperPath, "upper layer");
-    refuseOverlayfs(workFd, workPath, "work directory");
     const locks = [lock(upperFd, upperPath, "upper layer"), lock(workFd, workPath, "work directory")];
     opened.push(...locks);
     const inner = prepareWork(workFd, workPath, options.volatile);

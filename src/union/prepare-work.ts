@@ -6,7 +6,7 @@ import { Stat } from "../layer/stat.js";
 import { O_DIRECTORY, O_PATH } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { MountError } from "./mount-error.js";
-import { compareOwner, OWNER_OTHER, upperHandle } from "./origin.js";
+import { compareOwner, hasUuid, OWNER_OTHER, upperHandle } from "./origin.js";
 import { shown } from "./paths.js";
 import { emptyDirectory } from "./workdir.js";
 
@@ -95,7 +95,7 @@ const owner = Buffer.alloc(256);
  * Refuses an index that belongs to another upper of this file system: its entries would show in this one, whose own they are
  * not. Kernel overlayfs does so too. `upper` is the directory, or if it does not exist yet, its parent. Throws MountError.
  */
-export function checkIndex(workFd: number, workPath: string, upper: number, exists: boolean): void {
+export function checkIndex(workFd: number, workPath: string, upper: number, exists: boolean, readOnly = false): void {
   const own = upperHandle(upper);
   const length = own === null ? 0 : readUpper(workFd, "index", owner);
   if (own === null || isNoAttribute(length) || isAbsent(length)) return;
@@ -103,7 +103,10 @@ export function checkIndex(workFd: number, workPath: string, upper: number, exis
     const index = `${workPath}/index`;
     throw new MountError(`cannot read whose index of hard links ${shown(index)} is: ${errnoName(length)}`, index);
   }
-  if (exists && compareOwner(owner.subarray(0, length), own) !== OWNER_OTHER) return;
+  const stored = owner.subarray(0, length);
+  if (exists && compareOwner(stored, own) !== OWNER_OTHER) return;
+  // Of a file system without a UUID: a copy elsewhere (an image, say) looks like another upper, and harms nothing that is only read.
+  if (readOnly && !hasUuid(stored)) return;
   const path = shown(workPath);
   throw new MountError(
     `work directory ${path} has the index of hard links of another upper: use another; or, if the upper is new, remove ${path}/index; ` +

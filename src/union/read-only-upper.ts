@@ -70,7 +70,7 @@ export function openReadOnlyUpper(path: string, options: Places, names: MarkName
     throw new MountError(`cannot use work directory ${shown(work)}: ${errnoName(workRoot)}`, work);
   }
   if (workRoot < 0) return { upper, index: null, locks, workRoot };
-  checkIndex(workRoot, work, upper.root, true);
+  checkIndex(workRoot, work, upper.root, true, true);
   return { upper, index: new HardlinkIndex(workRoot, names, false, null), locks, workRoot };
 }
 

@@ -1,5 +1,5 @@
 /** Opening regular files for passthrough: the kernel reads, writes and maps the backing file by itself. */
-import { EINVAL, ESTALE, ignore } from "../../errno.js";
+import { EINVAL, EROFS, ESTALE, ignore } from "../../errno.js";
 import { S_IFREG } from "../../layer/stat.js";
 import { O_ACCMODE, O_DIRECT, O_RDONLY, O_RDWR, O_TRUNC } from "../../native/constants.js";
 import { native } from "../../native/index.js";
@@ -31,16 +31,15 @@ export function open(u: Union, node: number, flags: number, killPrivileges: bool
     // Without a name there is nothing that the kernel could look up again, so nothing may change either.
     if (table.isNameless(node) && openFiles.isOld(node)) return -ESTALE;
     const copied = truncates ? copyUpData(u, node, 0) : 0;
-    fd = copied < 0 ? copied : writeFd(u, node);
+    fd = copied < 0 ? copied : backingFd(u, node, flags);
     if (fd < 0) return fd;
     if (succeedIfOld(u, node)) return -ESTALE;
     const r = truncates ? truncate(u, node, 0, killPrivileges) : 0;
     if (r < 0) return r;
   } else if (before === undefined || (flags & O_DIRECT) !== 0) {
-    fd = readFd(u, node);
+    fd = backingFd(u, node, flags);
     if (fd < 0) return fd;
   }
-  if ((flags & O_DIRECT) !== 0 && refusesDirect(fd)) return -EINVAL;
   // Who has a backing file writes to it however it was opened, and so past what protects it (protection.ts).
   const mayPass = table.protection(node) === 0;
   const backing = before === undefined ? (mayPass ? openFiles.register(fd) : 0) : before.backing;
@@ -67,9 +66,8 @@ export function openOwn(u: Union, node: number, flags: number): number {
   const before = openFiles.get(node);
   let backing = before?.backing ?? 0;
   if (before === undefined ? table.protection(node) === 0 && hasOwnData(u, node) : backing > 0) {
-    const fd = access === O_RDONLY ? readFd(u, node) : writeFd(u, node);
+    const fd = backingFd(u, node, flags);
     if (fd < 0) return fd;
-    if ((flags & O_DIRECT) !== 0 && refusesDirect(fd)) return -EINVAL;
     if (before === undefined) backing = openFiles.register(fd);
   }
   if (before === undefined) openFiles.add(node, backing, backing > 0);
@@ -79,11 +77,19 @@ export function openOwn(u: Union, node: number, flags: number): number {
   return backing;
 }
 
-/** Whether a file system has no O_DIRECT: the kernel opens a backing with the caller's flags, and would call a refusal EIO. */
-function refusesDirect(fd: number): boolean {
-  const direct = native.reopen(fd, O_DIRECT | O_RDONLY);
-  if (direct >= 0) ignore(native.close(direct), "only a check");
-  return direct === -EINVAL;
+/**
+ * A descriptor of the file behind a node, which is opened with these flags: or -errno, PARK. The kernel opens a backing anew with
+ * the caller's flags, and would call a refusal EIO: so what a descriptor that was open before does not tell is tried here, O_DIRECT and
+ * writing to a file system that is read-only by now. Two system calls more, for those.
+ */
+function backingFd(u: Union, node: number, flags: number): number {
+  const writes = (flags & O_ACCMODE) !== O_RDONLY || (flags & O_TRUNC) !== 0;
+  const wasHeld = u.table.descriptor(node) >= 0;
+  const fd = writes ? writeFd(u, node) : readFd(u, node);
+  if (fd < 0 || ((flags & O_DIRECT) === 0 && !(writes && wasHeld))) return fd;
+  const again = native.reopen(fd, (flags & O_DIRECT) | (writes ? O_RDWR : O_RDONLY));
+  if (again >= 0) ignore(native.close(again), "only a check");
+  return again === -EINVAL || again === -EROFS ? again : fd;
 }
 
 /**
