@@ -1,4 +1,5 @@
 /** Upper and work directories of kernel overlayfs: it locks them where nobody else can see it, but the table of mounts names them. */
+import { errnoName } from "../errno.js";
 import { STATX_ALL, Stat } from "../layer/stat.js";
 import { AT_FDCWD } from "../native/constants.js";
 import { native } from "../native/index.js";
@@ -11,10 +12,11 @@ const theirs = new Stat();
 
 /**
  * Throws MountError if the directory `fd` is the upper or the work directory of an overlayfs in this mount namespace. One whose paths
- * lead elsewhere by now is not found, nor one of another namespace. No system call but for mounts of overlayfs.
+ * lead elsewhere by now is not found, nor one of another namespace. Reads the table of mounts, and asks two directories for each overlayfs in it.
  */
 export function refuseOverlayfs(fd: number, path: string, what: string): void {
-  if (native.statx(fd, "", STATX_ALL, ours.bytes) < 0) return;
+  const r = native.statx(fd, "", STATX_ALL, ours.bytes);
+  if (r < 0) throw new MountError(`cannot read the attributes of ${what} ${shown(path)}: ${errnoName(r)}`, path);
   for (const mount of readMounts()) {
     if (mount.type !== "overlay") continue;
     for (const [, value = ""] of mount.superOptions.matchAll(/(?:^|,)(?:upperdir|workdir)=((?:\\.|[^,\\])*)/g)) {
