@@ -4,6 +4,7 @@ import { argumentBytes } from "./arguments.js";
 import { CommandError, complain, EXIT_FAILURE, EXIT_USAGE, messageOf, oneLine, print } from "./exit.js";
 import { mountHelp } from "./mount-help.js";
 import type { MountWords } from "./mount-plan.js";
+import { isStoreCommand } from "./store-commands.js";
 
 const version = typeof COWFS_VERSION === "string" ? COWFS_VERSION : "development";
 
@@ -12,14 +13,21 @@ export async function run(argv: readonly string[]): Promise<number> {
   let code = 0;
   // The launcher says what it was called as, and has forked: this process is to become the driver.
   const isLaunched = argv[2] === "--launched";
-  const program = buildProgram((result) => {
+  const finish = (result: number): void => {
     code = result;
-  }, isLaunched);
+  };
   try {
     const all = argumentBytes(argv);
     const words = isLaunched ? commandWords(all.slice(3), all[1] ?? "") : commandWords(all, baseName(argv[1] ?? ""));
     if (words === null) return 0;
-    await program.parseAsync(words, { from: "user" });
+    const program = buildProgram(finish, isLaunched);
+    const [first] = skipRoot(words);
+    // A mount has no use for the other commands, and should not wait for them.
+    if (first === undefined || !mountCommands.has(first)) {
+      const { addStoreCommands } = await import("./store-commands-all.js");
+      addStoreCommands(program, finish);
+    }
+    await program.parseAsync(first !== undefined && isStoreCommand(first) ? textOf(words) : words, { from: "user" });
     return code;
   } catch (error) {
     if (error instanceof CommanderError) {
@@ -31,14 +39,25 @@ export async function run(argv: readonly string[]): Promise<number> {
   }
 }
 
-const commands = new Set(["mount", "umount", "unmount", "mounts", "help"]);
+const mountCommands = new Set(["mount", "umount", "unmount", "mounts"]);
+
+/** The words from the sub-command on: `--root DIR` may stand before it. */
+function skipRoot(words: readonly string[]): readonly string[] {
+  if (words[0] === "--root") return words.slice(2);
+  return words[0]?.startsWith("--root=") === true ? words.slice(1) : words;
+}
+
+/** Commands on images, containers and volumes take text: names and variables are UTF-8, and paths are taken to be. */
+function textOf(words: readonly string[]): string[] {
+  return words.map((word) => shown(word));
+}
 
 /**
  * The command line as sub-command and arguments. A line that has no sub-command is that of a mount helper: `[SOURCE] MOUNTPOINT -o …`,
  * as mount(8), mount.fuse3, podman and containerd write it. Null: nothing is to be done.
  */
 export function commandWords(args: readonly string[], programName: string): string[] | null {
-  const [first] = args;
+  const [first] = skipRoot(args);
   if (/^mount\./.test(programName)) {
     // For helpers of mount(8), -f is "fake", and -t names the type.
     if (args.some((word) => /^-[nsvrw]*f[nsvrw]*$/.test(word))) return null;
@@ -46,8 +65,9 @@ export function commandWords(args: readonly string[], programName: string): stri
   }
   if (first === undefined || /^(-h|--help|-V|--version)$/.test(first)) return [...args];
   const hasOptions = args.some((word) => /^-o/.test(word));
-  // A source may be called as a command is; only mount takes -o.
-  if (commands.has(first) && (first === "mount" || !hasOptions)) return [...args];
+  // A source may be called as a command is: `SOURCE /MOUNTPOINT -o …` is a mount.
+  if (first === "mount" || (isStoreCommand(first) && !(hasOptions && args[1]?.startsWith("/")))) return [...args];
+  if ((mountCommands.has(first) || first === "help") && !hasOptions) return [...args];
   return hasOptions ? ["mount", "--as-helper", ...args] : [...args];
 }
 
@@ -67,6 +87,8 @@ export function buildProgram(finish: (code: number) => void, isLaunched: boolean
   const program = new Command("cowfs")
     .description("A union file system: read-only lower layers and one writable upper layer, merged.")
     .version(`cowfs ${version}`, "-V, --version", "print the version")
+    .option("--root <dir>", "where images, containers and volumes are (default: COWFS_ROOT, or /var/lib/cowfs)")
+    .enablePositionalOptions()
     .helpOption("-h, --help", "print this help")
     .exitOverride()
     .addHelpText(

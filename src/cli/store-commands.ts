@@ -1,0 +1,10 @@
+/** The first words of commands on images, containers and volumes. Kept apart from the commands, so that a mount need not load those. */
+const words = new Set([
+  ...["image", "volume", "system", "info", "completion"],
+  ...["create", "run", "start", "exec", "stop", "kill", "wait", "rm", "ps", "inspect", "logs", "rename"],
+  ...["diff", "commit", "export", "cp"],
+]);
+
+export function isStoreCommand(word: string): boolean {
+  return words.has(word);
+}

@@ -1,0 +1,151 @@
+/**
+ * What lies on disk in the data root: the JSON records, as they are written. Each has `schema`, so that a later program can tell; readers
+ * check what they rely on, and name the file if it is damaged. Digests are `sha256:HEX`, times are ISO 8601 in UTC, sizes are bytes.
+ */
+
+/** `layers/HEX/layer.json`. Beside it: `tree/`, the layer as kernel overlayfs and cowfs read it. */
+export interface LayerRecord {
+  readonly schema: 1;
+  /** Of the uncompressed tar archive: its name in configurations of images, and of its directory. */
+  readonly diffId: string;
+  /** The length of that archive. */
+  readonly archiveSize: number;
+  /** The sum of the sizes of its regular files, each hard-linked file once. */
+  readonly size: number;
+  /** The number of its objects, directories too. */
+  readonly entries: number;
+  readonly created: string;
+}
+
+/** `images/HEX/image.json`. Beside it: `config.json`, the bytes of the image's configuration, whose SHA-256 is its id. */
+export interface ImageRecord {
+  readonly schema: 1;
+  readonly id: string;
+  /** The layers, the lowest first: `rootfs.diff_ids` of the configuration. */
+  readonly layers: readonly string[];
+  /** When it came into this data root. */
+  readonly stored: string;
+}
+
+/** `images/names.json`: what a name with a tag (`docker.io`-style references are not expanded) stands for. */
+export interface ImageNames {
+  readonly schema: 1;
+  /** `name:tag` → image id. */
+  readonly names: Readonly<Record<string, string>>;
+}
+
+/** The part of an OCI image configuration that cowfs reads; the rest is kept as it is. */
+export interface ImageConfig {
+  readonly created?: string;
+  readonly author?: string;
+  readonly architecture: string;
+  readonly os: string;
+  readonly config?: ImageRunConfig;
+  readonly rootfs: { readonly type: "layers"; readonly diff_ids: readonly string[] };
+  readonly history?: readonly ImageHistory[];
+}
+
+/** What a container of the image runs if nobody says otherwise. */
+export interface ImageRunConfig {
+  readonly User?: string;
+  readonly ExposedPorts?: Readonly<Record<string, object>>;
+  readonly Env?: readonly string[];
+  readonly Entrypoint?: readonly string[] | null;
+  readonly Cmd?: readonly string[] | null;
+  readonly Volumes?: Readonly<Record<string, object>> | null;
+  readonly WorkingDir?: string;
+  readonly Labels?: Readonly<Record<string, string>> | null;
+  readonly StopSignal?: string;
+  readonly Shell?: readonly string[] | null;
+}
+
+export interface ImageHistory {
+  readonly created?: string;
+  readonly created_by?: string;
+  readonly author?: string;
+  readonly comment?: string;
+  readonly empty_layer?: boolean;
+}
+
+/** One mount that a user or an image asked for, in whatever form it was written (`-v`, `--mount`, `--tmpfs`, `--volumes-from`, VOLUME). */
+export interface MountSpec {
+  readonly type: "bind" | "volume" | "tmpfs" | "image";
+  /** A path of the host for `bind`, the name of a volume (undefined: anonymous, until it is created), the name of an image. */
+  readonly source?: string;
+  /** An absolute path in the container. */
+  readonly target: string;
+  readonly readOnly: boolean;
+  /** Who asked: it decides which of two specs of a target wins, and what is populated. */
+  readonly origin: "volumes-from" | "volume" | "mount" | "tmpfs" | "image";
+  readonly propagation?: Propagation;
+  /** `bind-recursive=`. Default: `enabled`, read-only recursively where the kernel can. */
+  readonly recursive?: "enabled" | "disabled" | "writable" | "readonly";
+  /** A missing source of a bind is made (`-v`, `bind-create-src`); otherwise it is an error. */
+  readonly createSource?: boolean;
+  /** Content of the image is not copied into an empty volume. */
+  readonly noCopy?: boolean;
+  /** A directory within the volume or image. */
+  readonly subpath?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly driver?: string;
+  readonly driverOptions?: Readonly<Record<string, string>>;
+  /** Options of a tmpfs, as mount(2) takes them in its data (`size=…,mode=…`), and flags (`exec`, `ro`). */
+  readonly tmpfsOptions?: readonly string[];
+}
+
+export type Propagation = "private" | "rprivate" | "shared" | "rshared" | "slave" | "rslave";
+
+/** `containers/ID/config.json`: what does not change after `create`, but for the name. */
+export interface ContainerRecord {
+  readonly schema: 1;
+  /** 64 hexadecimal digits. */
+  readonly id: string;
+  readonly name: string;
+  readonly created: string;
+  /** What it was made of: id of the image, and the name the user wrote. */
+  readonly image: { readonly id: string; readonly name: string };
+  /** The process: entry point and command together, environment `NAME=VALUE`, user as written, working directory. */
+  readonly process: {
+    readonly args: readonly string[];
+    readonly env: readonly string[];
+    readonly user: string;
+    readonly workingDirectory: string;
+    readonly terminal: boolean;
+    readonly openStdin: boolean;
+    readonly stopSignal: string;
+  };
+  readonly hostname: string;
+  /** In the order in which they are mounted; volumes have their names by now, anonymous ones too. */
+  readonly mounts: readonly MountSpec[];
+  readonly readOnly: boolean;
+  /** `--rm`. */
+  readonly autoRemove: boolean;
+  /** `--runtime`: a name or path, or `auto`. */
+  readonly runtime: string;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+/** `containers/ID/state.json`: what the last start, and the end of it, left. Whether a process still lives is asked of /proc. */
+export interface ContainerState {
+  readonly schema: 1;
+  readonly status: "created" | "running" | "exited";
+  /** The first process, as the host numbers it, and its start time (`/proc/PID/stat`, field 22): a pid alone may be another's by now. */
+  readonly pid?: number;
+  readonly processStart?: string;
+  readonly started?: string;
+  readonly finished?: string;
+  readonly exitCode?: number;
+  /** Why it did not start, if it did not. */
+  readonly error?: string;
+}
+
+/** `volumes/NAME/volume.json`, beside `_data/`. */
+export interface VolumeRecord {
+  readonly schema: 1;
+  readonly name: string;
+  readonly driver: string;
+  readonly created: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** `type`, `device`, `o`, `size` for the driver `local`. */
+  readonly options: Readonly<Record<string, string>>;
+}
