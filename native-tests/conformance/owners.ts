@@ -1,6 +1,27 @@
 import { file } from "../harness/layers.js";
 import type { Theme } from "./table.js";
 
+/** Root in a user namespace that has all ids writes and gives away: as a word of a step. */
+const inNamespace = `
+import ctypes, os
+r, w = os.pipe()
+if os.fork() == 0:
+    os.read(r, 1)
+    for kind in \\"uid\\", \\"gid\\":
+        with open(f\\"/proc/{os.getppid()}/{kind}_map\\", \\"w\\") as f: f.write(\\"0 0 65536\\")
+    os._exit(0)
+ctypes.CDLL(None).unshare(0x10000000)
+os.write(w, b\\".\\")
+if os.wait()[1] != 0: raise SystemExit(\\"no mapping\\")
+with open(\\"w\\", \\"a\\") as f: f.write(\\"x\\")
+os.chown(\\"c\\", -1, 1006)
+`
+  .trim()
+  .replaceAll("\n", "\\n");
+
+/** Somebody's file with a set-group-ID bit that lets nobody run it. */
+const lone = (content: string) => file(content, { mode: 0o2644, uid: 1000, gid: 1005 });
+
 export const owners: readonly Theme[] = [
   {
     title: "Owners and modes",
@@ -39,6 +60,91 @@ export const owners: readonly Theme[] = [
           chown d 1 1
           stat d mode -> 6755
           chown s -1 -1
+        `,
+      },
+      {
+        name: "a set-group-ID bit without group execution goes when somebody outside the group changes the file",
+        lowers: [
+          Object.fromEntries(["w", "t", "o", "c", "n", "f", "r", "m"].map((name) => [name, lone(name)])),
+          {
+            from: file("data", { mode: 0o644 }),
+            x: file("x", { mode: 0o2666, gid: 1005 }),
+            y: file("y", { mode: 0o6666, gid: 1005 }),
+          },
+        ],
+        steps: `
+          @u become 1000 1000 1006
+          @u append w x
+          stat w mode -> 0644
+          @u truncate t 1
+          stat t mode -> 0644
+          @u fd = open o O_WRONLY|O_TRUNC
+          stat o mode -> 0644
+          @u chown c -1 1006
+          stat c mode,gid -> "0644 1006"
+          @u chown n -1 -1
+          stat n mode -> 0644
+          @u ff = open f O_WRONLY
+          @u fallocate $ff 0 0 4096
+          stat f mode -> 0644
+          @u in = open from O_RDONLY
+          @u out = open r O_WRONLY
+          @u copyrange $in 0 $out 0 4
+          stat r mode -> 0644
+          @u chmod m 02600
+          stat m mode -> 0600
+          @v become 1001 1001
+          @v append x x
+          stat x mode -> 0666
+          @v fy = open y O_WRONLY
+          @v fallocate $fy 0 0 4096
+          stat y mode -> 0666
+        `,
+      },
+      {
+        name: "a set-group-ID bit without group execution stays when a member of the group or root changes the file",
+        lowers: [
+          Object.fromEntries(["w", "t", "o", "c", "n", "f", "r", "m", "a", "b"].map((name) => [name, lone(name)])),
+          { from: file("data", { mode: 0o644 }) },
+        ],
+        steps: `
+          @u become 1000 1000 1005 1006
+          @u append w x
+          stat w mode -> 2644
+          @u truncate t 1
+          stat t mode -> 2644
+          @u fd = open o O_WRONLY|O_TRUNC
+          stat o mode -> 2644
+          @u chown c -1 1006
+          stat c mode,gid -> "2644 1006"
+          @u chown n -1 -1
+          stat n mode -> 2644
+          @u ff = open f O_WRONLY
+          @u fallocate $ff 0 0 4096
+          stat f mode -> 2644
+          @u in = open from O_RDONLY
+          @u out = open r O_WRONLY
+          @u copyrange $in 0 $out 0 4
+          stat r mode -> 2644
+          @u chmod m 02600
+          stat m mode -> 2600
+          append a x
+          chown b 1001 1001
+          stat a mode -> 2644
+          stat b mode -> 2644
+        `,
+      },
+      {
+        name: "a set-group-ID bit without group execution, and the root of a user namespace that knows the group or not",
+        lowers: [Object.fromEntries(["w", "c", "x", "y"].map((name) => [name, lone(name)]))],
+        steps: `
+          sh "python3 -c '${inNamespace}'" -> "0 "
+          stat w mode -> 2644
+          stat c mode,gid -> "2644 1006"
+          @u become 1000 1000
+          @u sh "unshare -Ur sh -c 'echo >> x; chgrp 0 y'" -> "0 "
+          stat x mode -> 0644
+          stat y mode,gid -> "0644 1000"
         `,
       },
       {

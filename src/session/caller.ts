@@ -1,6 +1,7 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, readlinkSync } from "node:fs";
 import type { Request } from "../protocol/request.js";
 import type { Setter } from "../union/ops/ioctl.js";
+import type { Changer } from "../union/set-id.js";
 
 /** FUSE_INVALID_UIDGID: with idmapped mounts the kernel names the caller of creations only. */
 const UNKNOWN_ID = 0xffffffff;
@@ -11,13 +12,9 @@ const UNKNOWN_ID = 0xffffffff;
  */
 export function callerOf(request: Request): number {
   if (request.uid !== UNKNOWN_ID) return request.uid;
-  try {
-    // Real, effective, saved and file system id.
-    const ids = /^Uid:\s+\d+\s+\d+\s+\d+\s+(\d+)$/m.exec(readFileSync(`/proc/${request.pid}/status`, "latin1"));
-    return Number(ids?.[1] ?? UNKNOWN_ID);
-  } catch {
-    return UNKNOWN_ID;
-  }
+  // Real, effective, saved and file system id.
+  const ids = /^Uid:\s+\d+\s+\d+\s+\d+\s+(\d+)$/m.exec(statusOf(request.pid));
+  return Number(ids?.[1] ?? UNKNOWN_ID);
 }
 
 /** Whether root asks, which stands for capabilities that the protocol does not tell. */
@@ -27,6 +24,7 @@ export function isRootAsking(request: Request): boolean {
 
 /** In the low half of a set of capabilities (linux/capability.h). */
 const CAP_FOWNER = 1 << 3;
+const CAP_FSETID = 1 << 4;
 const CAP_LINUX_IMMUTABLE = 1 << 9;
 
 /**
@@ -41,11 +39,59 @@ export function setterOf(request: Request): Setter {
   return { uid: unchecked ? -1 : request.uid, mayProtect };
 }
 
-function capabilitiesOf(pid: number): number {
+let changing: Request;
+const changer: Changer = { keepsGroupBit: (uid, gid) => keepsGroupBit(changing.pid, uid, gid) };
+
+/** Who changes a file by this request; valid until the next call. Costs nothing before it is asked. */
+export function changerOf(request: Request): Changer {
+  changing = request;
+  return changer;
+}
+
+/**
+ * Linux's in_group_or_capable: a process in the group, or one with CAP_FSETID in a user namespace where both owners have ids. Whoever
+ * cannot be found is neither. On an idmapped mount the groups are those behind the mapping, which the driver is not told.
+ */
+function keepsGroupBit(pid: number, uid: number, gid: number): boolean {
+  const status = statusOf(pid);
+  // Real, effective, saved and file system id.
+  const fsgid = /^Gid:\s+\d+\s+\d+\s+\d+\s+(\d+)$/m.exec(status)?.[1];
+  const groups = /^Groups:\s*(.*)$/m.exec(status)?.[1]?.trim().split(/\s+/) ?? [];
+  if (fsgid === String(gid) || groups.includes(String(gid))) return true;
+  return (capabilitiesIn(status) & CAP_FSETID) !== 0 && hasIds(pid, uid, gid);
+}
+
+/** Whether these ids, of the driver's user namespace, are there in the user namespace of a process. */
+function hasIds(pid: number, uid: number, gid: number): boolean {
   try {
-    const low = /^CapEff:\s+[0-9a-f]*([0-9a-f]{8})$/m.exec(readFileSync(`/proc/${pid}/status`, "latin1"));
-    return Number.parseInt(low?.[1] ?? "0", 16);
+    if (readlinkSync(`/proc/${pid}/ns/user`) === readlinkSync("/proc/self/ns/user")) return true;
+    return isMapped(`/proc/${pid}/uid_map`, uid) && isMapped(`/proc/${pid}/gid_map`, gid);
   } catch {
-    return 0;
+    return false;
+  }
+}
+
+/** Lines of the first id inside, the first outside (in the namespace of who reads), and how many (user_namespaces(7)). */
+function isMapped(path: string, id: number): boolean {
+  return readFileSync(path, "latin1")
+    .split("\n")
+    .map((line) => line.trim().split(/\s+/).map(Number))
+    .some(([, first = 0, count = 0]) => id >= first && id < first + count);
+}
+
+function capabilitiesOf(pid: number): number {
+  return capabilitiesIn(statusOf(pid));
+}
+
+function capabilitiesIn(status: string): number {
+  return Number.parseInt(/^CapEff:\s+[0-9a-f]*([0-9a-f]{8})$/m.exec(status)?.[1] ?? "0", 16);
+}
+
+/** /proc/PID/status, a few dozen microseconds; empty for somebody who has gone. */
+function statusOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/status`, "latin1");
+  } catch {
+    return "";
   }
 }

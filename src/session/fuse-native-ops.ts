@@ -36,6 +36,7 @@ import { symlink } from "../union/ops/symlink.js";
 import { unlink } from "../union/ops/unlink.js";
 import { getxattr, listxattr, removexattr, setxattr } from "../union/ops/xattr.js";
 import { mayOpen } from "../union/protection.js";
+import { somebody } from "../union/set-id.js";
 import type { Union } from "../union/union.js";
 
 /** Attributes as the package takes them: times in milliseconds, 32-bit inode numbers. */
@@ -267,7 +268,7 @@ export class PackageOperations {
 
   write(path: string, handle: number, buffer: Buffer, length: number, offset: number, done: Done): void {
     // Who writes is unknown: set-user-id and set-group-id go in any case.
-    done(this.onFile(path, handle, (node) => write(this.u, node, buffer, 0, length, offset, true, false)));
+    done(this.onFile(path, handle, (node) => write(this.u, node, buffer, 0, length, offset, somebody, false)));
   }
 
   fsync(path: string, dataOnly: number, handle: number, done: Done): void {

@@ -6,18 +6,11 @@ import { EAGAIN, EFBIG, EINVAL, EIO, ENXIO, EOPNOTSUPP, ignore } from "../errno.
 import { native } from "../native/index.js";
 import { FSYNC_FDATASYNC, WRITE_CACHE, WRITE_KILL_SUIDGID } from "../protocol/constants.js";
 import * as op from "../protocol/opcodes.js";
-import {
-  changeFd,
-  dropSetIdBits,
-  fsyncFd,
-  hasSetIdBits,
-  readFd,
-  syncfsFd,
-  write as writeData,
-} from "../union/ops/data.js";
+import { changeFd, fsyncFd, readFd, syncfsFd, write as writeData } from "../union/ops/data.js";
 import { lseek as seek } from "../union/ops/lseek.js";
 import { openFd } from "../union/ops/open.js";
-import { isRootAsking } from "./caller.js";
+import { dropSetIdBits, hasSetIdBits } from "../union/set-id.js";
+import { changerOf, isRootAsking } from "./caller.js";
 import { type Handler, NO_REPLY, type Service } from "./service.js";
 
 /** One COPY_FILE_RANGE copies at most this much, so that a thread is free again and a signal is noticed soon. */
@@ -70,10 +63,10 @@ function write(s: Service): number {
   const offset = request.u64(8);
   if (Number.isNaN(offset)) return -EFBIG;
   const writeFlags = request.u32(20);
-  const killPrivileges = (writeFlags & WRITE_KILL_SUIDGID) !== 0;
+  const changer = (writeFlags & WRITE_KILL_SUIDGID) === 0 ? null : changerOf(request);
   // Pages that were changed through a mapping: not a write(2), so capabilities stay, as on any file system.
   const mapped = (writeFlags & WRITE_CACHE) !== 0;
-  const written = writeData(s.union, request.nodeid, request.bytes, 80, size, offset, killPrivileges, mapped);
+  const written = writeData(s.union, request.nodeid, request.bytes, 80, size, offset, changer, mapped);
   if (written >= 0) s.reply.written(written);
   return written;
 }
@@ -98,7 +91,9 @@ function syncfs(s: Service): number {
  * not told either; root has it nearly always, and nobody else does. Who asks matters only where there are such bits.
  */
 function killPrivileges(s: Service, fd: number): number {
-  return hasSetIdBits(s.union, fd) === 0 || isRootAsking(s.request) ? 0 : dropSetIdBits(s.union, fd);
+  return hasSetIdBits(s.union, fd) === 0 || isRootAsking(s.request)
+    ? 0
+    : dropSetIdBits(s.union, fd, changerOf(s.request));
 }
 
 function fallocate(s: Service): number {

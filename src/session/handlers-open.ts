@@ -10,6 +10,7 @@ import {
   release as releaseFile,
 } from "../union/ops/open.js";
 import { tmpfile as makeTemporary } from "../union/ops/tmpfile.js";
+import { changerOf } from "./caller.js";
 import { entry, type Handler, type Service } from "./service.js";
 
 /**
@@ -27,11 +28,9 @@ function open(s: Service): number {
   const { opens, request, union } = s;
   if (opens.silent) return -ENOSYS;
   const flags = request.u32(0);
-  const killPrivileges = (request.u32(4) & OPEN_KILL_SUIDGID) !== 0;
+  const changer = (request.u32(4) & OPEN_KILL_SUIDGID) === 0 ? null : changerOf(request);
   const backing =
-    opens.io === "auto"
-      ? openOwn(union, request.nodeid, flags)
-      : openFile(union, request.nodeid, flags, killPrivileges);
+    opens.io === "auto" ? openOwn(union, request.nodeid, flags) : openFile(union, request.nodeid, flags, changer);
   if (backing < 0) return backing;
   opens.note(backing);
   if (!opens.silent) return opened(s, backing);

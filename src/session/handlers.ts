@@ -30,7 +30,7 @@ import {
   setxattr as setAttribute,
 } from "../union/ops/xattr.js";
 import { absence } from "./absence.js";
-import { callerOf, isRootAsking, setterOf } from "./caller.js";
+import { callerOf, changerOf, isRootAsking, setterOf } from "./caller.js";
 import { dataHandlers } from "./handlers-data.js";
 import { openHandlers } from "./handlers-open.js";
 import { entry, type Handler, NO_REPLY, type Service } from "./service.js";
@@ -92,6 +92,7 @@ function setattr(s: Service): number {
   const { request, setAttr } = s;
   setAttr.valid = request.u32(0);
   if (namesNothing(setAttr.valid)) setAttr.caller = callerOf(request);
+  setAttr.changer = changerOf(request);
   setAttr.size = request.u64(16);
   setAttr.atime = seconds(request, 32);
   setAttr.mtime = seconds(request, 40);

@@ -127,7 +127,7 @@ const chmodTo600 = { ...nothing, valid: 1, mode: 0o600 };
 const operations: Record<string, (b: Bench) => () => number> = {
   "write to a lower file": (b) => {
     const node = b.node("d/a");
-    return () => write(b.u, node, Buffer.from("NEW CONTENT"), 0, 11, 0, false, false);
+    return () => write(b.u, node, Buffer.from("NEW CONTENT"), 0, 11, 0, null, false);
   },
   "chmod of a lower file in a lower directory": (b) => {
     const node = b.node("d/s/y");
@@ -135,7 +135,7 @@ const operations: Record<string, (b: Bench) => () => number> = {
   },
   "write to a lower file with two names": (b) => {
     const node = b.node("d/h1");
-    return () => write(b.u, node, Buffer.from("NEW CONTENT"), 0, 11, 0, false, false);
+    return () => write(b.u, node, Buffer.from("NEW CONTENT"), 0, 11, 0, null, false);
   },
   "unlink of one of two names of a lower file": (b) => {
     const h = b.node("h");
@@ -149,12 +149,12 @@ const operations: Record<string, (b: Bench) => () => number> = {
   },
   "write to a metacopy": (b) => {
     const node = b.node("m/f");
-    return () => write(b.u, node, Buffer.from("NEW"), 0, 3, 0, false, false);
+    return () => write(b.u, node, Buffer.from("NEW"), 0, 3, 0, null, false);
   },
   "write to a metacopy with two names": (b) => {
     const node = b.node("m/h");
     b.node("m/g");
-    return () => write(b.u, node, Buffer.from("NEW"), 0, 3, 0, false, false);
+    return () => write(b.u, node, Buffer.from("NEW"), 0, 3, 0, null, false);
   },
   "truncation of a metacopy": (b) => {
     const node = b.node("m/f");

@@ -22,7 +22,7 @@ const OTHER_SIZE = "a metacopy whose data has another size";
 const OTHER_FILE = "a metacopy whose data is another file than its origin says";
 
 const put = (b: Bench, path: string, text: string): number =>
-  write(b.u, b.node(path), Buffer.from(text), 0, text.length, 0, false, false);
+  write(b.u, b.node(path), Buffer.from(text), 0, text.length, 0, null, false);
 const chmod = (b: Bench, path: string, mode: number): number =>
   setattr(b.u, b.node(path), { ...nothing, valid: 1, mode });
 

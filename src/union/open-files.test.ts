@@ -45,15 +45,15 @@ const sizeOnly = { ...noChange(), size: 1, valid: 1 << 3 };
 test("a node that is open has one backing file, until the last one closes it", () => {
   const { b, kernel } = makeWithKernel([{ f: "lower" }]);
   const node = lookup(b.u, ROOT, "f");
-  const id = openNode(b.u, node, O_RDONLY, false);
+  const id = openNode(b.u, node, O_RDONLY, null);
   expect(id).toBeGreaterThan(0);
-  expect(openNode(b.u, node, O_RDONLY, false)).toBe(id);
+  expect(openNode(b.u, node, O_RDONLY, null)).toBe(id);
   release(b.u, node);
   expect([...kernel.ids]).toEqual([id]);
   release(b.u, node);
   expect(kernel.ids.size).toBe(0);
   // Nobody has it open: the same node may have the upper's file now.
-  expect(openNode(b.u, node, O_RDWR, false)).toBeGreaterThan(id);
+  expect(openNode(b.u, node, O_RDWR, null)).toBeGreaterThan(id);
   expect(b.u.openFiles.isOld(node)).toBe(false);
 });
 
@@ -62,10 +62,10 @@ test("a writer of a lower file that is read gets another row; the old one means 
   const directory = lookup(b.u, ROOT, "d");
   const old = lookup(b.u, directory, "f");
   expect(lookup(b.u, directory, "g")).toBe(old);
-  expect(openNode(b.u, old, O_RDONLY, false)).toBeGreaterThan(0);
+  expect(openNode(b.u, old, O_RDONLY, null)).toBeGreaterThan(0);
   const shown = [b.u.table.inoLow(old), b.u.table.inoHigh(old)];
-  expect(openNode(b.u, old, O_RDWR, false)).toBe(-ESTALE);
-  expect(openNode(b.u, old, O_RDONLY, false)).toBe(-ESTALE);
+  expect(openNode(b.u, old, O_RDWR, null)).toBe(-ESTALE);
+  expect(openNode(b.u, old, O_RDONLY, null)).toBe(-ESTALE);
   const next = lookup(b.u, directory, "f");
   expect(next).not.toBe(old);
   expect(lookup(b.u, directory, "g")).toBe(next);
@@ -74,7 +74,7 @@ test("a writer of a lower file that is read gets another row; the old one means 
   expect(b.u.openFiles.current(old)).toBe(next);
   expect(kernel.stales).toContain(old);
   expect([b.u.openFiles.trusts(old), b.u.openFiles.trusts(next)]).toEqual([false, false]);
-  expect(openNode(b.u, next, O_RDWR, false)).toBeGreaterThan(0);
+  expect(openNode(b.u, next, O_RDWR, null)).toBeGreaterThan(0);
   const fd = openFd(b.u, next);
   ignore(native.pwrite(fd, Buffer.from("UPPER"), 0, 5, 0), "seen below");
   expect(content(openFd(b.u, next))).toBe("UPPER");
@@ -92,7 +92,7 @@ test("a writer of a lower file that is read gets another row; the old one means 
 test("a truncation by name of a file that is read goes to the successor at once", () => {
   const { b } = makeWithKernel([{ f: "lower" }]);
   const old = lookup(b.u, ROOT, "f");
-  expect(openNode(b.u, old, O_RDONLY, false)).toBeGreaterThan(0);
+  expect(openNode(b.u, old, O_RDONLY, null)).toBeGreaterThan(0);
   expect(setattr(b.u, old, sizeOnly)).toBe(0);
   expect(b.u.stat.size).toBe(1);
   expect(content(openFd(b.u, old))).toBe("lower");
@@ -102,9 +102,9 @@ test("a truncation by name of a file that is read goes to the successor at once"
 test("a file without a name cannot change its backing", () => {
   const { b } = makeWithKernel([{ f: "lower" }]);
   const node = lookup(b.u, ROOT, "f");
-  expect(openNode(b.u, node, O_RDONLY, false)).toBeGreaterThan(0);
+  expect(openNode(b.u, node, O_RDONLY, null)).toBeGreaterThan(0);
   expect(unlink(b.u, ROOT, "f")).toBe(0);
-  expect(openNode(b.u, node, O_RDWR, false)).toBe(-ESTALE);
+  expect(openNode(b.u, node, O_RDWR, null)).toBe(-ESTALE);
   expect(b.u.table.layer(node)).toBe(1);
   expect(content(openFd(b.u, node))).toBe("lower");
 });

@@ -76,7 +76,7 @@ function get(b: Bench, path: string, command = FS_IOC_GETFLAGS): number {
 
 const protection = (b: Bench, path: string): number => get(b, path) & (IMMUTABLE | APPEND_ONLY);
 const put = (b: Bench, path: string, text: string, offset = 0): number =>
-  write(b.u, b.node(path), Buffer.from(text), 0, text.length, offset, false, false);
+  write(b.u, b.node(path), Buffer.from(text), 0, text.length, offset, null, false);
 const change = (b: Bench, path: string, valid: number): number =>
   setattr(b.u, b.node(path), { ...nothing, valid, mode: 0o600, size: 1 });
 
@@ -177,13 +177,13 @@ describe("what may only grow", () => {
   test("what was written to memory before the flag was set is not lost", () => {
     const b = make([{}], { f: "upper" });
     const node = b.node("f");
-    const mapped = (): number => write(b.u, node, Buffer.from("UP"), 0, 2, 0, false, true);
+    const mapped = (): number => write(b.u, node, Buffer.from("UP"), 0, 2, 0, null, true);
     expect(mapped()).toBe(2);
     expect(set(b, "f", IMMUTABLE)).toBe(0);
     expect(mapped()).toBe(2);
     expect(put(b, "f", "x")).toBe(-EPERM);
     b.reopen();
-    expect(write(b.u, b.node("f"), Buffer.from("up"), 0, 2, 0, false, true)).toBe(-EPERM);
+    expect(write(b.u, b.node("f"), Buffer.from("up"), 0, 2, 0, null, true)).toBe(-EPERM);
     expect(cat(b, "f")).toBe("UPper");
   });
 

@@ -17,6 +17,7 @@ import { Bench, cat } from "./testing.js";
 const nothing = noChange();
 const MODE = 1;
 const UID = 2;
+const GID = 4;
 const SIZE = 8;
 const KILL_SUIDGID = 1 << 11;
 const text = "the data of a lower file";
@@ -72,7 +73,7 @@ function marks(b: Bench, path: string): string[] {
 }
 
 const put = (b: Bench, path: string, data: string): number =>
-  write(b.u, b.node(path), Buffer.from(data), 0, data.length, 0, false, false);
+  write(b.u, b.node(path), Buffer.from(data), 0, data.length, 0, null, false);
 const change = (b: Bench, path: string, what: Partial<SetAttr>): number =>
   setattr(b.u, b.node(path), { ...nothing, ...what });
 
@@ -116,6 +117,30 @@ describe.each([1, 2] as const)("xattr_permissions=%i", (kind) => {
     b.reopen();
     expect(shown(b, "f")).toMatch(/^6:1001:755 3 /);
     expect(cat(b, "f")).toBe("the");
+  });
+
+  test("a stored set-group-ID bit of a file that the group may not execute stays for its members only", () => {
+    const b = make(kind);
+    const asked: string[] = [];
+    const by = (keeps: boolean) => ({
+      keepsGroupBit: (uid: number, gid: number) => {
+        asked.push(`${uid}:${gid}`);
+        return keeps;
+      },
+    });
+    for (const request of [
+      { valid: SIZE | KILL_SUIDGID, size: 3 },
+      { valid: GID, gid: 1001 },
+    ]) {
+      expect(change(b, "f", { valid: UID | GID, uid: 6, gid: 1001 })).toBe(0);
+      expect(change(b, "f", { valid: MODE, mode: 0o6644 })).toBe(0);
+      expect(asked).toEqual([]);
+      expect(change(b, "f", { ...request, changer: by(true) })).toBe(0);
+      expect(shown(b, "f")).toMatch(/^6:1001:2644 /);
+      expect(change(b, "f", { ...request, changer: by(false) })).toBe(0);
+      expect(shown(b, "f")).toMatch(/^6:1001:644 /);
+      expect(asked.splice(0)).toEqual(["6:1001", "6:1001"]);
+    }
   });
 
   test("hard links keep one owner, without data and with", () => {

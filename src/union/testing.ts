@@ -61,7 +61,7 @@ export function content(b: Bench, node: number): string {
 
 /** Writes to the file `node`: the bytes written, or -errno. */
 export function put(b: Bench, node: number, text: string, offset = 0): number {
-  return write(b.u, node, Buffer.from(text), 0, text.length, offset, false, false);
+  return write(b.u, node, Buffer.from(text), 0, text.length, offset, null, false);
 }
 
 /** A bench for the test that runs; when that ends, its mocks end and the bench is closed. */

@@ -7,25 +7,14 @@ import { native } from "../native/index.js";
 import type { Verity } from "./metacopy-mark.js";
 import { write } from "./ops/data.js";
 import { getattr } from "./ops/getattr.js";
-import { type SetAttr, setattr } from "./ops/setattr.js";
+import { noChange, type SetAttr, setattr } from "./ops/setattr.js";
 import { Bench, cat, mark } from "./testing.js";
 
 const MEASURE = 0xc0046686;
 const digest = "0123456789abcdef0123456789abcdef";
 const withDigest = `\0\x24\0\x01${digest}`;
 const refused = `error ${-EIO}`;
-const nothing: SetAttr = {
-  valid: 1,
-  caller: 0,
-  size: 0,
-  mode: 0o600,
-  uid: 0,
-  gid: 0,
-  atime: 0,
-  atimeNsec: 0,
-  mtime: 0,
-  mtimeNsec: 0,
-};
+const nothing: SetAttr = { ...noChange(), valid: 1, mode: 0o600 };
 
 let bench: Bench | undefined;
 afterEach(() => {
@@ -73,7 +62,7 @@ const told = {
   "ODD ": { algorithm: 2, digest },
 };
 const another = "the data of a metacopy has another digest";
-const put = (b: Bench, path: string): number => write(b.u, b.node(path), Buffer.from("x"), 0, 1, 0, false, false);
+const put = (b: Bench, path: string): number => write(b.u, b.node(path), Buffer.from("x"), 0, 1, 0, null, false);
 
 test("off: nobody is asked, and the data is believed", () => {
   const b = make("off");

@@ -1,6 +1,5 @@
 /** Data of regular files: descriptors from the cache, writes, what to sync. */
 import { EINVAL, EISDIR, EPERM, ESTALE, ignore } from "../../errno.js";
-import { STATX_ALL } from "../../layer/stat.js";
 import { DT_DIR, DT_REG, O_DIRECTORY, O_NOATIME, O_RDONLY, O_RDWR } from "../../native/constants.js";
 import { native } from "../../native/index.js";
 import { copyUpData } from "../copy-up.js";
@@ -8,9 +7,8 @@ import { dataPlace, sourceFd } from "../data-source.js";
 import { hold } from "../held.js";
 import { locate, upperFd } from "../locate.js";
 import { ACCESS_READ, ACCESS_WRITE, DATA_BELOW, DATA_OWN, ROOT } from "../node-table.js";
-import { applyStored, changeMode } from "../ownership.js";
 import { mayChange, mayWrite } from "../protection.js";
-import { withoutSetId } from "../stored-owner.js";
+import { type Changer, dropSetIdBits } from "../set-id.js";
 import type { Union } from "../union.js";
 
 /** A descriptor to read the file `node`, or -errno. It belongs to the cache: valid until the next call into the union. */
@@ -72,7 +70,7 @@ const CAPABILITY = "security.capability";
 const capability = Buffer.alloc(64);
 
 /**
- * Writes to a file. `killPrivileges`: the writer may not keep set-id bits. `mapped`: what was written to memory; it takes
+ * Writes to a file. `changer`: a writer who takes set-id bits away, or null. `mapped`: what was written to memory; it takes
  * no privileges away, whereas the kernel drops security.capability with every write(2), ours included. Returns the bytes
  * written, PARK, or -errno.
  */
@@ -83,15 +81,15 @@ export function write(
   start: number,
   length: number,
   offset: number,
-  killPrivileges: boolean,
+  changer: Changer | null,
   mapped: boolean,
 ): number {
   const may = mayWrite(u, node, offset, mapped);
   if (may < 0) return may;
   const fd = writeFd(u, node);
   if (fd < 0) return fd;
-  if (killPrivileges) {
-    const r = dropSetIdBits(u, fd);
+  if (changer !== null) {
+    const r = dropSetIdBits(u, fd, changer);
     if (r < 0) return r;
   }
   const kept = mapped ? native.getxattr(fd, "", CAPABILITY, capability) : -1;
@@ -99,19 +97,6 @@ export function write(
   if (kept < 0 || written < 0) return written;
   const r = native.setxattr(fd, "", CAPABILITY, capability.subarray(0, kept), 0);
   return r < 0 ? r : written;
-}
-
-/** Whether the file `fd` has bits that `dropSetIdBits` would clear: 1, 0 or -errno. */
-export function hasSetIdBits(u: Union, fd: number): number {
-  let r = native.statx(fd, "", STATX_ALL, u.aside.bytes);
-  if (r === 0) r = applyStored(u, fd, "", u.aside);
-  return r < 0 ? r : withoutSetId(u.aside.mode) === u.aside.mode ? 0 : 1;
-}
-
-/** Clears set-user-ID, and set-group-ID where the group may execute, as the kernel does for an unprivileged writer. */
-export function dropSetIdBits(u: Union, fd: number): number {
-  const has = hasSetIdBits(u, fd);
-  return has <= 0 ? has : changeMode(u, fd, "", withoutSetId(u.aside.mode & 0o7777));
 }
 
 let directorySync = -1;

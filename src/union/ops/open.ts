@@ -7,6 +7,7 @@ import { copyUpData } from "../copy-up.js";
 import type { Cred } from "../cred.js";
 import { mayOpen } from "../protection.js";
 import { closeFile, dropLookup, succeed } from "../rows.js";
+import type { Changer } from "../set-id.js";
 import type { Union } from "../union.js";
 import { hasOwnData, readFd, writeFd } from "./data.js";
 import { mknod } from "./mknod.js";
@@ -16,9 +17,9 @@ import { truncate } from "./setattr.js";
  * Opens a regular file once more; `release` undoes it. Returns the id of its backing (0: the kernel refuses to have it for
  * one, so reads and writes come here), PARK, or -errno. ESTALE: the file was copied up while its lower data are open, so that
  * only another nodeid can be opened; the kernel looks the name up again by itself. A first open costs a descriptor of the
- * data (often one that is open already) and an ioctl.
+ * data (often one that is open already) and an ioctl. `changer`: somebody whose O_TRUNC takes set-id bits away, or null.
  */
-export function open(u: Union, node: number, flags: number, killPrivileges: boolean): number {
+export function open(u: Union, node: number, flags: number, changer: Changer | null): number {
   const { table, openFiles } = u;
   if (!table.isAlive(node) || openFiles.successor(node) > 0) return -ESTALE;
   const truncates = (flags & O_TRUNC) !== 0;
@@ -34,7 +35,7 @@ export function open(u: Union, node: number, flags: number, killPrivileges: bool
     fd = copied < 0 ? copied : backingFd(u, node, flags);
     if (fd < 0) return fd;
     if (succeedIfOld(u, node)) return -ESTALE;
-    const r = truncates ? truncate(u, node, 0, killPrivileges) : 0;
+    const r = truncates ? truncate(u, node, 0, changer) : 0;
     if (r < 0) return r;
   } else if (before === undefined || (flags & O_DIRECT) !== 0) {
     fd = backingFd(u, node, flags);
@@ -129,7 +130,7 @@ export function create(
 export function openCreated(u: Union, node: number, flags: number): number {
   u.created.copyFrom(u.stat);
   // It is empty: there is nothing to truncate, and no privilege to lose.
-  const backing = open(u, node, flags & ~O_TRUNC, false);
+  const backing = open(u, node, flags & ~O_TRUNC, null);
   u.stat.copyFrom(u.created);
   if (backing >= 0) return node;
   dropLookup(u, node);

@@ -8,9 +8,9 @@ import { IMMUTABLE } from "../node-table.js";
 import { changeMode, changeOwner } from "../ownership.js";
 import { statNode } from "../present.js";
 import { mayChange } from "../protection.js";
-import { withoutSetId } from "../stored-owner.js";
+import { type Changer, changeOwnerFor, dropSetIdBits, modeAfterChange, somebody } from "../set-id.js";
 import type { Union } from "../union.js";
-import { dropSetIdBits, writeFd } from "./data.js";
+import { writeFd } from "./data.js";
 import { succeedIfOld } from "./open.js";
 
 /** What to change: `valid` says which, as the FATTR_* bits of the FUSE protocol. */
@@ -18,6 +18,7 @@ export interface SetAttr {
   valid: number;
   /** Who asks, as a user ID; only looked at if `namesNothing`. */
   caller: number;
+  changer: Changer;
   size: number;
   mode: number;
   uid: number;
@@ -31,7 +32,19 @@ export interface SetAttr {
 
 /** A change of nothing, to be filled in. */
 export function noChange(): SetAttr {
-  return { valid: 0, caller: 0, size: 0, mode: 0, uid: 0, gid: 0, atime: 0, atimeNsec: 0, mtime: 0, mtimeNsec: 0 };
+  return {
+    valid: 0,
+    caller: 0,
+    changer: somebody,
+    size: 0,
+    mode: 0,
+    uid: 0,
+    gid: 0,
+    atime: 0,
+    atimeNsec: 0,
+    mtime: 0,
+    mtimeNsec: 0,
+  };
 }
 
 const FATTR_MODE = 1 << 0;
@@ -52,19 +65,19 @@ export function namesNothing(valid: number): boolean {
 }
 
 /**
- * Changes attributes of a node, copied up first; `u.stat` holds the result. The kernel has checked the caller's right to.
- * 0, PARK, or -errno. Size first (it drops privileges), then the owner (so does chown), then mode and times.
+ * Changes attributes of a node, copied up first; `u.stat` holds the result. The kernel has checked the caller's
+ * right to. 0, PARK, or -errno. Size first (it drops privileges), then the owner (so does chown), then mode and times.
  */
 export function setattr(u: Union, node: number, request: SetAttr): number {
-  const { valid } = request;
-  if (namesNothing(valid)) return takePrivileges(u, node, request.caller);
+  const { changer, valid } = request;
+  if (namesNothing(valid)) return takePrivileges(u, node, request.caller, changer);
   let r = maySet(u, node, valid);
   if (r < 0) return r;
   r = (valid & FATTR_SIZE) !== 0 ? copyUpData(u, node, request.size) : copyUp(u, node);
   if (r < 0) return r;
   if ((valid & FATTR_SIZE) !== 0) {
     if (succeedIfOld(u, node)) return setattr(u, u.openFiles.successor(node), request);
-    r = truncate(u, node, request.size, (valid & FATTR_KILL_SUIDGID) !== 0);
+    r = truncate(u, node, request.size, (valid & FATTR_KILL_SUIDGID) === 0 ? null : changer);
     if (r < 0) return r;
   }
   r = locate(u, node);
@@ -76,7 +89,8 @@ export function setattr(u: Union, node: number, request: SetAttr): number {
     const gid = (valid & FATTR_GID) === 0 ? -1 : (ownership?.gidOnDisk(request.gid) ?? request.gid);
     if (uid < -1) return uid;
     if (gid < -1) return gid;
-    r = changeOwner(u, atFd, atName, uid, gid);
+    const isDirectory = u.table.type(node) === DT_DIR;
+    r = isDirectory ? changeOwner(u, atFd, atName, uid, gid) : changeOwnerFor(u, atFd, atName, uid, gid, changer);
     if (r < 0) return r;
   }
   if ((valid & FATTR_MODE) !== 0) {
@@ -105,13 +119,13 @@ function maySet(u: Union, node: number, valid: number): number {
  * the owner and root. Of anybody else it is taken for a write, which may come through a descriptor that is older than the
  * mode: a WRITE takes the bits away by itself, and where there is none (passthrough) somebody has the file open for writing.
  */
-function takePrivileges(u: Union, node: number, caller: number): number {
+function takePrivileges(u: Union, node: number, caller: number, changer: Changer): number {
   let r = statNode(u, node);
-  if (r < 0 || u.table.type(node) !== DT_REG || withoutSetId(u.stat.mode) === u.stat.mode) return r;
+  if (r < 0 || u.table.type(node) !== DT_REG || modeAfterChange(u.stat, changer) === u.stat.mode) return r;
   if (caller !== 0 && caller !== u.stat.uid && !u.openFiles.isWritten(node)) return r;
   r = mayChange(u, node);
   if (r === 0) r = writeFd(u, node);
-  if (r >= 0) r = dropSetIdBits(u, r);
+  if (r >= 0) r = dropSetIdBits(u, r, changer);
   return r < 0 ? r : statNode(u, node);
 }
 
@@ -121,9 +135,9 @@ function timeOf(valid: number, set: number, now: number, nsec: number): number {
 }
 
 /**
- * Sets the size of a regular file. `killPrivileges`: the caller may not keep set-id bits. 0, PARK, or -errno.
+ * Sets the size of a regular file. `changer`: somebody who takes set-id bits away, or null. 0, PARK, or -errno.
  */
-export function truncate(u: Union, node: number, size: number, killPrivileges: boolean): number {
+export function truncate(u: Union, node: number, size: number, changer: Changer | null): number {
   const type = u.table.type(node);
   if (type !== DT_REG) return type === DT_DIR ? -EISDIR : -EINVAL;
   const fd = writeFd(u, node);
@@ -131,5 +145,5 @@ export function truncate(u: Union, node: number, size: number, killPrivileges: b
   const plain = size === 0 ? keepPlain(u, node, fd) : 0;
   if (plain < 0) return plain;
   const r = native.truncate(fd, size);
-  return r < 0 || !killPrivileges ? r : dropSetIdBits(u, fd);
+  return r < 0 || changer === null ? r : dropSetIdBits(u, fd, changer);
 }
