@@ -25,6 +25,11 @@ export interface Native {
    * O_NOFOLLOW in `flags` opens a final link itself. "" is `dirfd` once more.
    */
   openBeneath(dirfd: number, path: string, flags: number): number;
+  /**
+   * openat2(2) with RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS: `path` is followed as by a process whose root is `dirfd`, symbolic
+   * links and `..` included, so that none leads out of it. O_PATH | O_NOFOLLOW opens a final link itself.
+   */
+  openInRoot(dirfd: number, path: string, flags: number): number;
   /** openat(2) that follows symbolic links: only for paths a user named on the command line. */
   openFollow(path: string, flags: number): number;
   /** open(2) of /proc/self/fd/N: a new open file description of the same object, with other flags. */

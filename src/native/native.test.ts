@@ -92,6 +92,12 @@ describe("opening", () => {
     expect(native.openBeneath(dir, "a/../..", O_PATH)).toBe(-EXDEV);
     expect(native.openBeneath(dir, "/etc", O_PATH)).toBe(-EXDEV);
     expect(native.openBeneath(dir, "a/none", O_PATH)).toBe(-ENOENT);
+
+    // As a process whose root this is.
+    const inside = stat(fd(native.openInRoot(dir, "a/b/file", O_PATH)), "").inoLow;
+    expect(stat(fd(native.openInRoot(dir, "/a/link/../../../a/b/file", O_PATH)), "").inoLow).toBe(inside);
+    expect(native.openInRoot(dir, "a/b/none", O_RDONLY)).toBe(-ENOENT);
+    expect(native.openInRoot(dir, `magic/${dir}`, O_PATH)).toBe(-ENOENT);
   });
 
   it("reopens an O_PATH descriptor, and never through a symbolic link", () => {

@@ -40,7 +40,7 @@ static napi_value sys_open(napi_env env, napi_callback_info info) {
 }
 
 /* O_NOFOLLOW is left to the caller here: together with O_PATH it makes the kernel hand out the final link itself. */
-static napi_value sys_open_beneath(napi_env env, napi_callback_info info) {
+static napi_value open_resolved(napi_env env, napi_callback_info info, uint64_t resolve) {
   struct args a;
   char path[PATH_SIZE];
   args_read(&a, env, info);
@@ -51,7 +51,7 @@ static napi_value sys_open_beneath(napi_env env, napi_callback_info info) {
   struct open_how how = {
     /* openat2 refuses what openat ignores: O_NOCTTY beside O_PATH. */
     .flags = (uint32_t)(flags | ((flags & O_PATH) ? O_CLOEXEC : ALWAYS)),
-    .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS,
+    .resolve = resolve,
   };
   const char *from_here = path[0] == '\0' ? "." : path;
   /* EAGAIN: somebody renamed a directory while the kernel resolved a "..", so it could not tell whether we left. */
@@ -60,6 +60,14 @@ static napi_value sys_open_beneath(napi_env env, napi_callback_info info) {
     fd = or_errno(syscall(SYS_openat2, dirfd, from_here, &how, sizeof how));
   }
   return result(env, fd);
+}
+
+static napi_value sys_open_beneath(napi_env env, napi_callback_info info) {
+  return open_resolved(env, info, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS);
+}
+
+static napi_value sys_open_in_root(napi_env env, napi_callback_info info) {
+  return open_resolved(env, info, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
 }
 
 static napi_value sys_open_follow(napi_env env, napi_callback_info info) {
@@ -134,6 +142,7 @@ static napi_value sys_dup2(napi_env env, napi_callback_info info) {
 const struct function sys_open_functions[] = {
   {"open", sys_open},
   {"openBeneath", sys_open_beneath},
+  {"openInRoot", sys_open_in_root},
   {"openFollow", sys_open_follow},
   {"reopen", sys_reopen},
   {"cloneMount", sys_clone_mount},
