@@ -1,6 +1,7 @@
 import { type LiveMount, liveMounts } from "../session/state.js";
 import { shown } from "../text.js";
 import { print } from "./exit.js";
+import { cell, table } from "./output/table.js";
 
 /** One row of the list, as machines read it. Paths are bytes in latin1 strings. */
 interface Row {
@@ -32,22 +33,9 @@ function rowOf(mount: LiveMount): Row {
   };
 }
 
-/** A path in a table: a control character would break the line. */
-function cell(bytes: string): string {
-  return shown(bytes).replace(/\p{Cc}/gu, (c) => `\\${c.charCodeAt(0).toString(8).padStart(3, "0")}`);
-}
-
-/** Columns wide enough for their longest cell. */
-export function table(rows: readonly (readonly string[])[]): string {
-  const widths: number[] = [];
-  for (const row of rows) for (const [i, text] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, text.length);
-  const lines = rows.map((row) =>
-    row
-      .map((text, i) => text.padEnd(widths[i] ?? 0))
-      .join("  ")
-      .trimEnd(),
-  );
-  return `${lines.join("\n")}\n`;
+/** A path in a table. */
+function path(bytes: string): string {
+  return cell(shown(bytes));
 }
 
 /** The layers as `--lower` takes them. */
@@ -59,11 +47,11 @@ function layerList(lowers: readonly string[], data: readonly string[]): string {
 /** The table for people. A mount whose driver is not known here (dead, or started by another user) shows `-`. */
 export function mountTable(mounts: readonly LiveMount[]): string {
   const rows = mounts.map(({ mountpoint, readOnly, state }) => [
-    cell(mountpoint),
+    path(mountpoint),
     readOnly ? "ro" : "rw",
     state === undefined ? "-" : String(state.pid),
-    cell(state?.upper ?? "-"),
-    cell(state === undefined ? "-" : layerList(state.lowers, state.dataLowers ?? [])),
+    path(state?.upper ?? "-"),
+    path(state === undefined ? "-" : layerList(state.lowers, state.dataLowers ?? [])),
   ]);
   return table([["MOUNTPOINT", "MODE", "PID", "UPPER", "LOWERS"], ...rows]);
 }

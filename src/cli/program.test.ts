@@ -1,7 +1,6 @@
 import { expect, test } from "vitest";
 import { absolutePath, argumentBytes, resolvedPath } from "./arguments.js";
 import { oneLine, systemReason } from "./exit.js";
-import { table } from "./mounts.js";
 import { commandWords } from "./program.js";
 
 test.each([
@@ -51,15 +50,6 @@ test("absolute paths", () => {
   expect(absolutePath("a/./b//", "/cwd")).toBe("/cwd/a/b");
   expect(absolutePath("/", "/cwd")).toBe("/");
   expect(absolutePath("../x", "/")).toBe("/../x");
-});
-
-test("a table's columns line up", () => {
-  expect(
-    table([
-      ["A", "B"],
-      ["long cell", "x"],
-    ]),
-  ).toBe("A          B\nlong cell  x\n");
 });
 
 test("a path that does not exist is resolved as far as it does", () => {
