@@ -5,8 +5,7 @@ import { CommandError, complain, EXIT_FAILURE, EXIT_USAGE, messageOf, oneLine, p
 import { mountHelp } from "./mount-help.js";
 import type { MountWords } from "./mount-plan.js";
 import { isStoreCommand } from "./store-commands.js";
-
-const version = typeof COWFS_VERSION === "string" ? COWFS_VERSION : "development";
+import { version } from "./version.js";
 
 /** Does what the command line says. Returns the exit code; failures have been said on stderr. */
 export async function run(argv: readonly string[]): Promise<number> {

@@ -1,0 +1,83 @@
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { Area } from "./harness/area.js";
+import { command, shell } from "./harness/command.js";
+import { cowfsProgram } from "./harness/mounts.js";
+
+let area: Area;
+
+beforeEach(() => {
+  area = new Area();
+  mkdirSync(area.at("work"));
+  mkdirSync(area.at("bin"));
+  writeFileSync(area.at("work", "archive.tar"), "");
+  writeFileSync(area.at("bin", "cowfs"), `#!/bin/sh\nexec ${cowfsProgram} "$@"\n`, { mode: 0o755 });
+});
+
+afterEach(async () => {
+  expect(await area.remove()).toEqual([]);
+});
+
+const has = (name: string): boolean => existsSync(`/usr/bin/${name}`) || existsSync(`/bin/${name}`);
+
+/** Types into a shell on a terminal; each step is what is typed, and what must appear then. */
+async function type(shellWords: readonly string[], steps: readonly (readonly [string, string])[]): Promise<string> {
+  const tool = fileURLToPath(new URL("tools/terminal.py", import.meta.url));
+  return command("python3", [tool, ...shellWords], {
+    cwd: area.at("work"),
+    timeout: 200_000,
+    env: {
+      PATH: `${area.at("bin")}:${process.env["PATH"]}`,
+      HOME: area.path,
+      TERM: "vt100",
+      LC_ALL: "C.UTF-8",
+      PS1: "$ ",
+    },
+    input: JSON.stringify(steps.map(([text, until]) => ({ type: text, until }))),
+  });
+}
+
+test("bash completes commands, options, words and files", async () => {
+  await type(
+    ["bash", "--norc", "--noprofile", "-i"],
+    [
+      ["source <(cowfs completion bash); echo rea''dy\n", "ready"],
+      ["cowfs compl\t", "completion "],
+      ["fi\t", "fish "],
+      ["\x15cowfs mount --upp\t", "--upper "],
+      [". --low\t", "--lower "],
+      ["\x15cowfs --root /no-such-place inf\t", "info "],
+      ["--js\t", "--json "],
+      ["\x15cowfs mount --log=arch\t", "archive\\.tar"],
+      ["\x15cowfs un\t\t", "umount|unmount"],
+    ],
+  );
+});
+
+test.skipIf(!has("zsh"))("zsh completes the same, with descriptions (needs zsh)", async () => {
+  await type(
+    ["zsh", "-f", "-i"],
+    [
+      ["autoload -Uz compinit; compinit -u -D; source <(cowfs completion zsh); echo rea''dy\n", "ready"],
+      ["cowfs compl\t", "completion"],
+      ["fi\t", "fish"],
+      ["\x15cowfs info --\t", "an? .*|JSON"],
+      ["\x15cowfs mount --upp\t", "--upper"],
+      ["\x15cowfs mount --log arch\t", "archive\\.tar"],
+    ],
+  );
+});
+
+test.skipIf(!has("fish"))("fish completes the same, with descriptions (needs fish)", async () => {
+  const complete = (line: string): Promise<string> =>
+    shell(`fish --no-config -c 'cowfs completion fish | source; complete -C "${line}"'`, {
+      cwd: area.at("work"),
+      env: { PATH: `${area.at("bin")}:${process.env["PATH"]}`, HOME: area.path, LC_ALL: "C.UTF-8" },
+    });
+  expect(await complete("cowfs mo")).toBe("mount\tmerge layers into a mountpoint\nmounts\tlist the mounts\n");
+  expect(await complete("cowfs completion ")).toBe("bash\nfish\nzsh\n");
+  expect(await complete("cowfs --root /x info --j")).toMatch(/^--json\t/);
+  expect(await complete("cowfs mount --log arch")).toMatch(/^archive\.tar/);
+  expect(await complete("cowfs umount arch")).toBe("");
+});

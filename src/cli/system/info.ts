@@ -1,0 +1,88 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { arch, cpus, hostname, release, totalmem } from "node:os";
+import { join } from "node:path";
+import type { Command } from "commander";
+import type { DataRoot } from "../../store/data-root.js";
+import { print } from "../exit.js";
+import { colours } from "../output/colours.js";
+import { printObjects } from "../output/list.js";
+import { size } from "../output/size.js";
+import { rootOf } from "../root-option.js";
+import { version } from "../version.js";
+import { backing, foundRuntimes, offers } from "./host.js";
+
+/** What `cowfs info` knows, as templates and JSON show it. */
+function gather(root: DataRoot) {
+  const digests = (directory: string): number =>
+    readdirSync(directory).filter((name) => /^[0-9a-f]{64}$/.test(name)).length;
+  return {
+    Version: version,
+    Root: root.path,
+    Backing: backing(root.path),
+    Images: digests(root.images),
+    Layers: digests(root.layers),
+    Containers: digests(root.containers),
+    Volumes: readdirSync(root.volumes).length,
+    Runtimes: foundRuntimes(),
+    Rootless: process.geteuid?.() !== 0,
+    KernelVersion: release(),
+    OperatingSystem: operatingSystem(),
+    Architecture: arch(),
+    CPUs: cpus().length,
+    Memory: totalmem(),
+    Name: hostname(),
+    NodeVersion: process.version,
+    Offers: offers(root.path),
+  };
+}
+
+function operatingSystem(): string {
+  try {
+    return /^PRETTY_NAME="?([^"\n]*)/m.exec(readFileSync(join("/etc", "os-release"), "utf8"))?.[1] ?? "Linux";
+  } catch {
+    return "Linux";
+  }
+}
+
+/** `cowfs info`. */
+export function infoCommand(command: Command, options: { format?: string; json?: boolean }): number {
+  const info = gather(rootOf(command));
+  if (options.json === true || options.format === "json") {
+    print(`${JSON.stringify(info, null, options.json === true ? 4 : 0)}\n`);
+    return 0;
+  }
+  if (options.format !== undefined) printObjects([info], options);
+  else print(page(info));
+  return 0;
+}
+
+function page(info: ReturnType<typeof gather>): string {
+  const { bold, green, yellow } = colours();
+  const { Backing: disk } = info;
+  const lines: [string, string][] = [
+    ["Version", info.Version],
+    ["Root", `${info.Root}${info.Rootless ? " (without root)" : ""}`],
+    [
+      "Backing",
+      `${disk.Type} (${disk.Source} on ${disk.Mountpoint}), ${size(disk.Available, 3)} of ${size(disk.Total, 3)} free`,
+    ],
+    ["Images", `${info.Images} (${info.Layers} layers)`],
+    ["Containers", String(info.Containers)],
+    ["Volumes", String(info.Volumes)],
+    [
+      "Runtimes",
+      info.Runtimes.map(({ Name, Path }) => `${Name} (${Path})`).join(", ") ||
+        "none: cowfs run needs crun, runc or unshare",
+    ],
+    ["System", `${info.OperatingSystem}, Linux ${info.KernelVersion}, ${info.Architecture}`],
+    ["Machine", `${info.Name}: ${info.CPUs} CPUs, ${size(info.Memory, 3)} of memory`],
+    ["Node.js", info.NodeVersion],
+  ];
+  const width = Math.max(...lines.map(([name]) => name.length), ...info.Offers.map(({ Name }) => Name.length + 2)) + 3;
+  const said = lines.map(([name, text]) => `${bold(`${name}:`.padEnd(width))}${text}\n`);
+  const offered = info.Offers.map(({ Name, Available, Detail }) => {
+    const answer = Available ? green("yes") : yellow("no");
+    return `  ${`${Name}:`.padEnd(width - 2)}${answer}${Detail === "" ? "" : `: ${Detail}`}\n`;
+  });
+  return `${said.join("")}${bold("This machine offers:")}\n${offered.join("")}`;
+}
