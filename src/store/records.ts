@@ -15,6 +15,8 @@ export interface LayerRecord {
   /** The number of its objects, directories too. */
   readonly entries: number;
   readonly created: string;
+  /** Its root hides everything below it: a mount takes no layers below this one. */
+  readonly opaqueRoot?: boolean;
 }
 
 /** `images/HEX/image.json`. Beside it: `config.json`, the bytes of the image's configuration, whose SHA-256 is its id. */

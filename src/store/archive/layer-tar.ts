@@ -1,0 +1,328 @@
+/**
+ * The tar archive of a tree: the same tree gives the same bytes. Names are in the order of their bytes, a directory before what is in it; times have their
+ * nanoseconds; the second name of a file is a hard link to the first; sockets are left out, as tar does.
+ */
+import { Readable, type Writable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { errnoName, isAbsent } from "../../errno.js";
+import { type EntrySink, readListing } from "../../layer/listing.js";
+import {
+  classifyMarkedName,
+  type DirectoryMarks,
+  HAS_METACOPY,
+  isNoAttribute,
+  NAME_GONE,
+  NAME_PLAIN,
+  NAME_WHITEOUT,
+  OPAQUE_MARKER,
+  readMarks,
+  readObjectMarks,
+  readPlain,
+  readXattrWhiteout,
+  WHITEOUT_PREFIX,
+} from "../../layer/marks.js";
+import { S_IFBLK, S_IFCHR, S_IFIFO, S_IFSOCK, STATX_ALL, Stat } from "../../layer/stat.js";
+import { O_DIRECTORY, O_NOATIME, O_PATH, O_RDONLY } from "../../native/constants.js";
+import { native } from "../../native/index.js";
+import { StoreError } from "../error.js";
+import { archivedAttribute, quote } from "./layer-names.js";
+import {
+  BLOCK_DEVICE,
+  CHARACTER,
+  DIRECTORY,
+  encodeHeader,
+  endOfArchive,
+  FIFO,
+  FILE,
+  LINK,
+  padding,
+  SYMLINK,
+  type TarHeader,
+} from "./tar-header.js";
+
+/** What a tree is: an upper or layer, whose whiteouts and opaque directories are written as `.wh.` names, or a plain tree. */
+export type ArchiveMarks = "overlay" | "none";
+
+export interface LayerTarOptions {
+  readonly marks: ArchiveMarks;
+  /**
+   * For an upper: where it is mounted together with its lower layers. What the upper has only in part, files without their data and directories
+   * under another name than below, is read there. Without it such objects are refused.
+   */
+  readonly merged?: string;
+}
+
+/** Writes the archive of the directory `tree` to a stream, and ends that. Throws StoreError for what cannot be read or said. */
+export async function writeLayerTar(tree: string, writable: Writable, options: LayerTarOptions): Promise<void> {
+  await pipeline(Readable.from(layerTarChunks(tree, options)), writable);
+}
+
+/** Pieces of an archive, each a new buffer. */
+const pieceSize = 512 * 1024;
+
+/** The archive of the directory `tree`, in pieces. Throws StoreError. */
+export function* layerTarChunks(tree: string, { marks, merged }: LayerTarOptions): Generator<Buffer> {
+  const root = openTree(tree);
+  const whole = merged === undefined ? -1 : openTree(merged);
+  try {
+    const archiver = new Archiver(tree, whole);
+    yield* archiver.directory(root, "", marks === "overlay");
+    yield* archiver.end();
+  } finally {
+    native.close(root);
+    if (whole >= 0) native.close(whole);
+  }
+}
+
+function openTree(path: string): number {
+  const fd = native.openFollow(Buffer.from(path, "utf8").toString("latin1"), O_PATH | O_DIRECTORY);
+  if (fd < 0) throw new StoreError(`${path} cannot be opened: ${errnoName(fd)}`);
+  return fd;
+}
+
+class Archiver {
+  private readonly stat = new Stat();
+  private readonly names = Buffer.alloc(64 * 1024);
+  private readonly value = Buffer.alloc(64 * 1024);
+  /** Files with several links, by device and inode: the path of their first name. */
+  private readonly links = new Map<string, string>();
+  private piece = Buffer.allocUnsafeSlow(pieceSize);
+  private used = 0;
+
+  constructor(
+    private readonly tree: string,
+    /** The merged view, or -1. */
+    private readonly merged: number,
+  ) {}
+
+  /** The directory behind `fd`, known as `path` in the archive, and all in it. */
+  *directory(fd: number, path: string, isLayer: boolean): Generator<Buffer> {
+    this.check(native.statx(fd, "", STATX_ALL, this.stat.bytes), path);
+    yield* this.add(
+      encodeHeader(this.header(path === "" ? "./" : `${path}/`, DIRECTORY), this.attributes(fd, "", path, isLayer)),
+    );
+    if (!isLayer) {
+      yield* this.contents(fd, path, false, false);
+      return;
+    }
+    const marks: DirectoryMarks = { opaque: false, xattrWhiteouts: false, redirect: null, byUser: false };
+    this.check(readMarks(fd, "", false, marks), path);
+    if (marks.redirect !== null) {
+      yield* this.redirected(path);
+      return;
+    }
+    if (marks.opaque) yield* this.add(this.whiteout(path, OPAQUE_MARKER));
+    yield* this.contents(fd, path, true, marks.xattrWhiteouts);
+  }
+
+  /** What is in a directory, without itself. */
+  private *contents(fd: number, path: string, isLayer: boolean, xattrWhiteouts: boolean): Generator<Buffer> {
+    const { stat } = this;
+    const entries: string[] = [];
+    const sink: EntrySink = { entry: (name) => void entries.push(name) };
+    this.check(readListing(fd, sink), path);
+    for (const name of entries.sort()) {
+      const full = path === "" ? name : `${path}/${name}`;
+      this.check(native.statx(fd, name, STATX_ALL, stat.bytes), full);
+      if (isLayer) {
+        const gone = this.whiteoutAt(fd, name, full, xattrWhiteouts);
+        if (gone === null) continue;
+        if (gone !== undefined) {
+          yield* this.add(this.whiteout(path, WHITEOUT_PREFIX + gone));
+          continue;
+        }
+      }
+      if (!stat.isDirectory) {
+        yield* this.object(fd, name, full, isLayer);
+        continue;
+      }
+      const next = native.openBeneath(fd, name, O_PATH | O_DIRECTORY);
+      this.check(next, full);
+      try {
+        yield* this.directory(next, full, isLayer);
+      } finally {
+        native.close(next);
+      }
+    }
+  }
+
+  *end(): Generator<Buffer> {
+    yield* this.add(endOfArchive);
+    if (this.used > 0) yield this.piece.subarray(0, this.used);
+  }
+
+  /** The name that the object (fd, name), which `stat` describes, hides; null if it is a mark of another kind, undefined if it is none. */
+  private whiteoutAt(fd: number, name: string, path: string, xattrWhiteouts: boolean): string | null | undefined {
+    const { stat } = this;
+    if (stat.isWhiteoutDevice) {
+      if (this.check(readPlain(fd, name), path) === 0) return name;
+      throw new StoreError(`${quote(path)} is a character device 0:0, which no image layer can have`);
+    }
+    if (xattrWhiteouts && stat.isRegular && stat.size === 0 && this.check(readXattrWhiteout(fd, name), path) === 1)
+      return name;
+    if (!name.startsWith(WHITEOUT_PREFIX)) return undefined;
+    const kind = this.check(classifyMarkedName(fd, name, stat), path);
+    if (kind === NAME_WHITEOUT) return name.slice(WHITEOUT_PREFIX.length);
+    if (kind === NAME_GONE) return name;
+    if (kind !== NAME_PLAIN) return null;
+    throw new StoreError(
+      `${quote(path)} cannot be in an image layer: names that begin with .wh. mean something else there`,
+    );
+  }
+
+  /** Everything of a directory whose lower parts have another name is in the archive, and nothing of what lies below its name. */
+  private *redirected(path: string): Generator<Buffer> {
+    if (this.merged < 0) {
+      throw new StoreError(
+        `${quote(path)} in ${this.tree} was renamed, and is complete only in the mount: it cannot be read from the layer alone`,
+      );
+    }
+    yield* this.add(this.whiteout(path, OPAQUE_MARKER));
+    const fd = native.openBeneath(this.merged, path, O_PATH | O_DIRECTORY);
+    this.check(fd, path);
+    try {
+      yield* this.contents(fd, path, false, false);
+    } finally {
+      native.close(fd);
+    }
+  }
+
+  /** Anything but a directory; `stat` describes it. */
+  private *object(fd: number, name: string, path: string, isLayer: boolean): Generator<Buffer> {
+    const { stat } = this;
+    if (stat.type === S_IFSOCK) return;
+    if (stat.nlink > 1) {
+      const key = `${stat.devMajor}:${stat.devMinor}:${stat.inoHigh}:${stat.inoLow}`;
+      const first = this.links.get(key);
+      if (first !== undefined) {
+        yield* this.add(encodeHeader({ ...this.header(path, LINK), linkPath: first }));
+        return;
+      }
+      this.links.set(key, path);
+    }
+    if (stat.isRegular) {
+      yield* this.file(fd, name, path, isLayer);
+      return;
+    }
+    const header = this.header(path, specialTypes.get(stat.type) ?? SYMLINK);
+    if (stat.isSymlink) {
+      const length = this.check(native.readlink(fd, name, this.value), path);
+      header.linkPath = this.value.latin1Slice(0, length);
+      header.mode = 0o777;
+    } else if (stat.type !== S_IFIFO) {
+      header.major = stat.rdevMajor;
+      header.minor = stat.rdevMinor;
+    }
+    yield* this.add(encodeHeader(header, this.attributes(fd, name, path, isLayer)));
+  }
+
+  private *file(fd: number, name: string, path: string, isLayer: boolean): Generator<Buffer> {
+    const { size } = this.stat;
+    const head = encodeHeader({ ...this.header(path, FILE), size }, this.attributes(fd, name, path, isLayer));
+    let input: number;
+    if (isLayer && (this.check(readObjectMarks(fd, name), path) & HAS_METACOPY) !== 0) {
+      if (this.merged < 0) {
+        throw new StoreError(
+          `${quote(path)} in ${this.tree} has its data in a layer below: it cannot be read from the layer alone`,
+        );
+      }
+      input = native.openBeneath(this.merged, path, O_RDONLY);
+    } else {
+      input = native.open(fd, name, O_RDONLY | O_NOATIME, 0);
+      if (input === -1) input = native.open(fd, name, O_RDONLY, 0);
+    }
+    this.check(input, path);
+    try {
+      yield* this.add(head);
+      for (let at = 0; at < size; ) {
+        if (this.used === pieceSize) yield this.turn();
+        const room = Math.min(pieceSize - this.used, size - at);
+        const length = this.check(native.pread(input, this.piece, this.used, room, at), path);
+        if (length === 0) throw new StoreError(`${quote(path)} in ${this.tree} became shorter while it was read`);
+        this.used += length;
+        at += length;
+      }
+      yield* this.add(padding(size));
+    } finally {
+      native.close(input);
+    }
+  }
+
+  private header(path: string, type: string): TarHeader {
+    const { mode, uid, gid, mtime, mtimeNsec } = this.stat;
+    return { path, type, mode: mode & 0o7777, uid, gid, size: 0, mtime, mtimeNsec, linkPath: "", major: 0, minor: 0 };
+  }
+
+  private whiteout(directory: string, name: string): Buffer {
+    const path = directory === "" ? name : `${directory}/${name}`;
+    return encodeHeader({
+      ...{
+        path,
+        type: FILE,
+        mode: 0o600,
+        uid: 0,
+        gid: 0,
+        size: 0,
+        mtime: 0,
+        mtimeNsec: 0,
+        linkPath: "",
+        major: 0,
+        minor: 0,
+      },
+    });
+  }
+
+  /** The pax records of the attributes of an object; three system calls for each attribute less than two. */
+  private attributes(fd: number, name: string, path: string, isLayer: boolean): Map<string, string> {
+    const records = new Map<string, string>();
+    const listed = native.listxattr(fd, name, this.names);
+    if (isNoAttribute(listed)) return records;
+    const length = this.check(listed, path);
+    if (length === 0) return records;
+    for (const attribute of this.names
+      .latin1Slice(0, length - 1)
+      .split("\0")
+      .sort()) {
+      if (ofMachine.has(attribute)) continue;
+      const archived = isLayer ? archivedAttribute(attribute) : attribute;
+      if (archived === undefined) continue;
+      const size = native.getxattr(fd, name, attribute, this.value);
+      // Somebody may have removed it meanwhile; an object that is itself gone is found by the next call.
+      if (isNoAttribute(size)) continue;
+      records.set(`SCHILY.xattr.${archived}`, this.value.latin1Slice(0, this.check(size, path)));
+    }
+    return records;
+  }
+
+  private *add(bytes: Buffer): Generator<Buffer> {
+    for (let at = 0; at < bytes.length; ) {
+      if (this.used === pieceSize) yield this.turn();
+      const copied = bytes.copy(this.piece, this.used, at);
+      this.used += copied;
+      at += copied;
+    }
+  }
+
+  private turn(): Buffer {
+    const full = this.piece;
+    this.piece = Buffer.allocUnsafeSlow(pieceSize);
+    this.used = 0;
+    return full;
+  }
+
+  /** A result that is no failure. */
+  private check(result: number, path: string): number {
+    if (result >= 0) return result;
+    const why = isAbsent(result) ? "it is gone: something changes the directory" : errnoName(result);
+    throw new StoreError(`${quote(path === "" ? "/" : path)} in ${this.tree} cannot be read: ${why}`);
+  }
+}
+
+const specialTypes = new Map([
+  [S_IFCHR, CHARACTER],
+  [S_IFBLK, BLOCK_DEVICE],
+  [S_IFIFO, FIFO],
+]);
+
+/** Attributes that the policy of the machine gives, not the user. */
+const ofMachine = new Set(["security.selinux", "security.ima", "security.evm"]);

@@ -1,0 +1,56 @@
+import { execFileSync } from "node:child_process";
+import { chmodSync, linkSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Readable } from "node:stream";
+import { expect, onTestFinished, test } from "vitest";
+import { openLayerArchive } from "./archive/layer-archive.js";
+import { openDataRoot } from "./data-root.js";
+import { createLayerFromTar, createLayerFromTree, hasLayer, layerTree } from "./layers.js";
+
+function scratch(): string {
+  const path = mkdtempSync(join(tmpdir(), "cowfs-layers-"));
+  onTestFinished(() => rmSync(path, { recursive: true, force: true }));
+  return path;
+}
+
+test("a directory becomes a layer, and the layer gives the same archive again", async () => {
+  const area = scratch();
+  const source = join(area, "source");
+  mkdirSync(join(source, "dir"), { recursive: true });
+  writeFileSync(join(source, "dir/file"), "content");
+  chmodSync(join(source, "dir/file"), 0o751);
+  linkSync(join(source, "dir/file"), join(source, "other"));
+  symlinkSync("dir/file", join(source, "link"));
+  const root = openDataRoot(join(area, "root"));
+  const layer = await createLayerFromTree(root, source, { marks: "none" });
+  expect(layer).toMatchObject({ size: 7, entries: 4 });
+  const tree = layerTree(root, layer.diffId);
+  expect(readFileSync(join(tree, "other"), "utf8")).toBe("content");
+  expect((await createLayerFromTree(root, tree, { marks: "overlay" })).diffId).toBe(layer.diffId);
+});
+
+test("the archive of a layer can be had again byte for byte, also with files that were replaced", async () => {
+  const area = scratch();
+  const root = openDataRoot(join(area, "root"));
+  const file = join(area, "archive.tar");
+  writeFileSync(join(area, "name"), "first");
+  execFileSync("tar", ["-cf", file, "-C", area, "name"]);
+  writeFileSync(join(area, "name"), "second, and longer");
+  execFileSync("tar", ["-rf", file, "-C", area, "name"]);
+  execFileSync("tar", ["-rf", file, "--format=gnu", "-C", "/etc", "hostname", "passwd"]);
+  const bytes = readFileSync(file);
+  const layer = await createLayerFromTar(root, Readable.from([bytes]));
+  expect(readFileSync(join(layerTree(root, layer.diffId), "name"), "utf8")).toBe("second, and longer");
+  const again = Buffer.concat(await openLayerArchive(root, layer.diffId).toArray());
+  expect(again.equals(bytes)).toBe(true);
+});
+
+test("an archive with another digest than expected leaves nothing", async () => {
+  const area = scratch();
+  const root = openDataRoot(join(area, "root"));
+  const archive = execFileSync("tar", ["-cf", "-", "-C", "/etc", "hostname"]);
+  const expectedDiffId = `sha256:${"0".repeat(64)}`;
+  await expect(createLayerFromTar(root, Readable.from([archive]), { expectedDiffId })).rejects.toThrow(/digest/);
+  expect(hasLayer(root, expectedDiffId)).toBe(false);
+});
