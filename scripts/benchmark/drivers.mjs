@@ -151,9 +151,10 @@ class Cowfs extends Union {
     this.options = options;
     this.counts = true;
   }
-  start(layers) {
+  /** `logged`: whether it can be asked for its `status()`. */
+  start(layers, logged = true) {
     const lower = layers.flatMap((layer) => ["--lower", layer]);
-    const places = ["--upper", this.upper, "--work", this.work, "--log", this.log];
+    const places = ["--upper", this.upper, "--work", this.work, ...(logged ? ["--log", this.log] : [])];
     run(cowfs, ["mount", ...lower, ...places, ...this.options, this.mountpoint]);
   }
   findPid() {
