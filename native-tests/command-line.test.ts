@@ -96,6 +96,14 @@ describe("mount", () => {
     expect(await here("umount", "up.merged")).toEqual(silent);
   });
 
+  test("nosymfollow: symbolic links can be read, and lead nowhere", async () => {
+    symlinkSync("one", area.at("l1", "link"));
+    expect(await here("mount", "--lower", "l1", "-o", "nosymfollow", "m")).toEqual(silent);
+    expect(readlinkSync(area.at("m", "link"))).toBe("one");
+    expect(() => readFileSync(area.at("m", "link"))).toThrow("ELOOP");
+    expect(await here("umount", "m")).toEqual(silent);
+  });
+
   test("names that are not UTF-8", async () => {
     await shell(`mkdir $'l\\xff' $'m\\xe9'; echo x > $'l\\xff/f'`, { cwd: area.path });
     await shell(`"$COWFS" mount --lower $'l\\xff' --upper $'u\\xfe' $'m\\xe9'; cat $'m\\xe9/f'; echo y > $'m\\xe9/g'`, {
@@ -103,7 +111,14 @@ describe("mount", () => {
       env: { ...process.env, COWFS: cowfsProgram },
     });
     expect(await shell(`cat $'u\\xfe/g'`, { cwd: area.path })).toBe("y\n");
-    expect((await here("mounts", "--json")).stdout).toContain("m\xe9");
+    expect((await here("mounts")).stdout).toContain(`${area.path}/m\\xe9`);
+    // The way back is that of Python's file names: a lone surrogate is a byte.
+    const back = `import json, os, sys
+mount = next(one for one in json.load(sys.stdin) if one["mountpoint"].startswith(sys.argv[1] + "/m"))
+print(os.fsencode(mount["mountpoint"])[-2:], os.fsencode(mount["lowers"][0])[-2:], os.fsencode(mount["upper"])[-2:])`;
+    expect(await shell(`"${cowfsProgram}" mounts --json | python3 -c '${back}' ${area.path}`)).toBe(
+      "b'm\\xe9' b'l\\xff' b'u\\xfe'\n",
+    );
     await shell(`"$COWFS" umount $'m\\xe9'`, {
       cwd: area.path,
       env: { ...process.env, COWFS: cowfsProgram },
@@ -253,6 +268,24 @@ describe("the end of a mount", () => {
     expect(await processEnd(pid, 60_000)).toBe(true);
   });
 
+  test("a mount that is a layer of another goes at once, and what keeps its driver is named", async () => {
+    mkdirSync(area.at("m2"));
+    expect(await here("mount", "--lower", "l1", "--upper", "up", "m")).toEqual(silent);
+    const pid = await driverOf(area.at("m"));
+    expect(await here("mount", "--lower", "m:l2", "m2")).toEqual(silent);
+    expect(await here("umount", "m")).toEqual({
+      status: 0,
+      stdout: "",
+      stderr:
+        `cowfs: ${area.at("m")} is unmounted, but it is a layer of the mount on ${area.at("m2")}: ` +
+        `the driver (process ${pid}) serves that, and its layers stay locked, until it is unmounted too\n`,
+    });
+    expect(mountAt(area.at("m"))).toBeUndefined();
+    expect(readdirSync(area.at("m2")).sort()).toEqual(["one", "two"]);
+    expect(await here("umount", "m2")).toEqual(silent);
+    expect(await processEnd(pid, 60_000)).toBe(true);
+  });
+
   test("what is not a mount of cowfs is left alone", async () => {
     await command("mount", ["-t", "tmpfs", "none", area.at("m")]);
     for (const path of ["m", "l1", "missing"]) {
@@ -283,6 +316,24 @@ describe("bad input is one line with the path, exit code 1 or 2, and changes not
     ["a missing layer", 1, ["--lower", "l1:missing", "--upper", "up", "m"], /missing/],
     ["a file as a layer", 1, ["--lower", "l1/one", "--upper", "up", "m"], /l1\/one/],
     ["a file as the upper", 1, ["--lower", "l1", "--upper", "l1/one", "m"], /l1\/one/],
+    [
+      "a work directory in what is missing",
+      1,
+      ["--lower", "l1", "--upper", "up", "--work", "no/w", "m"],
+      /no\/w: .*\/no does not exist: create it/,
+    ],
+    [
+      "a work directory in a file",
+      1,
+      ["--lower", "l1", "--upper", "up", "--work", "l2/two/w", "m"],
+      /two\/w: it, or something on the way to it, is not a directory/,
+    ],
+    [
+      "an upper of a longer one",
+      1,
+      ["--lower", "l1", "--upper", "u".repeat(256), "--work", "w", "m"],
+      /u+: the name is too long: name another/,
+    ],
     ["a missing mountpoint", 1, ["--lower", "l1", "--upper", "up", "missing"], /missing/],
     ["a file as the mountpoint", 1, ["--lower", "l1", "--upper", "up", "l2/two"], /l2\/two/],
     ["the upper in a lower", 1, ["--lower", "l1", "--upper", "l1/up", "m"], /l1\/up/],
@@ -300,6 +351,7 @@ describe("bad input is one line with the path, exit code 1 or 2, and changes not
     ["an unknown flag", 2, ["--lower", "l1", "--frobnicate", "m"], /--frobnicate/],
     ["a flag without its value", 2, ["m", "--lower"], /--lower/],
     ["an unknown transport", 2, ["--lower", "l1", "--transport", "pigeon", "m"], /pigeon/],
+    ["a number that is none", 2, ["--lower", "l1", "-o", "timeout=0x10", "m"], /timeout=0x10 .* decimal digits/],
     ["a wrong value", 2, ["--lower", "l1", "-o", "xino=7", "m"], /xino=7/],
     ["an unknown option", 2, ["--lower", "l1", "-o", "lowerdri=l2", "m"], /did you mean lowerdir\?/],
   ];
@@ -332,6 +384,29 @@ describe("bad input is one line with the path, exit code 1 or 2, and changes not
     expect(await here("umount", "m")).toEqual(silent);
   });
 
+  test("nothing can be made: no room, too long a name, no permission", async () => {
+    await area.directory("small", "tmpfs:4k,nr_inodes=1");
+    const full = await here("mount", "--lower", "l1", "--upper", "small/up", "--work", "small/w", "m");
+    expect(full.stderr).toMatch(
+      /^cowfs: .* upper layer \S*\/small\/up: no space or no inode is left on the file system: make room, or .*\n$/,
+    );
+    const long = await here("mount", "--lower", "l1", "--upper", "u".repeat(255), "m");
+    expect(long.stderr).toMatch(
+      /^cowfs: .* work directory \S*\/\.u+\.work: the name is too long: name another with --work\n$/,
+    );
+    // Root of a user namespace may not write where the user behind it may not.
+    const user = 'exec setpriv --reuid 1000 --regid 1000 --clear-groups unshare -Urm "$0"';
+    const refused = await attempt("sh", ["-c", `${user} mount --lower l1 --upper up m`, cowfsProgram], {
+      cwd: area.path,
+    });
+    expect(refused.stderr).toMatch(
+      /^cowfs: .* upper layer \S*\/up: no permission to write in \S+: give it to the user who mounts, or .*\n$/,
+    );
+    expect([full, long, refused].map(({ status }) => status)).toEqual([1, 1, 1]);
+    expect(readdirSync(area.path).sort()).toEqual(["l1", "l2", "m", "small"]);
+    await command("umount", [area.at("small")]);
+  });
+
   test("an implied mountpoint does not stay after a failure", async () => {
     const { status } = await here("mount", "--lower", "missing", "--upper", "up");
     expect(status).toBe(1);
@@ -339,7 +414,9 @@ describe("bad input is one line with the path, exit code 1 or 2, and changes not
   });
 
   test("wrong commands", async () => {
-    for (const args of [[], ["frobnicate"], ["umount"], ["umount", ""], ["mounts", "--xml"]]) {
+    const ended = await here("help", "mont");
+    expect(ended).toEqual({ status: 2, stdout: "", stderr: "cowfs: unknown command 'mont' (Did you mean mount?)\n" });
+    for (const args of [[], ["frobnicate"], ["help", "frobnicate"], ["umount"], ["umount", ""], ["mounts", "--xml"]]) {
       const { status, stdout, stderr } = await here(...args);
       expect({ status, stdout }).toEqual({ status: 2, stdout: "" });
       expect(stderr).not.toBe("");

@@ -145,7 +145,9 @@ class Comparison:
             raise
         for step, (want, compared), (have, _) in zip(steps, expected, answers):
             self.done.append(step)
-            if compared and want != have:
+            # Kernel overlayfs keeps the numbers of a listing when a copy is linked into the directory.
+            known = step.op == "dinos" and self.union.kernel
+            if compared and want != have and not known:
                 raise Failure(f"answer to {step.op}", f"{step}\n    native {want[:300]!r}\n    union  {have[:300]!r}")
 
     def do_special(self, step):

@@ -5,6 +5,7 @@ import {
   type MountConfig,
   type MountFlags,
   type RedirectDir,
+  spinMost,
   timeoutForever,
 } from "../session/config.js";
 import { shown } from "../text.js";
@@ -125,6 +126,8 @@ const flags: Record<string, (options: MountOptions) => void> = {
   noexec: (o) => setFlag(o, "exec", false),
   diratime: (o) => setFlag(o, "nodiratime", false),
   nodiratime: (o) => setFlag(o, "nodiratime", true),
+  symfollow: (o) => setFlag(o, "symfollow", true),
+  nosymfollow: (o) => setFlag(o, "symfollow", false),
   async: (o) => setFlag(o, "sync", false),
   dirsync: (o) => setFlag(o, "dirsync", true),
   sync: (o) => setFlag(o, "sync", true),
@@ -148,6 +151,9 @@ const flags: Record<string, (options: MountOptions) => void> = {
   },
   userxattr: (o) => {
     o.userxattr = true;
+  },
+  nooverride_creds: (o) => {
+    o.notices.push("nooverride_creds is ignored: the driver always acts as the user who mounts");
   },
   remount: () => {
     throw new UsageError("remount is not for cowfs: unmount and mount again, or for ro and rw: mount -i -o remount,ro");
@@ -211,10 +217,10 @@ const settings: Record<string, (options: MountOptions, value: string) => void> =
     o.whiteout = whiteoutNamed(value);
   },
   timeout: (o, value) => {
-    o.timeout = Math.min(numberValue("timeout", value), timeoutForever);
+    o.timeout = numberValue("timeout", value, timeoutForever, "seconds");
   },
   spin: (o, value) => {
-    o.spinMicroseconds = numberValue("spin", value);
+    o.spinMicroseconds = numberValue("spin", value, spinMost, "microseconds");
   },
   uidmapping: (o, value) => {
     o.ownership.uids = parseIdMapping("uidmapping", value);
@@ -255,11 +261,12 @@ function pathValue(name: string, value: string): string {
   return path;
 }
 
-function numberValue(name: string, value: string): number {
-  const number = value === "" ? Number.NaN : Number(value);
-  if (number >= 0) return number;
-  const why = number < 0 ? "is negative" : "is no number";
-  throw new UsageError(`${name}=${shown(value)} ${why}: it must be a number, 0 or more`);
+/** A number in decimal digits, from 0 to `most`. */
+function numberValue(name: string, value: string, most: number, unit: string): number {
+  const number = /^\d+(\.\d+)?$/.test(value) ? Number(value) : Number.NaN;
+  if (number <= most) return number;
+  const why = number > most ? "is too much" : "is no such number";
+  throw new UsageError(`${name}=${shown(value)} ${why}: use ${unit} from 0 to ${most}, in decimal digits`);
 }
 
 /** One of the words that an option may have as its value. */

@@ -1,7 +1,7 @@
 import { type LiveMount, liveMounts } from "../session/state.js";
-import { shown } from "../text.js";
+import { shownWhole } from "../text.js";
 import { print } from "./exit.js";
-import { cell, table } from "./output/table.js";
+import { cell, hex, table } from "./output/table.js";
 
 /** One row of the list, as machines read it. Paths are bytes in latin1 strings. */
 interface Row {
@@ -33,9 +33,14 @@ function rowOf(mount: LiveMount): Row {
   };
 }
 
-/** A path in a table. */
-function path(bytes: string): string {
-  return cell(shown(bytes));
+/** A path in a table: a byte that is not UTF-8 has no picture. */
+export function path(bytes: string): string {
+  return cell(shownWhole(bytes, hex));
+}
+
+/** Text that stands for any bytes: one that is not UTF-8 is the lone surrogate U+DC00 + byte, as in Python's file names. */
+export function surrogateText(bytes: string): string {
+  return shownWhole(bytes, (byte) => String.fromCharCode(0xdc00 + byte));
 }
 
 /** The layers as `--lower` takes them. */
@@ -56,11 +61,14 @@ export function mountTable(mounts: readonly LiveMount[]): string {
   return table([["MOUNTPOINT", "MODE", "PID", "UPPER", "LOWERS"], ...rows]);
 }
 
-/** `cowfs mounts`: the mounts of this mount namespace. With `json`, an array of objects, whose paths keep their bytes. */
+/** `cowfs mounts`: the mounts of this mount namespace. With `json`, an array of objects, in ASCII and UTF-8 whatever the paths are. */
 export function mountsCommand(json: boolean): number {
   const mounts = liveMounts();
   if (json) {
-    print(Buffer.from(`${JSON.stringify(mounts.map(rowOf), null, 2)}\n`, "latin1"));
+    const asText = (_key: string, value: unknown): unknown =>
+      typeof value === "string" ? surrogateText(value) : value;
+    // Lone surrogates become escapes: \udcff.
+    print(`${JSON.stringify(mounts.map(rowOf), asText, 2)}\n`);
   } else print(mountTable(mounts));
   return 0;
 }

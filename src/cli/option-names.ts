@@ -10,7 +10,7 @@ const meaningless = new Set(
     "owner group nofail private shared slave rprivate rshared rslave _netdev loud silent iversion noiversion mand nomand " +
     "allow_root auto_unmount nonempty auto_cache kernel_cache intr nointr big_writes static_nlink ino32_t noacl " +
     "use_ino readdir_ino hard_remove large_read async_read sync_read atomic_o_trunc clone_fd drop_privileges " +
-    "splice_read splice_write splice_move no_splice_read no_splice_write no_splice_move override_creds symfollow"
+    "splice_read splice_write splice_move no_splice_read no_splice_write no_splice_move override_creds"
   ).split(" "),
 );
 const meaninglessSettings = new Set(

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { absolutePath, argumentBytes, resolvedPath } from "./arguments.js";
 import { oneLine, systemReason } from "./exit.js";
+import { path, surrogateText } from "./mounts.js";
 import { commandWords } from "./program.js";
 
 test.each([
@@ -50,6 +51,20 @@ test("absolute paths", () => {
   expect(absolutePath("a/./b//", "/cwd")).toBe("/cwd/a/b");
   expect(absolutePath("/", "/cwd")).toBe("/");
   expect(absolutePath("../x", "/")).toBe("/../x");
+});
+
+test("paths that are not text", () => {
+  // Two whole sequences, then one cut short, an overlong one, a surrogate, and what is above Unicode.
+  const bytes = "/\xc3\xa9\xf0\x9f\x90\xae/\xe9/\xe2\x82/\xc0\xaf/\xed\xa0\x80/\xf5/\n\x7f";
+  expect(path(bytes)).toBe("/\u00e9\u{1f42e}/\\xe9/\\xe2\\x82/\\xc0\\xaf/\\xed\\xa0\\x80/\\xf5/\\x0a\\x7f");
+  const text = surrogateText(bytes);
+  expect(JSON.stringify(text)).toBe(
+    '"/\u00e9\u{1f42e}/\\udce9/\\udce2\\udc82/\\udcc0\\udcaf/\\udced\\udca0\\udc80/\\udcf5/\\n\x7f"',
+  );
+  const back = [...text].map((c) =>
+    /[\udc80-\udcff]/.test(c) ? Buffer.from([c.charCodeAt(0) - 0xdc00]) : Buffer.from(c),
+  );
+  expect(Buffer.concat(back).toString("latin1")).toBe(bytes);
 });
 
 test("a path that does not exist is resolved as far as it does", () => {

@@ -17,7 +17,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   };
   try {
     const all = argumentBytes(argv);
-    const words = isLaunched ? commandWords(all.slice(3), all[1] ?? "") : commandWords(all, baseName(argv[1] ?? ""));
+    let words = isLaunched ? commandWords(all.slice(3), all[1] ?? "") : commandWords(all, baseName(argv[1] ?? ""));
     if (words === null) return 0;
     const program = buildProgram(finish, isLaunched);
     const [first] = skipRoot(words);
@@ -26,6 +26,9 @@ export async function run(argv: readonly string[]): Promise<number> {
       const { addStoreCommands } = await import("./store-commands-all.js");
       addStoreCommands(program, finish);
     }
+    // `help` of a command that is none is as wrong as that command.
+    const [, asked] = words;
+    if (first === "help" && asked !== undefined && !knows(program, asked)) words = [asked];
     await program.parseAsync(first !== undefined && isStoreCommand(first) ? textOf(words) : words, { from: "user" });
     return code;
   } catch (error) {
@@ -36,6 +39,10 @@ export async function run(argv: readonly string[]): Promise<number> {
     complain(messageOf(error));
     return error instanceof CommandError ? error.exitCode : EXIT_FAILURE;
   }
+}
+
+function knows(program: Command, name: string): boolean {
+  return /^-/.test(name) || program.commands.some((one) => one.name() === name || one.aliases().includes(name));
 }
 
 const mountCommands = new Set(["mount", "umount", "unmount", "mounts"]);

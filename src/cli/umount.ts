@@ -1,11 +1,12 @@
 import { spawnSync } from "node:child_process";
-import { lstatSync, readFileSync } from "node:fs";
+import { existsSync, lstatSync, readFileSync } from "node:fs";
 import { EBUSY, EINVAL, ENOENT, EPERM, errnoName } from "../errno.js";
 import { native } from "../native/index.js";
 import { readMounts, topMountOn } from "../native/mountinfo.js";
 import { fileSystemType } from "../session/config.js";
 import { type LiveMount, liveMounts, type MountState, processStart } from "../session/state.js";
 import { shown } from "../text.js";
+import { isInside } from "../union/paths.js";
 import { absolutePath, resolvedPath, workingDirectory } from "./arguments.js";
 import { CommandError, complain, UsageError } from "./exit.js";
 import { holdersOf } from "./holders.js";
@@ -13,6 +14,8 @@ import { holdersOf } from "./holders.js";
 const MNT_DETACH = 2;
 /** How long to wait for a driver that has been unmounted to sync its upper and end, in milliseconds. */
 const patience = 60_000;
+/** How long a mount over this one may take to let go of it, in milliseconds. */
+const heldPatience = 500;
 /** How many of the processes that use a mount are named. */
 const namedHolders = 5;
 
@@ -38,7 +41,7 @@ export async function umountCommand(path: string, lazy: boolean): Promise<number
     throw new CommandError(`${shown(mountpoint)} is not mounted any more`);
   else if (result < 0) throw new CommandError(`${shown(mountpoint)} cannot be unmounted: ${errnoName(result)}`);
   // A detached mount lives for as long as somebody uses it, and one mounted elsewhere too lives on.
-  if (!lazy && !shownElsewhere(mount) && mount.state !== undefined) await driverEnd(mount.state);
+  if (!lazy && !shownElsewhere(mount) && mount.state !== undefined) await driverEnd(mount, mount.state);
   return 0;
 }
 
@@ -98,9 +101,32 @@ function isZombie(pid: number): boolean {
   }
 }
 
-async function driverEnd(state: MountState): Promise<void> {
-  const deadline = Date.now() + patience;
+/** Whether the file system of a mount is there, although nothing leads to it any more. The kernel has a directory for each, where /sys is mounted. */
+function isHeld(mount: LiveMount): boolean {
+  return existsSync(`/sys/class/bdi/0:${mount.minor}`);
+}
+
+/** The mounts that were made over another one, and so keep it: each layer is a private clone. Only those that are seen from here. */
+function mountsOver(mount: LiveMount, own: MountState): string[] {
+  const over = liveMounts().filter(({ state }) => {
+    const layers = state === undefined ? [] : [...state.lowers, ...(state.dataLowers ?? [])];
+    const isOver = layers.some((layer) => isInside(resolvedPath(layer), mount.mountpoint));
+    return isOver && (state?.started ?? "") >= own.started;
+  });
+  return over.map(({ mountpoint }) => shown(mountpoint));
+}
+
+async function driverEnd(mount: LiveMount, state: MountState): Promise<void> {
+  const over = mountsOver(mount, state);
+  const start = Date.now();
+  const deadline = start + patience;
   while (processStart(state.pid) === state.processStart && !isZombie(state.pid)) {
+    if (over.length > 0 && Date.now() > start + heldPatience && isHeld(mount)) {
+      complain(
+        `${shown(mount.mountpoint)} is unmounted, but it is a layer of the mount on ${over.join(", ")}: the driver (process ${state.pid}) serves that, and its layers stay locked, until it is unmounted too`,
+      );
+      return;
+    }
     if (Date.now() > deadline) {
       complain(
         `unmounted, but the driver (process ${state.pid}) is still writing: its layers stay locked until it ends`,

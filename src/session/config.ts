@@ -26,11 +26,22 @@ export interface MountFlags {
   readonly sync: boolean;
   /** MS_DIRSYNC. */
   readonly dirsync: boolean;
+  /** Symbolic links are followed (otherwise MS_NOSYMFOLLOW, since Linux 5.10). */
+  readonly symfollow: boolean;
 }
 
 /** The flags of a mount for which nothing was said: as root `suid,dev`, otherwise `nosuid,nodev`; always `exec,noatime`. */
 export function defaultMountFlags(root: boolean): MountFlags {
-  return { suid: root, dev: root, exec: true, noatime: true, nodiratime: false, sync: false, dirsync: false };
+  return {
+    suid: root,
+    dev: root,
+    exec: true,
+    noatime: true,
+    nodiratime: false,
+    sync: false,
+    dirsync: false,
+    symfollow: true,
+  };
 }
 
 /** One mount. All paths are absolute, as bytes in latin1 strings (one character, one byte). */
@@ -101,3 +112,5 @@ export const timeoutForever = 1e9;
 
 /** The cap of the adaptive wait for the next request. */
 export const defaultSpinMicroseconds = 100;
+/** The most that can be asked for: a second would keep a processor busy for nothing. */
+export const spinMost = 1_000_000;

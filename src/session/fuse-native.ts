@@ -121,6 +121,7 @@ function fill(signal: Signal, out: Buffer, error: number, value: Buffer | undefi
 /** The second transport: the same union over the npm package fuse-native. See docs/fuse-native.md for its limits. */
 export async function runFuseNative(config: MountConfig, log: Log, onReady: () => void): Promise<number> {
   const Package = loadPackage(config.mountpoint);
+  if (!config.mountFlags.symfollow) log("warn", "nosymfollow has no effect: libfuse 2 does not know it");
   ignore(native.umask(0), "libfuse has applied the callers' masks");
   const union = openUnion(unionOptions(config, log));
   let mounted: Mounted;

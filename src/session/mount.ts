@@ -14,6 +14,7 @@ const MS_NODEV = 4;
 const MS_NOEXEC = 8;
 const MS_SYNCHRONOUS = 16;
 const MS_DIRSYNC = 128;
+const MS_NOSYMFOLLOW = 256;
 const MS_NOATIME = 1024;
 const MS_NODIRATIME = 2048;
 
@@ -65,6 +66,7 @@ export function mountFlagBits(config: MountConfig): number {
   if (!flags.exec) bits |= MS_NOEXEC;
   if (flags.sync) bits |= MS_SYNCHRONOUS;
   if (flags.dirsync) bits |= MS_DIRSYNC;
+  if (!flags.symfollow) bits |= MS_NOSYMFOLLOW;
   if (flags.noatime) bits |= MS_NOATIME;
   if (flags.nodiratime) bits |= MS_NODIRATIME;
   return bits;
@@ -89,7 +91,7 @@ export interface Mounted {
  * Opens /dev/fuse and mounts it. INIT is then the first request to read. Throws MountError with the remedy, leaving
  * nothing mounted.
  */
-export function mount(config: MountConfig): Mounted {
+export function mount(config: MountConfig, log: Log): Mounted {
   const channel = native.openFollow(device, O_RDWR | O_NONBLOCK);
   if (channel < 0) throw new MountError(openFailure(channel), device);
   const uid = process.geteuid?.() ?? 0;
@@ -101,6 +103,9 @@ export function mount(config: MountConfig): Mounted {
     throw new MountError(mountFailure(result, config.mountpoint), config.mountpoint);
   }
   const entry = topMountOn(config.mountpoint);
+  if (!config.mountFlags.symfollow && entry?.options.split(",").includes("nosymfollow") !== true) {
+    log("warn", "nosymfollow has no effect: this kernel follows symbolic links on all mounts (Linux 5.10 would not)");
+  }
   return { channel, major: entry?.major ?? 0, minor: entry?.minor ?? 0 };
 }
 

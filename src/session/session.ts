@@ -64,7 +64,7 @@ export async function runSession(asked: MountConfig, log: Log, onReady: () => vo
   let mounted: Mounted;
   try {
     if (config.strict === true) checkStrictly(union);
-    mounted = mount(config);
+    mounted = mount(config, log);
   } catch (error) {
     union.close();
     throw error;

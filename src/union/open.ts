@@ -2,7 +2,7 @@
  * Puts a union together from what the user named. Everything is checked before anything is created; each complaint names
  * the path and the remedy.
  */
-import { EEXIST, EOPNOTSUPP, EPERM, EROFS, errnoName, ignore } from "../errno.js";
+import { EEXIST, EOPNOTSUPP, EPERM, errnoName, ignore } from "../errno.js";
 import { type Layer, sealLower } from "../layer/layer.js";
 import { type MarkNames, trustedNames, userNames } from "../layer/mark-names.js";
 import { isNoAttribute } from "../layer/marks.js";
@@ -16,8 +16,8 @@ import type { Verity } from "./metacopy-mark.js";
 import { MountError } from "./mount-error.js";
 import { upperHandle } from "./origin.js";
 import type { OwnershipOptions } from "./ownership.js";
-import { shown } from "./paths.js";
-import { checkPlaces, defaultWork, openLayer, openNearest } from "./places.js";
+import { dirname, shown } from "./paths.js";
+import { checkPlaces, defaultWork, openLayer, openNearest, whyNotCreated } from "./places.js";
 import { checkIndex, checkWork, prepareWork } from "./prepare-work.js";
 import { namesToRead, openReadOnlyUpper, type ReadOnlyUpper, whyReadOnly } from "./read-only-upper.js";
 import { type Log, Union } from "./union.js";
@@ -163,13 +163,12 @@ function openWritable(options: UnionOptions, upperPath: string, limit: number, u
     opened.push(inner);
     if (!work.exists) created.push(`${workPath}/index`, `${workPath}/work`);
     const devices = probeWhiteoutDevices(inner);
-    if (devices < 0)
-      throw new MountError(`cannot write to work directory ${shown(workPath)}: ${errnoName(devices)}`, workPath);
+    if (devices < 0) refuseWriting(devices, workPath, "");
     const format = chooseFormat(options, devices === 1, upperPath);
     const names = chooseNames(options, inner, upperPath);
     const index = new HardlinkIndex(workFd, names, options.index !== false, upperHandle(upperFd));
     const marked = index.mark();
-    if (marked < 0) throw new MountError(`cannot write to ${shown(workPath)}/index: ${errnoName(marked)}`, workPath);
+    if (marked < 0) refuseWriting(marked, workPath, "/index");
     for (const parent of [upper, work]) if (!parent.exists) ignore(native.close(parent.fd), "an O_PATH descriptor");
     options.log("debug", "the upper is writable", { limit, workPath: shown(workPath) });
     return {
@@ -240,12 +239,16 @@ function chooseNames(options: UnionOptions, inner: number, upperPath: string): M
   return userNames;
 }
 
+function refuseWriting(result: number, work: string, inside: string): never {
+  const path = `${work}${inside}`;
+  const why = whyNotCreated(result, path, "work directory");
+  throw new MountError(`cannot write to work directory ${shown(path)}: ${why}`, path);
+}
+
 function create(path: string, what: string, umask: number, created: string[]): number {
   const made = native.mkdirAs(AT_FDCWD, path, 0o755 & ~umask, 0, 0);
   if (made < 0 && made !== -EEXIST) {
-    const why =
-      made === -EROFS ? "its file system is read-only: use a writable one, or mount without --upper" : errnoName(made);
-    throw new MountError(`cannot create ${what} ${shown(path)}: ${why}`, path);
+    throw new MountError(`cannot create ${what} ${shown(path)}: ${whyNotCreated(made, dirname(path), what)}`, path);
   }
   if (made === 0) created.push(path);
   return openLayer(path, what);

@@ -1,5 +1,18 @@
 /** The directories that a user names: opened, and refused where they are no directories or lie in each other. */
-import { EACCES, ELOOP, ENOENT, ENOTCONN, ENOTDIR, errnoName, ignore, isAbsent } from "../errno.js";
+import {
+  EACCES,
+  EDQUOT,
+  ELOOP,
+  ENAMETOOLONG,
+  ENOENT,
+  ENOSPC,
+  ENOTCONN,
+  ENOTDIR,
+  EROFS,
+  errnoName,
+  ignore,
+  isAbsent,
+} from "../errno.js";
 import { openRoot } from "../layer/layer.js";
 import { Stat } from "../layer/stat.js";
 import { O_DIRECTORY, O_RDONLY } from "../native/constants.js";
@@ -39,12 +52,26 @@ export function openLayer(path: string, what: string): number {
 function refuse(path: string, what: string, result: number): never {
   const remedy: Record<number, string> = {
     [ENOENT]: "it does not exist: create it or correct the path",
-    [ENOTDIR]: "it is not a directory",
+    [ENOTDIR]: "it, or something on the way to it, is not a directory: correct the path",
     [EACCES]: "permission denied: make it readable for the user who mounts",
     [ELOOP]: "its symbolic links lead in a circle",
     [ENOTCONN]: "a mount whose driver has died is there: unmount it first (cowfs umount)",
   };
   throw new MountError(`cannot use ${what} ${shown(path)}: ${remedy[-result] ?? errnoName(result)}`, path);
+}
+
+/** Why nothing can be created in a directory, and what to do about it. `what`: what was to be created, as `refuse` calls it. */
+export function whyNotCreated(result: number, directory: string, what: string): string {
+  const other = what === "work directory" ? "name another with --work" : "name another";
+  const remedy: Record<number, string> = {
+    [EACCES]: `no permission to write in ${shown(directory)}: give it to the user who mounts, or ${other}`,
+    [ENAMETOOLONG]: `the name is too long: ${other}`,
+    [ENOENT]: `${shown(directory)} does not exist: create it first`,
+    [ENOSPC]: `no space or no inode is left on the file system: make room, or ${other}`,
+    [EDQUOT]: `a quota is used up: make room, or ${other}`,
+    [EROFS]: "its file system is read-only: use a writable one, or mount without --upper",
+  };
+  return remedy[-result] ?? errnoName(result);
 }
 
 /** Where a directory is: its real path, and that in its file system, which bind mounts have in common. */
@@ -135,10 +162,8 @@ function spotOrFuture(path: string, what: string, mounts: readonly Mount[]): Spo
   if (!isAbsent(fd)) refuse(path, what, fd);
   const parent = openRoot(dirname(path));
   if (parent < 0) {
-    throw new MountError(
-      `cannot create ${what} ${shown(path)}: ${shown(dirname(path))} ${parent === -ENOENT ? "does not exist: create it first" : errnoName(parent)}`,
-      path,
-    );
+    const why = whyNotCreated(parent, dirname(path), what);
+    throw new MountError(`cannot create ${what} ${shown(path)}: ${why}`, path);
   }
   const spot = spotOf(parent, dirname(path), mounts);
   ignore(native.close(parent), "an O_PATH descriptor");

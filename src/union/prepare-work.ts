@@ -1,5 +1,5 @@
 /** The work directory when the mount starts: whether it is one, and what a crash left in it. */
-import { EEXIST, ENOTDIR, EROFS, errnoName, ignore, isAbsent } from "../errno.js";
+import { EEXIST, ENOTDIR, errnoName, ignore, isAbsent } from "../errno.js";
 import { readListing } from "../layer/listing.js";
 import { isNoAttribute, readUpper } from "../layer/marks.js";
 import { Stat } from "../layer/stat.js";
@@ -8,6 +8,7 @@ import { native } from "../native/index.js";
 import { MountError } from "./mount-error.js";
 import { compareOwner, hasUuid, OWNER_OTHER, upperHandle } from "./origin.js";
 import { shown } from "./paths.js";
+import { whyNotCreated } from "./places.js";
 import { emptyDirectory } from "./workdir.js";
 
 const stat = new Stat();
@@ -73,8 +74,7 @@ export function prepareWork(workFd: number, workPath: string, isVolatile: boolea
     );
   }
   const fail = (r: number): never => {
-    const why =
-      r === -EROFS ? "its file system is read-only: use a writable one, or mount without --upper" : errnoName(r);
+    const why = whyNotCreated(r, workPath, "work directory");
     throw new MountError(`cannot prepare work directory ${shown(workPath)}: ${why}`, workPath);
   };
   let r = native.mkdirAs(workFd, "work", 0o700, 0, 0);

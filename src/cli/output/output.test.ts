@@ -75,7 +75,7 @@ test("columns are as wide as what the terminal shows", () => {
       "",
     ].join("\n"),
   );
-  expect(cell("a\n\u001b[2J")).toBe("a\\012\\033[2J");
+  expect(cell("a\n\u001b[2J")).toBe("a\\x0a\\x1b[2J");
 });
 
 test("bars", () => {

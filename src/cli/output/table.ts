@@ -4,9 +4,14 @@ import stringWidth from "string-width";
 const gap = 3;
 const narrowest = 10;
 
+/** A byte that cannot be shown. */
+export function hex(byte: number): string {
+  return `\\x${byte.toString(16).padStart(2, "0")}`;
+}
+
 /** A text that stays in its cell: control characters would break the line, or talk to the terminal. */
 export function cell(text: string): string {
-  return text.replace(/\p{Cc}/gu, (c) => `\\${c.charCodeAt(0).toString(8).padStart(3, "0")}`);
+  return text.replace(/\p{Cc}/gu, (c) => [...Buffer.from(c)].map(hex).join(""));
 }
 
 /** Text padded to a width of the terminal's columns: wide characters count twice, and colours nothing. */
