@@ -24,6 +24,8 @@ export interface MountWords {
   readonly readOnly?: boolean;
   /** Another program calls, as it would mount(8) or fuse-overlayfs: options that are not known are said, and skipped. */
   readonly asHelper?: boolean;
+  /** Something is to be mounted over it. */
+  readonly covered?: boolean;
 }
 
 /** Everything a driver needs to start; plain data, so that it can be handed to another process. */
@@ -96,6 +98,7 @@ export function planMount(words: MountWords, cwd: string, root: boolean): MountP
       spinMicroseconds: options.spinMicroseconds ?? defaultSpinMicroseconds,
       io,
       transport,
+      ...(words.covered === true ? { covered: true } : {}),
     },
     foreground: words.foreground === true,
     ...(log === undefined ? {} : { log }),

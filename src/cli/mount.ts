@@ -6,9 +6,13 @@ import { type MountPlan, type MountWords, planMount } from "./mount-plan.js";
 
 /**
  * `cowfs mount`: mounts, and returns once the mount answers; with --foreground, or when the launcher has made this process for it,
- * once it has ended. Returns the exit code.
+ * once it has ended. `cover` mounts over it, which its driver could not wait for: then another process is the driver. Returns the exit code.
  */
-export async function mountCommand(words: MountWords, isLaunched: boolean): Promise<number> {
+export async function mountCommand(
+  words: MountWords,
+  isLaunched: boolean,
+  cover?: (mountpoint: string) => Promise<void>,
+): Promise<number> {
   const plan = planMount(words, workingDirectory(), process.geteuid?.() === 0);
   // Said before anything is created. fuse-native has a helper that is set-user-id root.
   if (plan.config.transport === "kernel" && !mayMount()) {
@@ -19,13 +23,24 @@ export async function mountCommand(words: MountWords, isLaunched: boolean): Prom
   }
   const created = plan.impliedMountpoint && makeMountpoint(plan.config.mountpoint);
   try {
-    if (plan.foreground || isLaunched) return await serveHere(plan);
+    if (cover === undefined && (plan.foreground || isLaunched)) return await serveHere(plan);
     const { startDriver } = await import("./daemon.js");
     for (const warning of await startDriver(plan)) complain(warning);
+    if (cover !== undefined) await coverOrUnmount(plan.config.mountpoint, cover);
     announce(plan);
     return 0;
   } catch (error) {
     if (created) removeMountpoint(plan.config.mountpoint);
+    throw error;
+  }
+}
+
+async function coverOrUnmount(mountpoint: string, cover: (mountpoint: string) => Promise<void>): Promise<void> {
+  try {
+    await cover(mountpoint);
+  } catch (error) {
+    const { umountCommand } = await import("./umount.js");
+    await umountCommand(mountpoint, false);
     throw error;
   }
 }

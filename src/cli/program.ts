@@ -19,7 +19,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     const all = argumentBytes(argv);
     let words = isLaunched ? commandWords(all.slice(3), all[1] ?? "") : commandWords(all, baseName(argv[1] ?? ""));
     if (words === null) return 0;
-    const program = buildProgram(finish, isLaunched);
+    const program = buildProgram(finish, isLaunched, words.includes("--as-helper"));
     const [first] = skipRoot(words);
     // A mount has no use for the other commands, and should not wait for them.
     if (first === undefined || !mountCommands.has(first)) {
@@ -86,10 +86,15 @@ interface CommanderMountOptions extends Omit<MountWords, "positionals" | "lower"
   readonly lower?: string[];
   readonly options?: string[];
   readonly readWrite?: boolean;
+  readonly image?: string;
+  readonly volume?: string[];
+  readonly mount?: string[];
+  readonly tmpfs?: string[];
+  readonly volumesFrom?: string[];
 }
 
-/** The commands, each loaded when it runs. `finish` takes its exit code. */
-export function buildProgram(finish: (code: number) => void, isLaunched: boolean): Command {
+/** The commands, each loaded when it runs. `finish` takes its exit code. For `isHelper`, -v is mount(8)'s word for being verbose. */
+export function buildProgram(finish: (code: number) => void, isLaunched: boolean, isHelper = false): Command {
   const program = new Command("cowfs")
     .description("A union file system: read-only lower layers and one writable upper layer, merged.")
     .version(`cowfs ${version}`, "-V, --version", "print the version")
@@ -113,7 +118,7 @@ Exit codes: 0 done, 1 it did not work, 2 wrong usage.`,
     });
 
   const collect = (value: string, previous: string[] | undefined): string[] => [...(previous ?? []), value];
-  program
+  const mount = program
     .command("mount")
     .usage("--lower DIR[:DIR...] [--upper DIR] [options] [[SOURCE] MOUNTPOINT]")
     .summary("merge layers into a mountpoint")
@@ -140,19 +145,50 @@ Exit codes: 0 done, 1 it did not work, 2 wrong usage.`,
     )
     .option("--transport <name>", "kernel (default) or fuse-native")
     .option("-r, --read-only", "mount read-only")
+    .option("--image <name>", "the layers of an image, in place of --lower")
+    .option(
+      "--mount <spec>",
+      "type=bind|volume|tmpfs|image,source=…,target=…[,…] over the mount; may be repeated",
+      collect,
+    )
+    .option("--tmpfs <spec>", "TARGET[:OPTION,…]: a file system in memory over the mount; may be repeated", collect)
+    .option("--volumes-from <container>", "CONTAINER[:ro|rw]: its volumes and binds; may be repeated", collect)
     .addOption(new Option("--as-helper").hideHelp())
     .addOption(new Option("-w, --read-write").hideHelp())
     .addOption(new Option("-n").hideHelp())
     .addOption(new Option("-s").hideHelp())
-    .addOption(new Option("-v, --verbose").hideHelp())
     .addOption(new Option("-t, --type <type>").hideHelp())
     .addHelpText("after", mountHelp)
     .action(async (places: string[], options: CommanderMountOptions) => {
       const { mountCommand } = await import("./mount.js");
-      const { lower = [], options: lists = [], readWrite, ...words } = options;
+      const {
+        lower = [],
+        options: lists = [],
+        readWrite,
+        image,
+        volume,
+        mount: mounts,
+        tmpfs,
+        volumesFrom,
+        ...rest
+      } = options;
       const mode = readWrite === true ? { readOnly: false } : {};
-      finish(await mountCommand({ ...words, ...mode, lower, options: lists, positionals: places }, isLaunched));
+      const words: MountWords = { ...rest, ...mode, lower, options: lists, positionals: places };
+      if ([image, volume, mounts, tmpfs, volumesFrom].every((word) => word === undefined)) {
+        finish(await mountCommand(words, isLaunched));
+        return;
+      }
+      const { assembledMountCommand } = await import("./mount-assembled.js");
+      const { root } = mount.optsWithGlobals<{ root?: string }>();
+      finish(await assembledMountCommand(words, { root, image, volume, mounts, tmpfs, volumesFrom }, isLaunched));
     });
+  if (isHelper) mount.addOption(new Option("-v, --verbose").hideHelp());
+  else
+    mount.option(
+      "-v, --volume <spec>",
+      "[SOURCE:]TARGET[:MODES]: a volume or a host directory over the mount; may be repeated",
+      collect,
+    );
 
   program
     .command("umount")

@@ -2,14 +2,14 @@ import { spawnSync } from "node:child_process";
 import { existsSync, lstatSync, readFileSync } from "node:fs";
 import { EBUSY, EINVAL, ENOENT, EPERM, errnoName } from "../errno.js";
 import { native } from "../native/index.js";
-import { readMounts, topMountOn } from "../native/mountinfo.js";
+import { type Mount, readMounts, topMountOn } from "../native/mountinfo.js";
 import { fileSystemType } from "../session/config.js";
 import { type LiveMount, liveMounts, type MountState, processStart } from "../session/state.js";
 import { shown } from "../text.js";
 import { isInside } from "../union/paths.js";
 import { absolutePath, resolvedPath, workingDirectory } from "./arguments.js";
 import { CommandError, complain, UsageError } from "./exit.js";
-import { holdersOf } from "./holders.js";
+import { type Holder, holdersOf } from "./holders.js";
 
 const MNT_DETACH = 2;
 /** How long to wait for a driver that has been unmounted to sync its upper and end, in milliseconds. */
@@ -34,8 +34,12 @@ export async function umountCommand(path: string, lazy: boolean): Promise<number
       `${shown(mountpoint)} is covered by a mount of type ${top.type}: unmount that one first (umount ${shown(mountpoint)})`,
     );
   }
+  if (mount.state?.covered === true) await uncover(mountpoint, top, lazy);
   const result = native.umount(mountpoint, lazy ? MNT_DETACH : 0);
-  if (result === -EBUSY) throw new CommandError(busyMessage(mountpoint, top.id));
+  if (result === -EBUSY) {
+    const inner = readMounts().filter((other) => other.mountpoint.startsWith(`${mountpoint}/`));
+    throw new CommandError(busyMessage(mountpoint, inner, holdersOf(mountpoint, top.id)));
+  }
   if (result === -EPERM) unmountByHelper(mountpoint, lazy);
   else if (result === -EINVAL || result === -ENOENT)
     throw new CommandError(`${shown(mountpoint)} is not mounted any more`);
@@ -43,6 +47,14 @@ export async function umountCommand(path: string, lazy: boolean): Promise<number
   // A detached mount lives for as long as somebody uses it, and one mounted elsewhere too lives on.
   if (!lazy && !shownElsewhere(mount) && mount.state !== undefined) await driverEnd(mount, mount.state);
   return 0;
+}
+
+/** Undoes the mounts that were made over a mount with it. If one of them is in use, all stay. */
+async function uncover(mountpoint: string, top: Mount, lazy: boolean): Promise<void> {
+  const { mountsBelow, undoBelow } = await import("../assemble/apply.js");
+  const holders = [top, ...mountsBelow(mountpoint)].flatMap((mount) => holdersOf(mount.mountpoint, mount.id));
+  if (!lazy && holders.length > 0) throw new CommandError(busyMessage(mountpoint, [], holders));
+  undoBelow(mountpoint, lazy);
 }
 
 /** Whether a path that nothing of cowfs is mounted on leads nowhere. */
@@ -59,11 +71,9 @@ function shownElsewhere(mount: LiveMount): boolean {
   return readMounts().some((other) => other.type === fileSystemType && other.minor === mount.minor);
 }
 
-function busyMessage(mountpoint: string, mountId: number): string {
-  const inner = readMounts().filter((mount) => mount.mountpoint.startsWith(`${mountpoint}/`));
+function busyMessage(mountpoint: string, inner: readonly Mount[], holders: readonly Holder[]): string {
   const reasons = inner.map((mount) => `${shown(mount.mountpoint)} is mounted in it`);
-  for (const { pid, command, use } of holdersOf(mountpoint, mountId))
-    reasons.push(`process ${pid} (${shown(command)}) ${shown(use)}`);
+  for (const { pid, command, use } of holders) reasons.push(`process ${pid} (${shown(command)}) ${shown(use)}`);
   const named = reasons.slice(0, namedHolders);
   if (reasons.length > named.length) named.push(`and ${reasons.length - named.length} more`);
   const why = named.length === 0 ? "by processes that cannot be seen from here" : `: ${named.join("; ")}`;

@@ -26,10 +26,10 @@ export function openRoot(path: string): number {
  * Returns the layer, or -errno.
  */
 export function sealLower(index: number, path: string, root: number): Layer | number {
-  const clone = native.cloneMount(root);
+  const clone = native.cloneMount(root, 0);
   if (clone === -EPERM || clone === -ENOSYS || clone === -EINVAL) return { index, path, root, sealed: false };
   if (clone < 0) return clone;
-  const r = native.setMountAttributes(clone, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOATIME, MOUNT_ATTR__ATIME);
+  const r = native.setMountAttributes(clone, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOATIME, MOUNT_ATTR__ATIME, 0, 0);
   const unused = native.close(r < 0 ? clone : root);
   if (unused < 0) return unused;
   return r < 0 ? { index, path, root, sealed: false } : { index, path, root: clone, sealed: true };

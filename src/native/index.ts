@@ -34,13 +34,6 @@ export interface Native {
   openFollow(path: string, flags: number): number;
   /** open(2) of /proc/self/fd/N: a new open file description of the same object, with other flags. */
   reopen(fd: number, flags: number): number;
-  /**
-   * open_tree(2) with OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH: a detached private mount of the directory
-   * `fd`.
-   */
-  cloneMount(fd: number): number;
-  /** mount_setattr(2) on a descriptor from `cloneMount`: adds the MOUNT_ATTR_* bits `set`, clears `clear`. */
-  setMountAttributes(fd: number, set: number, clear: number): number;
   close(fd: number): number;
   /** fcntl(F_DUPFD_CLOEXEC). */
   dup(fd: number): number;
@@ -134,11 +127,30 @@ export interface Native {
   fdatasync(fd: number): number;
   syncfs(fd: number): number;
 
-  // ---- sys_process.c: process and mount ---------------------------------------------------------------------------
-  /** flock(2). */
-  flock(fd: number, operation: number): number;
+  // ---- sys_mount.c ------------------------------------------------------------------------------------------------
   mount(source: string, target: string, type: string, flags: number, data: string): number;
   umount(target: string, flags: number): number;
+  /**
+   * open_tree(2) with OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH: a detached mount of the object `fd`; with `recursive` 1
+   * also of the mounts below it.
+   */
+  cloneMount(fd: number, recursive: number): number;
+  /**
+   * mount_setattr(2) on a descriptor from `cloneMount` or `newMount`: adds the MOUNT_ATTR_* bits `set`, clears `clear`; MS_PRIVATE,
+   * MS_SHARED or MS_SLAVE as `propagation`, or 0. With `recursive` 1 of all mounts below as well.
+   */
+  setMountAttributes(fd: number, set: number, clear: number, propagation: number, recursive: number): number;
+  /** move_mount(2): attaches a detached mount to the object `target`, which may be O_PATH. */
+  moveMount(fd: number, target: number): number;
+  /**
+   * fsopen(2), fsconfig(2), fsmount(2): a detached mount of a new file system. `options` is `key=value,flag`; `attributes` are
+   * MOUNT_ATTR_* bits.
+   */
+  newMount(type: string, options: string, attributes: number): number;
+
+  // ---- sys_process.c ----------------------------------------------------------------------------------------------
+  /** flock(2). */
+  flock(fd: number, operation: number): number;
   /** Raises the soft limit of open files to the hard one; returns it. */
   raiseFileLimit(): number;
   /** umask(2): returns the old mask. */

@@ -9,6 +9,8 @@ export interface Mount {
   readonly root: string;
   readonly mountpoint: string;
   readonly options: string;
+  /** What the mount shares: `shared:N`, `master:N`, `propagate_from:N`, `unbindable`; empty for a private one. */
+  readonly tags: readonly string[];
   readonly type: string;
   readonly source: string;
   readonly superOptions: string;
@@ -26,7 +28,7 @@ export function parseMountinfo(text: string): Mount[] {
     // Optional fields of any number stand between the sixth and a lone dash.
     const [left, right] = line.split(" - ", 2);
     if (left === undefined || right === undefined) continue;
-    const [id, , device, root, mountpoint, options] = left.split(" ");
+    const [id, , device, root, mountpoint, options, ...tags] = left.split(" ");
     const [type, source, superOptions] = right.split(" ");
     if (root === undefined || mountpoint === undefined || type === undefined) continue;
     const [major, minor] = (device ?? "").split(":");
@@ -37,6 +39,7 @@ export function parseMountinfo(text: string): Mount[] {
       root: unescapeOctal(root),
       mountpoint: unescapeOctal(mountpoint),
       options: options ?? "",
+      tags,
       type,
       source: unescapeOctal(source ?? ""),
       superOptions: superOptions ?? "",

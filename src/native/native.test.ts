@@ -113,13 +113,13 @@ describe("opening", () => {
 
   it("clones a mount that can be made read-only, the original staying as it is", () => {
     fs.writeFileSync(join(path, "file"), "data");
-    const clone = fd(native.cloneMount(dir));
-    expect(native.setMountAttributes(clone, MOUNT_ATTR_RDONLY, 0)).toBe(0);
+    const clone = fd(native.cloneMount(dir, 0));
+    expect(native.setMountAttributes(clone, MOUNT_ATTR_RDONLY, 0, 0, 0)).toBe(0);
     expect(native.open(clone, "file", O_WRONLY, 0)).toBe(-EROFS);
     expect(native.chmod(clone, "file", 0o600)).toBe(-EROFS);
     fd(native.open(clone, "file", O_RDONLY, 0));
     fd(native.open(dir, "file", O_WRONLY, 0));
-    expect(native.setMountAttributes(clone, 0, MOUNT_ATTR_RDONLY)).toBe(0);
+    expect(native.setMountAttributes(clone, 0, MOUNT_ATTR_RDONLY, 0, 0)).toBe(0);
     fd(native.open(clone, "file", O_WRONLY, 0));
   });
 });

@@ -1,4 +1,4 @@
-/* Opening, duplicating and closing descriptors; detached private mounts. */
+/* Opening, duplicating and closing descriptors. */
 #include "addon.h"
 
 #include <fcntl.h>
@@ -6,14 +6,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#ifndef SYS_open_tree
-#define SYS_open_tree 428
-#endif
 #ifndef SYS_openat2
 #define SYS_openat2 437
-#endif
-#ifndef SYS_mount_setattr
-#define SYS_mount_setattr 442
 #endif
 
 enum { ALWAYS = O_CLOEXEC | O_NOCTTY };
@@ -89,29 +83,6 @@ static napi_value sys_reopen(napi_env env, napi_callback_info info) {
   return result(env, reopen(fd, flags));
 }
 
-static napi_value sys_clone_mount(napi_env env, napi_callback_info info) {
-  enum { CLONE_TREE = 1 }; /* OPEN_TREE_CLONE; OPEN_TREE_CLOEXEC is O_CLOEXEC */
-  struct args a;
-  args_read(&a, env, info);
-  int fd = arg_int(&a, 0);
-  if (args_bad(&a)) return args_refuse(&a);
-  return outcome(env, syscall(SYS_open_tree, fd, "", CLONE_TREE | O_CLOEXEC | AT_EMPTY_PATH));
-}
-
-static napi_value sys_set_mount_attributes(napi_env env, napi_callback_info info) {
-  struct args a;
-  args_read(&a, env, info);
-  int fd = arg_int(&a, 0);
-  uint32_t set = arg_uint(&a, 1);
-  uint32_t clear = arg_uint(&a, 2);
-  if (args_bad(&a)) return args_refuse(&a);
-  /* struct mount_attr, which only newer C libraries declare. */
-  struct {
-    uint64_t set, clear, propagation, userns_fd;
-  } attributes = {.set = set, .clear = clear};
-  return outcome(env, syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH, &attributes, sizeof attributes));
-}
-
 /* Linux has closed the descriptor even when close(2) says EINTR: trying again could close somebody else's. */
 static napi_value sys_close(napi_env env, napi_callback_info info) {
   struct args a;
@@ -145,8 +116,6 @@ const struct function sys_open_functions[] = {
   {"openInRoot", sys_open_in_root},
   {"openFollow", sys_open_follow},
   {"reopen", sys_reopen},
-  {"cloneMount", sys_clone_mount},
-  {"setMountAttributes", sys_set_mount_attributes},
   {"close", sys_close},
   {"dup", sys_dup},
   {"dup2", sys_dup2},

@@ -1,8 +1,7 @@
-/* The process and its mounts: locks, limits, mount and unmount. */
+/* The process: locks, limits, the mask of new files. */
 #include "addon.h"
 
 #include <sys/file.h>
-#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -14,31 +13,6 @@ static napi_value sys_flock(napi_env env, napi_callback_info info) {
   int operation = arg_int(&a, 1);
   if (args_bad(&a)) return args_refuse(&a);
   return outcome(env, TEMP_FAILURE_RETRY(flock(fd, operation)));
-}
-
-static napi_value sys_mount(napi_env env, napi_callback_info info) {
-  struct args a;
-  char source[PATH_SIZE], target[PATH_SIZE], type[PATH_SIZE], data[PATH_SIZE];
-  args_read(&a, env, info);
-  arg_path(&a, 0, source);
-  arg_path(&a, 1, target);
-  arg_path(&a, 2, type);
-  int64_t flags = arg_long(&a, 3);
-  arg_path(&a, 4, data);
-  if (args_bad(&a)) return args_refuse(&a);
-  const char *type_or_none = type[0] == '\0' ? NULL : type;
-  const char *data_or_none = data[0] == '\0' ? NULL : data;
-  return outcome(env, mount(source, target, type_or_none, (unsigned long)flags, data_or_none));
-}
-
-static napi_value sys_umount(napi_env env, napi_callback_info info) {
-  struct args a;
-  char target[PATH_SIZE];
-  args_read(&a, env, info);
-  arg_path(&a, 0, target);
-  int flags = arg_int(&a, 1);
-  if (args_bad(&a)) return args_refuse(&a);
-  return outcome(env, umount2(target, flags));
 }
 
 static napi_value sys_raise_file_limit(napi_env env, napi_callback_info info) {
@@ -60,8 +34,6 @@ static napi_value sys_umask(napi_env env, napi_callback_info info) {
 
 const struct function sys_process_functions[] = {
   {"flock", sys_flock},
-  {"mount", sys_mount},
-  {"umount", sys_umount},
   {"raiseFileLimit", sys_raise_file_limit},
   {"umask", sys_umask},
   {NULL, NULL},

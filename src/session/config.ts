@@ -95,6 +95,8 @@ export interface MountConfig {
   readonly io: IoPolicy;
   /** `fuse-native` needs the npm package of that name. */
   readonly transport: "kernel" | "fuse-native";
+  /** What is mounted over it belongs to it, and goes with it. The driver only keeps that on record, for whoever unmounts. */
+  readonly covered?: boolean;
 }
 
 /**

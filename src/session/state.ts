@@ -16,6 +16,8 @@ export interface MountState {
   readonly upper?: string;
   readonly work?: string;
   readonly options: readonly string[];
+  /** What is mounted over it was mounted with it. */
+  readonly covered?: boolean;
   /** When the mount began to answer, ISO 8601. */
   readonly started: string;
 }
@@ -92,6 +94,7 @@ export function writeState(config: MountConfig, minor: number, log: Log): string
     ...(config.upper === undefined ? {} : { upper: config.upper }),
     ...(config.work === undefined ? {} : { work: config.work }),
     options: optionsOf(config),
+    ...(config.covered === true ? { covered: true } : {}),
     started: new Date().toISOString(),
   };
   for (const directory of stateDirectories()) {

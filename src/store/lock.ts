@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { EAGAIN, errnoName } from "../errno.js";
-import { LOCK_EX, LOCK_NB, LOCK_SH, O_CREAT, O_RDWR } from "../native/constants.js";
+import { LOCK_EX, LOCK_NB, LOCK_SH, O_CREAT, O_DIRECTORY, O_RDONLY, O_RDWR } from "../native/constants.js";
 import { native } from "../native/index.js";
 import type { DataRoot } from "./data-root.js";
 import { StoreError } from "./error.js";
@@ -21,17 +21,30 @@ export interface Lock {
 /** How often a lock that is taken is tried again, in milliseconds. */
 const patience = 10;
 
+interface Patience {
+  readonly shared?: boolean;
+  readonly limit?: number;
+}
+
 /**
  * Waits for a lock, for as long as its owner lives, or `limit` milliseconds: then undefined. Throws StoreError if the lock cannot be had
  * for another reason.
  */
-export async function takeLock(
-  root: DataRoot,
-  name: string,
-  { shared = false, limit = Number.POSITIVE_INFINITY }: { shared?: boolean; limit?: number } = {},
+export function takeLock(root: DataRoot, name: string, wait: Patience = {}): Promise<Lock | undefined> {
+  return lockPath(join(root.locks, name), O_RDWR | O_CREAT, wait);
+}
+
+/** As `takeLock`, of a directory itself: for what may be removed, lock and all. Whoever has waited looks whether it is still there. */
+export function lockDirectory(path: string, wait: Patience = {}): Promise<Lock | undefined> {
+  return lockPath(path, O_RDONLY | O_DIRECTORY, wait);
+}
+
+async function lockPath(
+  path: string,
+  flags: number,
+  { shared = false, limit = Number.POSITIVE_INFINITY }: Patience,
 ): Promise<Lock | undefined> {
-  const path = join(root.locks, name);
-  const fd = native.open(-100, Buffer.from(path, "utf8").toString("latin1"), O_RDWR | O_CREAT, 0o600);
+  const fd = native.open(-100, Buffer.from(path, "utf8").toString("latin1"), flags, 0o600);
   if (fd < 0) throw new StoreError(`the lock ${path} cannot be opened: ${errnoName(fd)}`);
   const deadline = performance.now() + limit;
   for (;;) {

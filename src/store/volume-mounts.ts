@@ -1,4 +1,5 @@
 import { EINVAL, errnoName } from "../errno.js";
+import { UMOUNT_NOFOLLOW } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { topMountOn } from "../native/mountinfo.js";
 import type { DataRoot } from "./data-root.js";
@@ -7,8 +8,6 @@ import { storeLock, withLock } from "./lock.js";
 import type { VolumeRecord } from "./records.js";
 import { volumeMount } from "./volume-options.js";
 import { volumeData } from "./volume-places.js";
-
-const UMOUNT_NOFOLLOW = 8;
 
 function bytes(text: string): string {
   return Buffer.from(text, "utf8").toString("latin1");

@@ -2,7 +2,8 @@ import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { type Mount, parseMountinfo } from "../native/mountinfo.js";
 import type { DataRoot } from "./data-root.js";
-import type { ContainerRecord } from "./records.js";
+import { NotFoundError } from "./error.js";
+import type { ContainerRecord, MountSpec } from "./records.js";
 
 /**
  * Who uses a volume: the names of containers whose records mention it, running or not, and the mountpoints that show it. It is asked of the
@@ -25,6 +26,15 @@ export function containersByVolume(root: DataRoot): Map<string, string[]> {
     }
   }
   return users;
+}
+
+/** The mounts of a container, by its name or id. Throws NotFoundError. */
+export function containerMounts(root: DataRoot, word: string): readonly MountSpec[] {
+  for (const id of readdirSync(root.containers)) {
+    const record = containerRecord(join(root.containers, id, "config.json"));
+    if (record !== undefined && (record.name === word || record.id === word)) return record.mounts;
+  }
+  throw new NotFoundError(`no such container: ${word}`);
 }
 
 /** A record that is missing or damaged names no volume; `cowfs system check` finds it. */

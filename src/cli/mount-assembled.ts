@@ -1,0 +1,67 @@
+import { applyOver } from "../assemble/apply.js";
+import { ensureVolumes, planMounts } from "../assemble/plan.js";
+import { collectSpecs, type MountFlags } from "../assemble/specs/collect.js";
+import { SpecError } from "../assemble/specs/spec-error.js";
+import { type DataRoot, openDataRoot } from "../store/data-root.js";
+import { StoreError } from "../store/error.js";
+import type { MountSpec } from "../store/records.js";
+import { shown } from "../text.js";
+import { workingDirectory } from "./arguments.js";
+import { UsageError } from "./exit.js";
+import { mountCommand } from "./mount.js";
+import type { MountWords } from "./mount-plan.js";
+
+/** What a mount takes from the data root, as the command line says it: bytes in latin1 strings. */
+export interface AssemblyWords {
+  readonly root: string | undefined;
+  readonly image: string | undefined;
+  readonly volume: readonly string[] | undefined;
+  readonly mounts: readonly string[] | undefined;
+  readonly tmpfs: readonly string[] | undefined;
+  readonly volumesFrom: readonly string[] | undefined;
+}
+
+/** `cowfs mount` with the layers of an image, or with volumes and binds over it. Returns the exit code. */
+export async function assembledMountCommand(
+  words: MountWords,
+  wish: AssemblyWords,
+  isLaunched: boolean,
+): Promise<number> {
+  const root = openDataRoot(wish.root === undefined ? undefined : shown(wish.root));
+  const lower = wish.image === undefined ? words.lower : await layersOf(root, shown(wish.image), words);
+  const flags: MountFlags = {
+    volumes: wish.volume?.map(shown) ?? [],
+    mounts: wish.mounts?.map(shown) ?? [],
+    tmpfs: wish.tmpfs?.map(shown) ?? [],
+    volumesFrom: wish.volumesFrom?.map(shown) ?? [],
+  };
+  if (Object.values(flags).every((list) => list.length === 0)) {
+    return await mountCommand({ ...words, lower }, isLaunched);
+  }
+  if (words.foreground === true) {
+    throw new UsageError("--foreground cannot be had together with -v, --mount, --tmpfs and --volumes-from");
+  }
+  const specs = await specsOf(root, flags);
+  return await mountCommand({ ...words, lower, covered: true }, isLaunched, async (mountpoint) => {
+    await applyOver(root, mountpoint, await planMounts(root, await ensureVolumes(root, specs)));
+  });
+}
+
+async function layersOf(root: DataRoot, image: string, words: MountWords): Promise<string[]> {
+  if (words.lower.length > 0) throw new UsageError("--image stands in place of --lower: give one of them");
+  throw new StoreError(`the image ${image} cannot be mounted by ${root.path}`);
+}
+
+async function specsOf(root: DataRoot, flags: MountFlags): Promise<MountSpec[]> {
+  const { containerMounts } = await import("../store/volume-users.js");
+  try {
+    return collectSpecs(flags, {
+      cwd: shown(workingDirectory()),
+      home: process.env["HOME"],
+      mountsOf: (container) => containerMounts(root, container),
+    });
+  } catch (error) {
+    if (error instanceof SpecError) throw new UsageError(error.message, { cause: error });
+    throw error;
+  }
+}

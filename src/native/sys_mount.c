@@ -1,0 +1,128 @@
+/* Mounts: by path, and detached ones by descriptor. */
+#include "addon.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifndef SYS_open_tree
+#define SYS_open_tree 428
+#define SYS_move_mount 429
+#define SYS_fsopen 430
+#define SYS_fsconfig 431
+#define SYS_fsmount 432
+#endif
+#ifndef SYS_mount_setattr
+#define SYS_mount_setattr 442
+#endif
+
+/* What only newer C libraries declare, in linux/mount.h under the same names. */
+enum {
+  CLONE_TREE = 1,           /* OPEN_TREE_CLONE; OPEN_TREE_CLOEXEC is O_CLOEXEC */
+  WITH_SUBMOUNTS = 0x8000,  /* AT_RECURSIVE */
+  MOVE_EMPTY_PATHS = 0x44,  /* MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH */
+  CONTEXT_CLOEXEC = 1,      /* FSOPEN_CLOEXEC, FSMOUNT_CLOEXEC */
+  SET_FLAG = 0,             /* FSCONFIG_SET_FLAG */
+  SET_STRING = 1,           /* FSCONFIG_SET_STRING */
+  CREATE = 6,               /* FSCONFIG_CMD_CREATE */
+};
+
+static napi_value sys_mount(napi_env env, napi_callback_info info) {
+  struct args a;
+  char source[PATH_SIZE], target[PATH_SIZE], type[PATH_SIZE], data[PATH_SIZE];
+  args_read(&a, env, info);
+  arg_path(&a, 0, source);
+  arg_path(&a, 1, target);
+  arg_path(&a, 2, type);
+  int64_t flags = arg_long(&a, 3);
+  arg_path(&a, 4, data);
+  if (args_bad(&a)) return args_refuse(&a);
+  const char *type_or_none = type[0] == '\0' ? NULL : type;
+  const char *data_or_none = data[0] == '\0' ? NULL : data;
+  return outcome(env, mount(source, target, type_or_none, (unsigned long)flags, data_or_none));
+}
+
+static napi_value sys_umount(napi_env env, napi_callback_info info) {
+  struct args a;
+  char target[PATH_SIZE];
+  args_read(&a, env, info);
+  arg_path(&a, 0, target);
+  int flags = arg_int(&a, 1);
+  if (args_bad(&a)) return args_refuse(&a);
+  return outcome(env, umount2(target, flags));
+}
+
+static napi_value sys_clone_mount(napi_env env, napi_callback_info info) {
+  struct args a;
+  args_read(&a, env, info);
+  int fd = arg_int(&a, 0);
+  uint32_t recursive = arg_uint(&a, 1);
+  if (args_bad(&a)) return args_refuse(&a);
+  int flags = CLONE_TREE | O_CLOEXEC | AT_EMPTY_PATH | (recursive != 0 ? WITH_SUBMOUNTS : 0);
+  return outcome(env, syscall(SYS_open_tree, fd, "", flags));
+}
+
+static napi_value sys_set_mount_attributes(napi_env env, napi_callback_info info) {
+  struct args a;
+  args_read(&a, env, info);
+  int fd = arg_int(&a, 0);
+  uint32_t set = arg_uint(&a, 1);
+  uint32_t clear = arg_uint(&a, 2);
+  uint32_t propagation = arg_uint(&a, 3);
+  uint32_t recursive = arg_uint(&a, 4);
+  if (args_bad(&a)) return args_refuse(&a);
+  /* struct mount_attr */
+  struct {
+    uint64_t set, clear, propagation, userns_fd;
+  } attributes = {.set = set, .clear = clear, .propagation = propagation};
+  int flags = AT_EMPTY_PATH | (recursive != 0 ? WITH_SUBMOUNTS : 0);
+  return outcome(env, syscall(SYS_mount_setattr, fd, "", flags, &attributes, sizeof attributes));
+}
+
+static napi_value sys_move_mount(napi_env env, napi_callback_info info) {
+  struct args a;
+  args_read(&a, env, info);
+  int fd = arg_int(&a, 0);
+  int target = arg_int(&a, 1);
+  if (args_bad(&a)) return args_refuse(&a);
+  return outcome(env, syscall(SYS_move_mount, fd, "", target, "", MOVE_EMPTY_PATHS));
+}
+
+/* Hands `key=value,flag` over, a piece at a time; `options` is taken apart. */
+static int64_t configure(int context, char *options) {
+  for (char *option = strtok(options, ","); option != NULL; option = strtok(NULL, ",")) {
+    char *value = strchr(option, '=');
+    if (value != NULL) *value++ = '\0';
+    int64_t done = or_errno(syscall(SYS_fsconfig, context, value == NULL ? SET_FLAG : SET_STRING, option, value, 0));
+    if (done < 0) return done;
+  }
+  return or_errno(syscall(SYS_fsconfig, context, CREATE, NULL, NULL, 0));
+}
+
+static napi_value sys_new_mount(napi_env env, napi_callback_info info) {
+  struct args a;
+  char type[PATH_SIZE], options[PATH_SIZE];
+  args_read(&a, env, info);
+  arg_path(&a, 0, type);
+  arg_path(&a, 1, options);
+  uint32_t attributes = arg_uint(&a, 2);
+  if (args_bad(&a)) return args_refuse(&a);
+  int context = (int)syscall(SYS_fsopen, type, CONTEXT_CLOEXEC);
+  if (context < 0) return result(env, -errno);
+  int64_t fd = configure(context, options);
+  if (fd >= 0) fd = or_errno(syscall(SYS_fsmount, context, CONTEXT_CLOEXEC, attributes));
+  close(context);
+  return result(env, fd);
+}
+
+const struct function sys_mount_functions[] = {
+  {"mount", sys_mount},
+  {"umount", sys_umount},
+  {"cloneMount", sys_clone_mount},
+  {"setMountAttributes", sys_set_mount_attributes},
+  {"moveMount", sys_move_mount},
+  {"newMount", sys_new_mount},
+  {NULL, NULL},
+};

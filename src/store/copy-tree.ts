@@ -1,0 +1,143 @@
+import { errnoName } from "../errno.js";
+import { readEntries } from "../layer/listing.js";
+import {
+  S_IFBLK,
+  S_IFCHR,
+  S_IFDIR,
+  S_IFIFO,
+  S_IFLNK,
+  S_IFMT,
+  S_IFREG,
+  S_IFSOCK,
+  STATX_ALL,
+  Stat,
+} from "../layer/stat.js";
+import { O_CREAT, O_DIRECTORY, O_EXCL, O_NONBLOCK, O_PATH, O_RDONLY, O_WRONLY } from "../native/constants.js";
+import { native } from "../native/index.js";
+import { shown } from "../text.js";
+import { StoreError } from "./error.js";
+
+/** The state of one copy. Names and paths are bytes in latin1 strings. */
+interface Copy {
+  /** The root of what is built: hard links are made to paths below it. */
+  readonly target: number;
+  /** File system and inode of files with several names → the path of the first copy. */
+  readonly linked: Map<string, string>;
+}
+
+const attributeNames = Buffer.alloc(65536);
+const attributeValue = Buffer.alloc(65536);
+const linkTarget = Buffer.alloc(4096);
+
+/**
+ * Copies what is in a directory into another, empty one, by descriptors, so that no symbolic link is followed: owners, modes, times,
+ * attributes, ACLs, holes, hard links, devices. The directories themselves are `copyAttributes`'s. Throws StoreError that names the path; what
+ * was copied by then stays.
+ */
+export function copyTree(source: number, target: number): void {
+  copyEntries({ target, linked: new Map() }, source, target, "");
+}
+
+/** Throws for a failure, with the path where it was. */
+function must(result: number, what: string, path: string): number {
+  if (result < 0) throw new StoreError(`${shown(path) || "."}: ${what}: ${errnoName(result)}`);
+  return result;
+}
+
+function namesIn(directory: number, path: string): string[] {
+  const names: string[] = [];
+  const listing = must(native.reopen(directory, O_RDONLY | O_DIRECTORY), "open", path);
+  try {
+    must(readEntries(listing, { entry: (name) => void names.push(name) }), "list", path);
+  } finally {
+    native.close(listing);
+  }
+  return names;
+}
+
+function copyEntries(copy: Copy, source: number, target: number, path: string): void {
+  for (const name of namesIn(source, path))
+    copyEntry(copy, source, target, name, path === "" ? name : `${path}/${name}`);
+}
+
+function copyEntry(copy: Copy, source: number, target: number, name: string, path: string): void {
+  const stat = new Stat();
+  must(native.statx(source, name, STATX_ALL, stat.bytes), "stat", path);
+  const type = stat.mode & S_IFMT;
+  if (type === S_IFDIR) {
+    copyDirectory(copy, source, target, name, path, stat);
+    return;
+  }
+  const key = `${stat.words[34]}:${stat.words[35]}:${stat.inoHigh}:${stat.inoLow}`;
+  const first = stat.nlink > 1 ? copy.linked.get(key) : undefined;
+  if (first !== undefined) {
+    must(native.link(copy.target, first, target, name), "link", path);
+    return;
+  }
+  if (type === S_IFREG) copyFile(source, target, name, path, stat);
+  else if (type === S_IFLNK) {
+    const length = must(native.readlink(source, name, linkTarget), "readlink", path);
+    must(native.symlinkAs(linkTarget.latin1Slice(0, length), target, name, stat.uid, stat.gid), "symlink", path);
+  } else if ([S_IFIFO, S_IFSOCK, S_IFCHR, S_IFBLK].includes(type)) {
+    const made = native.mknodAs(target, name, type | 0o600, stat.rdevMajor, stat.rdevMinor, stat.uid, stat.gid);
+    must(made, "mknod", path);
+  } else throw new StoreError(`${shown(path)}: it is of an unknown type`);
+  copyAttributesAt(source, name, target, name, stat, path);
+  if (stat.nlink > 1) copy.linked.set(key, path);
+}
+
+function copyDirectory(copy: Copy, source: number, target: number, name: string, path: string, stat: Stat): void {
+  must(native.mkdirAs(target, name, 0o700, stat.uid, stat.gid), "mkdir", path);
+  const from = must(native.open(source, name, O_PATH | O_DIRECTORY, 0), "open", path);
+  try {
+    const to = must(native.open(target, name, O_PATH | O_DIRECTORY, 0), "open", path);
+    try {
+      copyEntries(copy, from, to, path);
+    } finally {
+      native.close(to);
+    }
+  } finally {
+    native.close(from);
+  }
+  // Last, since entries that are made change the times.
+  copyAttributesAt(source, name, target, name, stat, path);
+}
+
+function copyFile(source: number, target: number, name: string, path: string, stat: Stat): void {
+  const input = must(native.open(source, name, O_RDONLY | O_NONBLOCK, 0), "open", path);
+  try {
+    const flags = O_CREAT | O_EXCL | O_WRONLY;
+    const output = must(native.openAs(target, name, flags, 0o600, stat.uid, stat.gid), "create", path);
+    const copied = native.copyData(input, output, stat.size);
+    must(Math.min(copied, native.close(output)), "write", path);
+  } finally {
+    native.close(input);
+  }
+}
+
+/** Owner, mode, extended attributes (ACLs and capabilities are such), times. */
+function copyAttributesAt(
+  source: number,
+  sourceName: string,
+  target: number,
+  name: string,
+  stat: Stat,
+  path: string,
+): void {
+  // chown(2) takes capabilities and set-id bits away, so it is the first.
+  must(native.chown(target, name, stat.uid, stat.gid), "chown", path);
+  if ((stat.mode & S_IFMT) !== S_IFLNK) must(native.chmod(target, name, stat.mode & 0o7777), "chmod", path);
+  const length = must(native.listxattr(source, sourceName, attributeNames), "list attributes", path);
+  for (const attribute of attributeNames.latin1Slice(0, length).split("\0").slice(0, -1)) {
+    const size = must(native.getxattr(source, sourceName, attribute, attributeValue), attribute, path);
+    must(native.setxattr(target, name, attribute, attributeValue.subarray(0, size), 0), attribute, path);
+  }
+  must(native.utimens(target, name, stat.atime, stat.atimeNsec, stat.mtime, stat.mtimeNsec), "set the times", path);
+}
+
+/** Gives a directory the owner, mode, attributes and times of another. Throws StoreError. */
+export function copyAttributes(source: number, target: number): void {
+  const stat = new Stat();
+  must(native.statx(source, "", STATX_ALL, stat.bytes), "stat", "");
+  copyAttributesAt(source, "", target, "", stat, "");
+}
