@@ -3,7 +3,6 @@ import { ensureVolumes, planMounts } from "../assemble/plan.js";
 import { collectSpecs, type MountFlags } from "../assemble/specs/collect.js";
 import { SpecError } from "../assemble/specs/spec-error.js";
 import { type DataRoot, openDataRoot } from "../store/data-root.js";
-import { StoreError } from "../store/error.js";
 import type { MountSpec } from "../store/records.js";
 import { shown } from "../text.js";
 import { workingDirectory } from "./arguments.js";
@@ -49,7 +48,10 @@ export async function assembledMountCommand(
 
 async function layersOf(root: DataRoot, image: string, words: MountWords): Promise<string[]> {
   if (words.lower.length > 0) throw new UsageError("--image stands in place of --lower: give one of them");
-  throw new StoreError(`the image ${image} cannot be mounted by ${root.path}`);
+  const { findImage, imageTrees } = await import("../store/images.js");
+  const trees = imageTrees(root, findImage(root, image));
+  // A path may have a colon in it.
+  return trees.map((tree) => Buffer.from(tree, "utf8").toString("latin1").replace(/[:\\]/g, "\\$&"));
 }
 
 async function specsOf(root: DataRoot, flags: MountFlags): Promise<MountSpec[]> {
