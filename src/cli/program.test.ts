@@ -21,6 +21,7 @@ test.each([
   ["a source named mount", ["mount", "/m", "-o", "lowerdir=/l"], ["mount", "/m", "-o", "lowerdir=/l"]],
   ["podman info", ["--version"], ["--version"]],
   ["-h", ["-h"], ["-h"]],
+  ["another root", ["--root", "/r", "info", "-o", "x"], ["--root", "/r", "info", "-o", "x"]],
   ["a wrong command", ["frobnicate"], ["frobnicate"]],
   ["nothing", [], []],
 ])("the command of %s", (_, args, words) => {

@@ -63,7 +63,7 @@ function textOf(words: readonly string[]): string[] {
  * as mount(8), mount.fuse3, podman and containerd write it. Null: nothing is to be done.
  */
 export function commandWords(args: readonly string[], programName: string): string[] | null {
-  const [first] = skipRoot(args);
+  const [first, second] = skipRoot(args);
   if (/^mount\./.test(programName)) {
     // For helpers of mount(8), -f is "fake", and -t names the type.
     if (args.some((word) => /^-[nsvrw]*f[nsvrw]*$/.test(word))) return null;
@@ -72,7 +72,7 @@ export function commandWords(args: readonly string[], programName: string): stri
   if (first === undefined || /^(-h|--help|-V|--version)$/.test(first)) return [...args];
   const hasOptions = args.some((word) => /^-o/.test(word));
   // A source may be called as a command is: `SOURCE /MOUNTPOINT -o …` is a mount.
-  if (first === "mount" || (isStoreCommand(first) && !(hasOptions && args[1]?.startsWith("/")))) return [...args];
+  if (first === "mount" || (isStoreCommand(first) && !(hasOptions && second?.startsWith("/")))) return [...args];
   if ((mountCommands.has(first) || first === "help") && !hasOptions) return [...args];
   return hasOptions ? ["mount", "--as-helper", ...args] : [...args];
 }

@@ -1,4 +1,11 @@
 import type { Command } from "commander";
+import { addStoredImageCommands } from "./stored-commands.js";
 
 /** Declares the commands on images; what they do is loaded when they run. `finish` takes the exit code. */
-export function addImageCommands(_program: Command, _finish: (code: number) => void): void {}
+export function addImageCommands(program: Command, finish: (code: number) => void): void {
+  const image = program
+    .command("image")
+    .summary("images and their layers")
+    .description("Images: layers and how they are run.");
+  addStoredImageCommands(image, finish);
+}

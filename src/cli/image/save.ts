@@ -1,0 +1,109 @@
+import { createWriteStream, existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { Readable, type Writable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { createGzip } from "node:zlib";
+import type { Command } from "commander";
+import { type ArchiveMember, archiveOf, contentOf } from "../../store/archive/archive-writer.js";
+import { dockerArchive, ociLayout, type SaveFormat, saveFormats } from "../../store/archive/save-image.js";
+import { syncDirectory } from "../../store/atomic.js";
+import { type DataRoot, reason } from "../../store/data-root.js";
+import { StoreError } from "../../store/error.js";
+import { findImage, type NamedImage } from "../../store/images.js";
+import { imageName, isIdPrefix } from "../../store/names.js";
+import { CommandError, UsageError } from "../exit.js";
+import { rootOf } from "../root-option.js";
+
+export interface SaveCommandOptions {
+  readonly output?: string;
+  readonly format?: string;
+  readonly compress?: string;
+}
+
+/** `cowfs image save [-o FILE] IMAGE…`. */
+export async function imageSaveCommand(
+  command: Command,
+  words: readonly string[],
+  options: SaveCommandOptions,
+): Promise<number> {
+  const format = saveFormats.find((name) => name === (options.format ?? "docker-archive"));
+  if (format === undefined) throw new UsageError(`--format ${options.format}: known are ${saveFormats.join(", ")}`);
+  if (options.compress !== undefined && options.compress !== "gzip" && options.compress !== "none") {
+    throw new UsageError(`--compress ${options.compress}: known are gzip and none`);
+  }
+  const { output } = options;
+  if (format === "oci-dir" && output === undefined) throw new UsageError("--format oci-dir needs -o DIRECTORY");
+  if (output === undefined && process.stdout.isTTY) {
+    throw new CommandError("an archive is not written to a terminal: name a file with -o, or redirect the output");
+  }
+  const root = rootOf(command);
+  const images = chosen(root, words);
+  const gzip = options.compress === "gzip";
+  try {
+    if (format === "oci-dir") await writeDirectory(ociLayout(root, images, { gzip }), resolve(output ?? ""));
+    else await writeArchive(membersOf(root, images, format, gzip), output, format === "docker-archive" && gzip);
+  } catch (cause) {
+    if (cause instanceof StoreError) throw cause;
+    throw new StoreError(`the image cannot be saved${output === undefined ? "" : ` to ${output}`}: ${reason(cause)}`, {
+      cause,
+    });
+  }
+  return 0;
+}
+
+function membersOf(root: DataRoot, images: readonly NamedImage[], format: SaveFormat, gzip: boolean) {
+  return format === "docker-archive" ? dockerArchive(root, images, { gzip }) : ociLayout(root, images, { gzip });
+}
+
+/** The images, each once, with those of their names that were asked for: what is named by its id is saved without a name. */
+function chosen(root: DataRoot, words: readonly string[]): NamedImage[] {
+  const images = new Map<string, NamedImage>();
+  for (const word of words) {
+    const image = findImage(root, word);
+    const isById = isIdPrefix(word) && !image.names.includes(`${word}:latest`);
+    const names = isById ? [] : [imageName(word)];
+    const known = images.get(image.id)?.names ?? [];
+    images.set(image.id, { ...image, names: [...new Set([...known, ...names])] });
+  }
+  return [...images.values()];
+}
+
+/** A regular file appears under its name when it is whole; to anything else, and to stdout, is written as it comes. */
+async function writeArchive(
+  members: AsyncIterable<ArchiveMember>,
+  output: string | undefined,
+  gzip: boolean,
+): Promise<void> {
+  const archive = Readable.from(archiveOf(members), { objectMode: false });
+  const write = (to: Writable): Promise<void> => (gzip ? pipeline(archive, createGzip(), to) : pipeline(archive, to));
+  if (output === undefined) return write(process.stdout);
+  if (existsSync(output) && !statSync(output).isFile()) return write(createWriteStream(output));
+  const temporary = `${output}.${process.pid}.new`;
+  try {
+    await write(createWriteStream(temporary, { flush: true }));
+    renameSync(temporary, output);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw error;
+  }
+}
+
+/** A directory that does not exist yet, or is empty, becomes the layout as a whole. */
+async function writeDirectory(members: AsyncIterable<ArchiveMember>, output: string): Promise<void> {
+  if (existsSync(output) && readdirSync(output).length > 0) {
+    throw new StoreError(`${output} is not empty: name a directory that does not exist`);
+  }
+  const temporary = `${output}.${process.pid}.new`;
+  try {
+    for await (const member of members) {
+      const path = join(temporary, member.path);
+      mkdirSync(dirname(path), { recursive: true });
+      await pipeline(Readable.from(contentOf(member), { objectMode: false }), createWriteStream(path, { flush: true }));
+    }
+    renameSync(temporary, output);
+    syncDirectory(dirname(output));
+  } catch (error) {
+    rmSync(temporary, { recursive: true, force: true });
+    throw error;
+  }
+}
