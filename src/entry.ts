@@ -2,10 +2,13 @@ import { run } from "./cli/program.js";
 
 export type Entry = typeof entry;
 
-/** What a process does: that of a driver which `main.js mount` started, or what the command line says. */
+/** What a process does: that of a driver or a monitor which this program started, or what the command line says. */
 export async function entry(argv: readonly string[]): Promise<void> {
   if (argv[2] === "--driver") {
     const { driverMain } = await import("./cli/driver.js");
     await driverMain();
+  } else if (argv[2] === "--monitor") {
+    const { monitorMain } = await import("./cli/container/monitor.js");
+    await monitorMain();
   } else process.exitCode = await run(argv);
 }

@@ -117,13 +117,13 @@ export async function driverMain(): Promise<never> {
   process.exit(code);
 }
 
-/** Reads up to the end of the first line. */
-function readLine(fd: number): string {
+/** Reads up to the end of the first line: what the process that started this one wants. Throws CommandError. */
+export function readLine(fd: number): string {
   const chunks: Buffer[] = [];
   for (;;) {
     const chunk = Buffer.alloc(65536);
     const length = readSync(fd, chunk);
-    if (length === 0) throw new CommandError("the process that started this driver ended before it said what to mount");
+    if (length === 0) throw new CommandError("the process that started this one ended before it said what for");
     chunks.push(chunk.subarray(0, length));
     if (chunk[length - 1] === 0x0a) return Buffer.concat(chunks).toString("utf8");
   }

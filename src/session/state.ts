@@ -1,6 +1,7 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Mount, readMounts } from "../native/mountinfo.js";
+import { processStart } from "../native/process.js";
 import type { IdRange } from "../union/id-map.js";
 import type { OwnershipOptions } from "../union/ownership.js";
 import { fileSystemType, type Log, type MountConfig } from "./config.js";
@@ -39,18 +40,6 @@ function stateDirectories(): string[] {
   const directories = process.geteuid?.() === 0 ? ["/run/cowfs"] : [];
   if (own?.startsWith("/")) directories.push(join(own, "cowfs"));
   return directories;
-}
-
-/** Field 22 of /proc/PID/stat; undefined if there is no such process, or only its entry for a parent that has not looked. */
-export function processStart(pid: number): string | undefined {
-  try {
-    // The second field, the name in parentheses, may itself hold spaces and parentheses.
-    const text = readFileSync(`/proc/${pid}/stat`, "latin1");
-    const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-    return fields[0] === "Z" || fields[0] === "X" ? undefined : fields[19];
-  } catch {
-    return undefined;
-  }
 }
 
 function optionsOf(config: MountConfig): string[] {

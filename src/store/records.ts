@@ -134,8 +134,13 @@ export interface ContainerState {
   /** The first process, as the host numbers it, and its start time (`/proc/PID/stat`, field 22): a pid alone may be another's by now. */
   readonly pid?: number;
   readonly processStart?: string;
+  /** The process that waits for its end, tidies up and records it. */
+  readonly monitor?: { readonly pid: number; readonly processStart: string };
+  /** What runs it: the path of an OCI runtime, or `unshare`. */
+  readonly runtime?: string;
   readonly started?: string;
   readonly finished?: string;
+  /** 255 with an `error` where nobody was there to see it. */
   readonly exitCode?: number;
   /** Why it did not start, if it did not. */
   readonly error?: string;

@@ -1,4 +1,175 @@
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
+import type { ListOptions } from "../output/options.js";
+import { addInspectOptions, addListOptions, collect } from "../output/options.js";
+import { rootOf } from "../root-option.js";
+import type { ExecWords } from "./exec.js";
+import type { LogsWords } from "./logs.js";
+import type { RemoveWords } from "./remove.js";
+import type { RunWords, StartWords } from "./run.js";
 
 /** Declares the commands on containers; what they do is loaded when they run. `finish` takes the exit code. */
-export function addContainerCommands(_program: Command, _finish: (code: number) => void): void {}
+export function addContainerCommands(program: Command, finish: (code: number) => void): void {
+  addRunning(program, finish);
+  addLooking(program, finish);
+}
+
+/** The options that `create` and `run` share. */
+function addCreateOptions(command: Command): Command {
+  return command
+    .helpOption("--help", "print this help")
+    .passThroughOptions()
+    .argument("<image>", "a name, or an id")
+    .argument("[command...]", "in place of the image's own command")
+    .option("--name <name>", "what to call the container (default: made up)")
+    .option("--rm", "remove it, and its anonymous volumes, when it has ended")
+    .option("-i, --interactive", "its standard input stays open")
+    .option("-t, --tty", "give it a terminal")
+    .option("-e, --env <variable>", "NAME=VALUE, or NAME for the value here; may be repeated", collect)
+    .option("--env-file <file>", "lines of NAME=VALUE or NAME; may be repeated", collect)
+    .option("-w, --workdir <path>", "working directory in the container")
+    .option("-u, --user <user>", "user[:group], names or numbers of the container")
+    .option("--entrypoint <program>", "in place of the image's entry point; '' for none")
+    .option("--read-only", "the root is read-only; volumes are as they say")
+    .option("-h, --hostname <name>", "host name (default: the short id)")
+    .option("-l, --label <label>", "KEY=VALUE or KEY; may be repeated", collect)
+    .option("--stop-signal <signal>", "what asks it to end (default: the image's, or TERM)")
+    .option("-v, --volume <spec>", "[VOLUME|PATH:]TARGET[:MODES]; may be repeated", collect)
+    .option("--mount <spec>", "type=bind|volume|tmpfs|image,source=…,target=…; may be repeated", collect)
+    .option("--tmpfs <spec>", "TARGET[:OPTIONS]; may be repeated", collect)
+    .option("--volumes-from <container>", "its volumes and binds, [:ro|rw]; may be repeated", collect)
+    .option("--runtime <runtime>", "auto (default), crun, runc, unshare, or a path");
+}
+
+function addRunning(program: Command, finish: (code: number) => void): void {
+  addCreateOptions(program.command("create"))
+    .summary("make a container")
+    .description("Makes a container of an image: a writable layer over it, which lives until rm. Prints its id.")
+    .action(async (image: string, command: string[], options: RunWords, self: Command) => {
+      const { createCommand } = await import("./create.js");
+      finish(await createCommand(rootOf(self), image, command, options));
+    });
+
+  addCreateOptions(program.command("run"))
+    .option("-d, --detach", "do not wait for its end; prints its id")
+    .summary("make a container and start it")
+    .description("Makes a container, runs its program on the merged view, and ends with its exit code.")
+    .addHelpText(
+      "after",
+      "\nExit codes: that of the program (128 and more: a signal), 125 cowfs failed, 126 it cannot be executed, 127 not found.",
+    )
+    .action(async (image: string, command: string[], options: RunWords, self: Command) => {
+      const { runCommand } = await import("./run.js");
+      finish(await runCommand(rootOf(self), image, command, options));
+    });
+
+  program
+    .command("start")
+    .summary("start containers that have ended, or never ran")
+    .argument("<container...>", "names or ids")
+    .option("-a, --attach", "show its output, and end with its exit code")
+    .option("-i, --interactive", "its standard input is this one")
+    .action(async (names: string[], options: StartWords, self: Command) => {
+      const { startCommand } = await import("./run.js");
+      finish(await startCommand(rootOf(self), names, options));
+    });
+
+  program
+    .command("exec")
+    .summary("run a program in a container that runs")
+    .passThroughOptions()
+    .argument("<container>", "its name or id")
+    .argument("<command...>", "a program of the container, and its arguments")
+    .option("-i, --interactive", "its standard input is this one")
+    .option("-t, --tty", "give it a terminal")
+    .option("-d, --detach", "do not wait for its end")
+    .option("-e, --env <variable>", "NAME=VALUE, or NAME for the value here; may be repeated", collect)
+    .option("--env-file <file>", "lines of NAME=VALUE or NAME; may be repeated", collect)
+    .option("-w, --workdir <path>", "working directory in the container")
+    .option("-u, --user <user>", "user[:group], names or numbers of the container")
+    .action(async (name: string, command: string[], options: ExecWords, self: Command) => {
+      const { execCommand } = await import("./exec.js");
+      finish(await execCommand(rootOf(self), name, command, options));
+    });
+
+  program
+    .command("stop")
+    .summary("end containers: ask, wait, kill")
+    .argument("<container...>", "names or ids")
+    .option("-t, --time <seconds>", "how long each may take (default: 10)")
+    .action(async (names: string[], options: { time?: string }, self: Command) => {
+      const { stopCommand } = await import("./stop.js");
+      finish(await stopCommand(rootOf(self), names, options));
+    });
+
+  program
+    .command("kill")
+    .summary("send a signal to containers")
+    .argument("<container...>", "names or ids")
+    .option("-s, --signal <signal>", "a name or number (default: KILL)")
+    .action(async (names: string[], options: { signal?: string }, self: Command) => {
+      const { killCommand } = await import("./stop.js");
+      finish(await killCommand(rootOf(self), names, options));
+    });
+
+  program
+    .command("wait")
+    .summary("wait until containers have ended; prints their exit codes")
+    .argument("<container...>", "names or ids")
+    .action(async (names: string[], _options: object, self: Command) => {
+      const { waitCommand } = await import("./stop.js");
+      finish(await waitCommand(rootOf(self), names));
+    });
+
+  program
+    .command("rm")
+    .summary("remove containers, with what they wrote")
+    .argument("<container...>", "names or ids")
+    .option("-f, --force", "also those that run, which are killed; what is not there is no error")
+    .option("-v, --volumes", "their anonymous volumes, too")
+    .action(async (names: string[], options: RemoveWords, self: Command) => {
+      const { removeCommand } = await import("./remove.js");
+      finish(await removeCommand(rootOf(self), names, options));
+    });
+
+  program
+    .command("rename")
+    .summary("give a container another name")
+    .argument("<container>", "its name or id")
+    .argument("<name>", "the new name")
+    .action(async (name: string, newName: string, _options: object, self: Command) => {
+      const { renameCommand } = await import("./remove.js");
+      finish(await renameCommand(rootOf(self), name, newName));
+    });
+}
+
+function addLooking(program: Command, finish: (code: number) => void): void {
+  program
+    .command("logs")
+    .summary("what a detached container has written")
+    .argument("<container>", "its name or id")
+    .option("-f, --follow", "go on until the container ends")
+    .option("-n, --tail <lines>", "only the last lines, or all (default)")
+    .action(async (name: string, options: LogsWords, self: Command) => {
+      const { logsCommand } = await import("./logs.js");
+      finish(await logsCommand(rootOf(self), name, options));
+    });
+
+  addListOptions(program.command("ps"), ["ancestor", "id", "label", "name", "status", "volume"])
+    .summary("list containers")
+    .option("-a, --all", "also those that do not run")
+    .option("-s, --size", "what their writable layers hold")
+    .addOption(new Option("-n, --last <count>", "the newest, whatever their state"))
+    .action(async (options: ListOptions & { all?: boolean; size?: boolean; last?: string }, self: Command) => {
+      const { psCommand } = await import("./ps.js");
+      finish(psCommand(rootOf(self), options));
+    });
+
+  addInspectOptions(program.command("inspect"))
+    .summary("all about containers")
+    .argument("<container...>", "names or ids")
+    .option("-s, --size", "what their writable layers hold")
+    .action(async (names: string[], options: { format?: string; json?: boolean; size?: boolean }, self: Command) => {
+      const { inspectCommand } = await import("./inspect.js");
+      finish(await inspectCommand(rootOf(self), names, options));
+    });
+}

@@ -1,0 +1,164 @@
+/** Running containers: what the program finds, how it ends, and that nothing is left. Each runtime must do the same. */
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { attempt, command } from "./harness/command.js";
+import { mountInfo } from "./harness/namespace.js";
+import { Store } from "./harness/store.js";
+
+let store: Store;
+
+beforeAll(async () => {
+  store = new Store();
+  await store.busybox("base");
+  await store.image("words", [store.area.at("tree-base")], {
+    Entrypoint: ["echo", "entry"],
+    Cmd: ["command"],
+    Env: ["PATH=/bin", "COLOUR=green", "SIZE=small"],
+    WorkingDir: "/work/here",
+    User: "user",
+    Labels: { one: "1" },
+  });
+  // crun refuses to work where both kinds of cgroups are in use; here only this test sees them.
+  await attempt("mount", ["-t", "cgroup2", "none", "/sys/fs/cgroup"]);
+});
+
+afterAll(async () => {
+  await attempt("umount", ["/sys/fs/cgroup"]);
+  expect(await store.remove()).toEqual([]);
+});
+
+const sh = (script: string): string[] => ["sh", "-c", script];
+
+for (const runtime of ["crun", "runc", "unshare"]) {
+  describe(runtime, () => {
+    const run = (words: readonly string[]) => store.run(["run", "--rm", "--runtime", runtime, ...words]);
+
+    test("the program sees the image, namespaces of its own, and what it expects in /proc, /dev, /sys and /etc", async () => {
+      const script = [
+        "cat /etc/motd",
+        "echo pid $$",
+        "hostname",
+        "cat /etc/hostname",
+        "cat /etc/resolv.conf | cmp - /etc/resolv.conf && echo resolv",
+        "grep -c box1 /etc/hosts",
+        "test -c /dev/null && test -c /dev/urandom && test -d /dev/pts && test -d /dev/shm && echo dev",
+        "test -d /sys/class && ! mkdir /sys/x 2>/dev/null && echo sys",
+        "echo x >/dev/null; echo y >/dev/shm/y; stat -c %a /dev/shm",
+        "ps | grep -c . ",
+        "pwd; id",
+      ].join("; ");
+      const { status, stdout, stderr } = await run(["-h", "box1", "base", ...sh(script)]);
+      expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+      const lines = stdout.trim().split("\n");
+      expect(lines.slice(0, 9)).toEqual([
+        "from the image",
+        "pid 1",
+        "box1",
+        "box1",
+        "resolv",
+        "1",
+        "dev",
+        "sys",
+        "1777",
+      ]);
+      expect(Number(lines[9])).toBeLessThan(10);
+      expect(lines.slice(10)).toEqual(["/", "uid=0(root) gid=0(root)"]);
+    });
+
+    test("exit codes: the program's, 128 and the signal, 125, 126, 127", async () => {
+      expect((await run(["base", ...sh("exit 7")])).status).toBe(7);
+      // The first process of a container is spared by signals that it does not expect; others are not.
+      expect((await run(["base", ...sh("sh -c 'kill -USR1 $$; :'; exit $?")])).status).toBe(138);
+      expect(await run(["base", "nosuch"])).toEqual({
+        status: 127,
+        stdout: "",
+        stderr: 'cowfs: exec: "nosuch": executable file not found in $PATH\n',
+      });
+      expect((await run(["base", "/bin/nosuch"])).status).toBe(127);
+      expect((await run(["base", "/etc"])).status).toBe(126);
+      expect((await run(["base", "/etc/motd"])).status).toBe(126);
+      expect((await run(["-u", "nobodyhere", "base", "true"])).status).toBe(125);
+      // A wrong interpreter is found out by the kernel alone.
+      expect((await run(["base", ...sh("echo '#!/nosuch' >/x; chmod 755 /x; exec /x")])).status).toBe(127);
+    });
+
+    test("user, groups, environment and directory are the image's, or what is asked for", async () => {
+      expect((await run(["words"])).stdout).toBe("entry command\n");
+      expect((await run(["words", "other", "words"])).stdout).toBe("entry other words\n");
+      const look = "id; pwd; echo $COLOUR-$SIZE-$EXTRA-$HOME";
+      expect((await run(["--entrypoint", "sh", "-e", "SIZE=big", "-e", "EXTRA=a b", "words", "-c", look])).stdout).toBe(
+        "uid=1000(user) gid=1000(user) groups=50(extra)\n/work/here\ngreen-big-a b-/home/user\n",
+      );
+      expect((await run(["-u", "1234:extra", "-w", "/new/dir", "base", ...sh("id; pwd")])).stdout).toBe(
+        "uid=1234 gid=50(extra)\n/new/dir\n",
+      );
+    });
+
+    test("with --read-only nothing of the root can be changed", async () => {
+      const script = "echo x >/x || echo refused; echo y >/dev/shm/y && echo shm";
+      expect((await run(["--read-only", "base", ...sh(`(${script}) 2>/dev/null`)])).stdout).toBe("refused\nshm\n");
+    });
+
+    test("the output of a detached container is its log; stop asks, kill kills, exec and wait", async () => {
+      const name = `bg-${runtime}`;
+      const script = "trap 'echo asked; exit 3' TERM; echo out; echo err >&2; while :; do sleep 0.05; done";
+      const id = (await store.ok("run", "-d", "--name", name, "--runtime", runtime, "base", ...sh(script))).trim();
+      expect(id).toMatch(/^[0-9a-f]{64}$/);
+      expect(await store.ok("ps", "--format", "{{.Names}} {{.State}}", "-f", `name=${name}`)).toBe(`${name} running\n`);
+      expect(
+        await store.run(["exec", "-u", "user", "-e", "A=b", "-w", "/tmp", name, ...sh("id -u; pwd; echo $A; exit 9")]),
+      ).toEqual({ status: 9, stdout: "1000\n/tmp\nb\n", stderr: "" });
+      expect((await store.run(["exec", name, "nosuch"])).status).toBe(127);
+      const piped = await attempt(
+        "sh",
+        ["-c", `echo through | "$0" --root "$1" exec -i ${name} cat`, "build/cowfs", store.path],
+        { cwd: process.cwd() },
+      );
+      expect(piped).toEqual({ status: 0, stdout: "through\n", stderr: "" });
+      expect(await store.ok("stop", name)).toBe(`${name}\n`);
+      expect(await store.ok("wait", name)).toBe("3\n");
+      // runc copies both through pipes of its own: only lines of one of them are in order.
+      expect((await store.ok("logs", name)).split("\n").sort()).toEqual(["", "asked", "err", "out"]);
+      expect(await store.ok("logs", "--tail", "1", name)).toBe("asked\n");
+      await store.ok("start", name);
+      await store.ok("kill", name);
+      expect(await store.ok("wait", name)).toBe("137\n");
+      expect((await store.run(["exec", name, "true"])).stderr).toBe(`cowfs: container ${name} is not running\n`);
+      await store.ok("rm", name);
+    });
+
+    test("signals that the command gets are the program's", async () => {
+      const script = "trap 'echo got; exit 4' USR1; echo ready; while :; do sleep 0.05; done";
+      const shell = `"$0" --root "$1" run --rm --runtime ${runtime} base sh -c "${script}" >"$2" & pid=$!
+        while ! grep -q ready "$2" 2>/dev/null; do sleep 0.05; done; kill -USR1 $pid; wait $pid; echo $?; cat "$2"`;
+      const output = await command("sh", ["-c", shell, "build/cowfs", store.path, store.area.at(`signal-${runtime}`)], {
+        cwd: process.cwd(),
+      });
+      expect(output).toBe("4\nready\ngot\n");
+    });
+
+    test("a terminal, when asked: of its own size, with keys that come through", async () => {
+      const inner = `build/cowfs --root ${store.path} run --rm -it --runtime ${runtime} base sh -c "tty >/dev/null && echo is-tty; stty size; read line; echo read:\\$line"`;
+      const output = await attempt("script", ["-qec", `stty rows 33 cols 77; ${inner}`, "/dev/null"], {
+        cwd: process.cwd(),
+        input: "typed\n",
+      });
+      expect(output.stdout).toContain("is-tty");
+      expect(output.stdout).toContain("read:typed");
+      expect((await run(["-it", "base", "true"])).stderr).toContain("the input device is not a terminal");
+      // Without a terminal here, it has one all the same.
+      expect((await run(["-t", "base", "tty"])).stdout).toMatch(/^\/dev\//);
+    });
+  });
+}
+
+test("nothing is left of all these: no container, no mount, no process, no state of a runtime", async () => {
+  expect(await store.ok("ps", "-aq")).toBe("");
+  expect(readdirSync(store.root.containers)).toEqual([]);
+  expect(readdirSync(store.root.containerNames)).toEqual([]);
+  expect(readdirSync(store.root.locks)).toEqual(["store"]);
+  expect(readdirSync(store.root.temporary)).toEqual([]);
+  expect(mountInfo().filter(({ mountpoint }) => mountpoint.startsWith(store.path))).toEqual([]);
+  expect(existsSync("/run/crun") ? readdirSync("/run/crun") : []).toEqual([]);
+  expect(readFileSync("/proc/mounts", "latin1")).not.toContain(store.path);
+});

@@ -1,0 +1,79 @@
+import { errnoName } from "../errno.js";
+import { STATX_ALL, Stat } from "../layer/stat.js";
+import { O_DIRECTORY, O_PATH, O_RDONLY } from "../native/constants.js";
+import { native } from "../native/index.js";
+import { StoreError } from "../store/error.js";
+
+/** UTF-8 text as the addon takes paths. */
+export function bytes(text: string): string {
+  return Buffer.from(text, "utf8").toString("latin1");
+}
+
+/** How much of a file such as /etc/passwd is read; an image may hold anything. */
+const readLimit = 4 << 20;
+
+/**
+ * The tree of a container as a process sees it whose root it is: symbolic links of the image never lead out of it. Paths are UTF-8 text.
+ */
+export class RootView {
+  readonly #fd: number;
+
+  /** Throws StoreError. */
+  constructor(path: string) {
+    this.#fd = native.openFollow(bytes(path), O_PATH | O_DIRECTORY);
+    if (this.#fd < 0) throw new StoreError(`${path} cannot be opened: ${errnoName(this.#fd)}`);
+  }
+
+  /** A descriptor, or -errno. The last component is followed, too, unless `flags` have O_NOFOLLOW. */
+  open(path: string, flags: number): number {
+    return native.openInRoot(this.#fd, bytes(path), flags);
+  }
+
+  /** The attributes of what a path leads to; undefined if it leads nowhere. */
+  stat(path: string): Stat | undefined {
+    const fd = this.open(path, O_PATH);
+    if (fd < 0) return undefined;
+    const stat = new Stat();
+    const result = native.statx(fd, "", STATX_ALL, stat.bytes);
+    native.close(fd);
+    return result < 0 ? undefined : stat;
+  }
+
+  /** The text of a regular file, or undefined where there is none. Nothing else is opened: a fifo would make this wait. */
+  read(path: string): string | undefined {
+    if (this.stat(path)?.isRegular !== true) return undefined;
+    const fd = this.open(path, O_RDONLY);
+    if (fd < 0) return undefined;
+    const buffer = Buffer.alloc(64 * 1024);
+    const chunks: Buffer[] = [];
+    for (let at = 0; at < readLimit; ) {
+      const length = native.pread(fd, buffer, 0, buffer.length, at);
+      if (length <= 0) break;
+      chunks.push(Buffer.from(buffer.subarray(0, length)));
+      at += length;
+    }
+    native.close(fd);
+    return Buffer.concat(chunks).toString("utf8");
+  }
+
+  /** Makes the directories of a path that are missing, as root. Throws StoreError if something else is in the way. */
+  makeDirectory(path: string): void {
+    let below = "";
+    for (const name of path.split("/").filter((part) => part !== "" && part !== ".")) {
+      const parent = this.open(below === "" ? "/" : below, O_PATH | O_DIRECTORY);
+      below = `${below}/${name}`;
+      if (this.stat(below)?.isDirectory !== true && name !== "..") {
+        const made = parent < 0 ? parent : native.mkdirAs(parent, bytes(name), 0o755, 0, 0);
+        if (made < 0) {
+          native.close(parent);
+          throw new StoreError(`the directory ${path} cannot be made in the container: ${errnoName(made)}`);
+        }
+      }
+      native.close(parent);
+    }
+  }
+
+  close(): void {
+    native.close(this.#fd);
+  }
+}

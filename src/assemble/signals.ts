@@ -1,0 +1,45 @@
+import { constants } from "node:os";
+
+/** What a process in a container is told when this program is. SIGKILL and SIGSTOP cannot be seen, and SIGCHLD is about this one's own. */
+const forwarded = [
+  ...["SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGCONT", "SIGWINCH"],
+  ...["SIGURG", "SIGVTALRM", "SIGIO", "SIGPWR"],
+] as const satisfies readonly NodeJS.Signals[];
+
+/** Hands signals on until it is told to stop. */
+export function forwardSignals(deliver: (signal: NodeJS.Signals) => void): () => void {
+  const listener = (signal: NodeJS.Signals): void => deliver(signal);
+  for (const signal of forwarded) process.on(signal, listener);
+  return () => {
+    for (const signal of forwarded) process.removeListener(signal, listener);
+  };
+}
+
+/** The number of a signal by `TERM`, `SIGTERM` or `15`, or undefined. */
+export function signalNumber(word: string): number | undefined {
+  if (/^\d+$/.test(word)) return Number(word) >= 1 && Number(word) <= 64 ? Number(word) : undefined;
+  const name = word.toUpperCase();
+  const realTime = /^(?:SIG)?RTM(IN|AX)(?:([+-])(\d+))?$/.exec(name);
+  if (realTime !== null) {
+    const number = (realTime[1] === "IN" ? 34 : 64) + Number(`${realTime[2] ?? "+"}${realTime[3] ?? 0}`);
+    return number >= 34 && number <= 64 ? number : undefined;
+  }
+  const known: Readonly<Record<string, number>> = constants.signals;
+  return known[name.startsWith("SIG") ? name : `SIG${name}`];
+}
+
+/** kill(2): false if there is no such process. */
+export function sendSignal(pid: number, signal: number | NodeJS.Signals): boolean {
+  try {
+    process.kill(pid, signal);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ESRCH") return false;
+    throw error;
+  }
+}
+
+/** The exit code of a shell for a process that a signal ended. */
+export function signalExitCode(signal: NodeJS.Signals): number {
+  return 128 + constants.signals[signal];
+}

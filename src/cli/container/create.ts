@@ -1,0 +1,123 @@
+import { homedir } from "node:os";
+import { resolve } from "node:path";
+import { ensureVolumes } from "../../assemble/plan.js";
+import { runtimesFor } from "../../assemble/runtime.js";
+import { signalNumber } from "../../assemble/signals.js";
+import { collectSpecs } from "../../assemble/specs/collect.js";
+import { skeletonLayer } from "../../assemble/union.js";
+import { addContainer, findContainer, listContainers, newContainerId } from "../../store/containers.js";
+import type { DataRoot } from "../../store/data-root.js";
+import { StoreError } from "../../store/error.js";
+import { findImage, imageTrees, readConfig } from "../../store/images.js";
+import { checkName } from "../../store/names.js";
+import type { ContainerRecord, MountSpec } from "../../store/records.js";
+import { isAnonymous, readVolume, removeVolume } from "../../store/volumes.js";
+import { print, UsageError } from "../exit.js";
+import { type CreateWords, commandOf, environmentOf, hostnameOf, labelsOf } from "./create-words.js";
+import { randomName } from "./names.js";
+
+/** `cowfs create`. Returns the exit code. */
+export async function createCommand(
+  root: DataRoot,
+  image: string,
+  command: readonly string[],
+  words: CreateWords,
+): Promise<number> {
+  const { id } = await createContainer(root, image, command, words);
+  print(`${id}\n`);
+  return 0;
+}
+
+/** Makes a container, and the volumes that it names. Nothing is mounted. Throws StoreError, UsageError; then nothing is left. */
+export async function createContainer(
+  root: DataRoot,
+  imageWord: string,
+  command: readonly string[],
+  words: CreateWords,
+): Promise<ContainerRecord> {
+  const image = findImage(root, imageWord);
+  const config = readConfig(root, image.id).config ?? {};
+  const id = newContainerId();
+  const stopSignal = words.stopSignal ?? config.StopSignal ?? "SIGTERM";
+  if (signalNumber(stopSignal) === undefined) throw new UsageError(`invalid stop signal: ${stopSignal}`);
+  if (words.name !== undefined) checkName(words.name, "container");
+  const runtime = words.runtime ?? "auto";
+  // A runtime that is not there is better said now than at the start.
+  runtimesFor(runtime);
+  const workdir = words.workdir ?? (config.WorkingDir || "/");
+  if (!workdir.startsWith("/"))
+    throw new UsageError(`the working directory ${workdir} is invalid: it must be absolute`);
+  const record: Omit<ContainerRecord, "name" | "mounts"> = {
+    schema: 1,
+    id,
+    created: new Date().toISOString(),
+    image: { id: image.id, name: imageWord },
+    process: {
+      args: commandOf(config, words.entrypoint, command),
+      env: environmentOf(config.Env ?? [], words.envFile, words.env),
+      user: words.user ?? config.User ?? "",
+      workingDirectory: resolve("/", workdir),
+      terminal: words.tty === true,
+      openStdin: words.interactive === true,
+      stopSignal,
+    },
+    hostname: hostnameOf(words.hostname, id),
+    readOnly: words.readOnly === true,
+    autoRemove: words.rm === true,
+    runtime: runtime.includes("/") ? resolve(runtime) : runtime,
+    labels: labelsOf(config.Labels, words.label),
+  };
+  const specs = collectSpecs(
+    {
+      volumesFrom: words.volumesFrom ?? [],
+      volumes: words.volume ?? [],
+      mounts: words.mount ?? [],
+      tmpfs: words.tmpfs ?? [],
+    },
+    {
+      cwd: process.cwd(),
+      home: homedir(),
+      imageVolumes: Object.keys(config.Volumes ?? {}),
+      mountsOf: (container) => findContainer(root, container).mounts,
+    },
+  );
+  const [top = await skeletonLayer(root)] = imageTrees(root, image);
+  const mounts = await ensureVolumes(root, specs);
+  try {
+    return await addNamed(root, { ...record, mounts }, words.name, top);
+  } catch (error) {
+    await removeAnonymous(root, specs, mounts);
+    throw error;
+  }
+}
+
+/** Publishes the container under its name, or under one that is free. */
+async function addNamed(
+  root: DataRoot,
+  record: Omit<ContainerRecord, "name">,
+  name: string | undefined,
+  top: string,
+): Promise<ContainerRecord> {
+  for (let attempt = 0; ; attempt++) {
+    const whole = { ...record, name: name ?? randomName(attempt) };
+    try {
+      await addContainer(root, whole, top);
+      return whole;
+    } catch (error) {
+      const taken = name === undefined && attempt < 20 && listContainers(root).some((one) => one.name === whole.name);
+      if (!(error instanceof StoreError) || !taken) throw error;
+    }
+  }
+}
+
+/** Removes the anonymous volumes that were made for a container which did not come to be. */
+async function removeAnonymous(
+  root: DataRoot,
+  specs: readonly MountSpec[],
+  mounts: readonly MountSpec[],
+): Promise<void> {
+  for (const [index, { type, source }] of mounts.entries()) {
+    if (type !== "volume" || source === undefined || specs[index]?.source !== undefined) continue;
+    if (isAnonymous(readVolume(root, source))) await removeVolume(root, source);
+  }
+}

@@ -1,0 +1,100 @@
+import { findContainer, placesOf, readState } from "../../store/containers.js";
+import type { DataRoot } from "../../store/data-root.js";
+import { imageTrees, readImage } from "../../store/images.js";
+import type { ContainerRecord, ContainerState, MountSpec } from "../../store/records.js";
+import { treeSize } from "../../store/tree-size.js";
+import { volumeData } from "../../store/volume-places.js";
+import { printObjects } from "../output/list.js";
+import { forEachWord } from "./each.js";
+
+/** `cowfs inspect`. What there is not is said, and the others are shown. Returns the exit code. */
+export async function inspectCommand(
+  root: DataRoot,
+  names: readonly string[],
+  options: { format?: string; json?: boolean; size?: boolean },
+): Promise<number> {
+  const objects: object[] = [];
+  const code = await forEachWord(names, (name) => {
+    objects.push(describe(root, findContainer(root, name), options.size === true));
+  });
+  printObjects(objects, options);
+  return code;
+}
+
+/** As Docker describes a container, for as much as there is here. */
+export function describe(root: DataRoot, record: ContainerRecord, withSize: boolean): object {
+  const state = readState(root, record.id);
+  const places = placesOf(root, record.id);
+  const { process: own, mounts } = record;
+  const [path = "", ...args] = own.args;
+  return {
+    Id: record.id,
+    Created: record.created,
+    Path: path,
+    Args: args,
+    State: stateObject(state),
+    Image: record.image.id,
+    LogPath: places.log,
+    Name: record.name,
+    Driver: "cowfs",
+    Platform: "linux",
+    HostConfig: {
+      AutoRemove: record.autoRemove,
+      ReadonlyRootfs: record.readOnly,
+      Runtime: record.runtime,
+      NetworkMode: "host",
+      Binds: mounts.filter(({ type }) => type === "bind").map(({ source, target }) => `${source}:${target}`),
+    },
+    GraphDriver: {
+      Name: "cowfs",
+      Data: {
+        LowerDir: imageTrees(root, readImage(root, record.image.id)).join(":"),
+        MergedDir: places.merged,
+        UpperDir: places.upper,
+        WorkDir: places.work,
+      },
+    },
+    ...(withSize ? { SizeRw: treeSize(Buffer.from(places.upper)) } : {}),
+    Mounts: mounts.map((mount) => mountObject(root, mount)),
+    Config: {
+      Hostname: record.hostname,
+      User: own.user,
+      Tty: own.terminal,
+      OpenStdin: own.openStdin,
+      Env: own.env,
+      Cmd: own.args,
+      Image: record.image.name,
+      WorkingDir: own.workingDirectory,
+      Labels: record.labels,
+      StopSignal: own.stopSignal,
+    },
+  };
+}
+
+function stateObject(state: ContainerState): object {
+  return {
+    Status: state.status,
+    Running: state.status === "running",
+    Paused: false,
+    Dead: false,
+    Pid: state.status === "running" ? (state.pid ?? 0) : 0,
+    ExitCode: state.exitCode ?? 0,
+    Error: state.error ?? "",
+    StartedAt: state.started ?? "0001-01-01T00:00:00Z",
+    FinishedAt: state.finished ?? "0001-01-01T00:00:00Z",
+  };
+}
+
+function mountObject(root: DataRoot, mount: MountSpec): object {
+  const { type, source = "", target, readOnly, propagation } = mount;
+  return {
+    Type: type,
+    ...(type === "volume"
+      ? { Name: source, Source: volumeData(root, source), Driver: mount.driver ?? "local" }
+      : { Source: source }),
+    Destination: target,
+    Mode: readOnly ? "ro" : "",
+    RW: !readOnly,
+    Propagation: type === "bind" ? (propagation ?? "rprivate") : "",
+  };
+}

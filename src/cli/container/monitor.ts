@@ -1,0 +1,57 @@
+import { closeSync, writeSync } from "node:fs";
+import { watchContainer } from "../../assemble/container.js";
+import { StartError } from "../../assemble/start-error.js";
+import { native } from "../../native/index.js";
+import { placesOf, readContainer } from "../../store/containers.js";
+import { DataRoot } from "../../store/data-root.js";
+import { readLine, STARTER_FD } from "../driver.js";
+import { messageOf } from "../exit.js";
+import { daemonMounter } from "./mounter.js";
+
+/** What the monitor of a detached container is told. */
+export interface MonitorRequest {
+  readonly root: string;
+  readonly id: string;
+}
+
+/** Its one answer: an object on one line. */
+export type MonitorAnswer = { readonly ready: true } | { readonly error: string; readonly exitCode: number };
+
+/**
+ * The main function of a monitor: the process that starts a detached container, waits for its end, and tidies up. Its state file says how it
+ * went. Ends the process.
+ */
+export async function monitorMain(): Promise<never> {
+  const request = JSON.parse(readLine(STARTER_FD)) as MonitorRequest;
+  // The driver must not inherit it.
+  const starter = native.dup(STARTER_FD);
+  closeSync(STARTER_FD);
+  let answered = false;
+  const answer = (message: MonitorAnswer): void => {
+    if (answered) return;
+    answered = true;
+    try {
+      writeSync(starter, `${JSON.stringify(message)}\n`);
+    } catch {
+      // Nobody waits for it any more: the container runs all the same.
+    }
+    native.close(starter);
+  };
+  try {
+    const root = new DataRoot(request.root);
+    const { process: wanted } = readContainer(root, request.id);
+    process.title = `cowfs --monitor ${request.id}`;
+    // A terminal that closes is not the container's, nor is a shell that is interrupted.
+    for (const signal of ["SIGHUP", "SIGINT"] as const) process.on(signal, () => {});
+    await watchContainer(root, request.id, {
+      mounter: daemonMounter,
+      attachment: { kind: "detached", log: placesOf(root, request.id).log, stdin: wanted.openStdin },
+      started: () => answer({ ready: true }),
+      forwardSignals: false,
+    });
+  } catch (error) {
+    answer({ error: messageOf(error), exitCode: error instanceof StartError ? error.exitCode : 125 });
+    process.exit(1);
+  }
+  process.exit(0);
+}

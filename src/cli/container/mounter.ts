@@ -1,0 +1,31 @@
+import { bytes } from "../../assemble/root-view.js";
+import type { UnionMounter, UnionPlan } from "../../assemble/union.js";
+import { topMountOn } from "../../native/mountinfo.js";
+import { startDriver } from "../daemon.js";
+import { planMount } from "../mount-plan.js";
+import { umountCommand } from "../umount.js";
+
+function escaped(path: string): string {
+  return bytes(path).replace(/[\\:]/g, "\\$&");
+}
+
+/** Mounts unions by drivers that are daemons, as `cowfs mount` does. */
+export const daemonMounter: UnionMounter = {
+  async mount({ lowers, upper, work, mountpoint }: UnionPlan): Promise<void> {
+    const plan = planMount(
+      {
+        positionals: [bytes(mountpoint)],
+        lower: [lowers.map(escaped).join(":")],
+        ...(upper === undefined ? {} : { upper: bytes(upper) }),
+        ...(work === undefined ? {} : { work: bytes(work) }),
+        options: [],
+      },
+      "/",
+      process.geteuid?.() === 0,
+    );
+    await startDriver(plan);
+  },
+  async unmount(mountpoint: string): Promise<void> {
+    if (topMountOn(bytes(mountpoint)) !== undefined) await umountCommand(bytes(mountpoint), false);
+  },
+};
