@@ -36,6 +36,7 @@ export const EOVERFLOW = 75;
 export const EOPNOTSUPP = 95;
 export const ECONNABORTED = 103;
 export const ENOTCONN = 107;
+export const ESHUTDOWN = 108;
 export const ESTALE = 116;
 export const EDQUOT = 122;
 
@@ -77,6 +78,7 @@ const names: Record<number, string> = {
   [EOPNOTSUPP]: "EOPNOTSUPP",
   [ECONNABORTED]: "ECONNABORTED",
   [ENOTCONN]: "ENOTCONN",
+  [ESHUTDOWN]: "ESHUTDOWN",
   [ESTALE]: "ESTALE",
   [EDQUOT]: "EDQUOT",
 };

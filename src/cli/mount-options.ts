@@ -29,6 +29,7 @@ export interface MountOptions {
   allowOther: boolean;
   defaultPermissions: boolean;
   volatile: boolean;
+  syncsCopies: boolean;
   strict: boolean;
   debug: boolean;
   userxattr: boolean;
@@ -60,6 +61,7 @@ export function defaultMountOptions(root: boolean): MountOptions {
     allowOther: root,
     defaultPermissions: true,
     volatile: false,
+    syncsCopies: false,
     strict: false,
     debug: false,
     userxattr: false,
@@ -243,7 +245,9 @@ const settings: Record<string, (options: MountOptions, value: string) => void> =
     o.ownership.xattrPermissions = value === "0" ? 0 : value === "1" ? 1 : 2;
   },
   fsync: (o, value) => {
-    o.volatile = choice("fsync", value, ["0", "1"]) === "0";
+    const chosen = choice("fsync", value, ["0", "1", "auto", "strict", "volatile"]);
+    o.volatile = chosen === "0" || chosen === "volatile";
+    o.syncsCopies = chosen === "strict";
   },
 };
 

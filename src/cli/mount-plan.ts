@@ -87,6 +87,7 @@ export function planMount(words: MountWords, cwd: string, root: boolean): MountP
       allowOther: options.allowOther,
       defaultPermissions: options.defaultPermissions,
       volatile: words.volatile === true || options.volatile,
+      ...(options.syncsCopies ? { syncsCopies: true } : {}),
       ...(words.strict === true || options.strict ? { strict: true } : {}),
       userxattr: options.userxattr,
       whiteout: words.whiteout === undefined ? options.whiteout : whiteoutNamed(words.whiteout),

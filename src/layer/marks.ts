@@ -9,7 +9,7 @@ import { STATX_ALL, Stat } from "./stat.js";
 
 /** The opaque attributes every reader of foreign layers must understand, the likeliest first. */
 const opaqueNames = [trustedNames.opaque, userNames.opaque, "user.fuseoverlayfs.opaque"];
-const redirectNames = [trustedNames.redirect, userNames.redirect];
+export const redirectNames = [trustedNames.redirect, userNames.redirect];
 const whiteoutNames = [trustedNames.whiteout, userNames.whiteout];
 
 export const WHITEOUT_PREFIX = ".wh.";

@@ -202,6 +202,8 @@ export interface Native {
    * descriptors are duplicated, so the caller may close its own.
    */
   jobCopy(id: number, input: number, output: number, size: number, sync: number): number;
+  /** `kind`: 0 fsync, 1 fdatasync, 2 syncfs. */
+  jobFlush(id: number, fd: number, kind: number): number;
   jobFallocate(id: number, fd: number, mode: number, offset: number, length: number): number;
   /** At most 0xfffff000 bytes are copied; the result is how many were. */
   jobCopyRange(id: number, input: number, inOffset: number, output: number, outOffset: number, length: number): number;

@@ -95,6 +95,9 @@ void job_run(struct addon *addon, struct job *job, struct scratch *scratch) {
   case SYNC:
     answer_status(addon, job, run_sync(job));
     break;
+  case FLUSH:
+    job->result = run_sync(job);
+    break;
   case FALLOCATE:
     job->result = or_errno(TEMP_FAILURE_RETRY(fallocate(job->input, job->mode, job->offset, job->length)));
     break;

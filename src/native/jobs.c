@@ -375,6 +375,16 @@ static napi_value job_sync(napi_env env, napi_callback_info info) {
   return result(env, submit(a.addon, &job));
 }
 
+static napi_value job_flush(napi_env env, napi_callback_info info) {
+  struct args a;
+  args_read(&a, env, info);
+  struct job job = read_job(&a, env, FLUSH);
+  job.mode = arg_int(&a, 2);
+  if (args_bad(&a)) return args_refuse(&a);
+  if (job.mode < 0 || job.mode > 2) return result(env, -EINVAL);
+  return result(env, submit(a.addon, &job));
+}
+
 static napi_value job_fallocate(napi_env env, napi_callback_info info) {
   struct args a;
   args_read(&a, env, info);
@@ -409,6 +419,7 @@ const struct function jobs_functions[] = {
   {"jobCopy", job_copy},
   {"jobRead", job_read},
   {"jobSync", job_sync},
+  {"jobFlush", job_flush},
   {"jobFallocate", job_fallocate},
   {"jobCopyRange", job_copy_range},
   {NULL, NULL},

@@ -4,7 +4,7 @@
 
 #include "addon.h"
 
-enum kind { COPY, READ, SYNC, FALLOCATE, COPY_RANGE };
+enum kind { COPY, READ, SYNC, FLUSH, FALLOCATE, COPY_RANGE };
 
 /* READ and SYNC answer the kernel by themselves, the others call back with their result. */
 static inline bool calls_back(enum kind kind) { return kind != READ && kind != SYNC; }

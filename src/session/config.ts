@@ -68,6 +68,8 @@ export interface MountConfig {
   readonly strict?: boolean;
   /** fsync and its family are answered without doing anything; nothing survives a crash of the machine. */
   readonly volatile: boolean;
+  /** Each copy of a lower file is synced before it is used; otherwise soon afterwards. */
+  readonly syncsCopies?: boolean;
   /** Copy-up leaves data below until it changes. Default: yes, where marks are `trusted.` attributes. */
   readonly metacopy?: boolean;
   /** Copies of lower files with several links are kept in an index, so that they stay one file. Default: yes. */

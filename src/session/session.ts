@@ -22,6 +22,7 @@ import { ChannelNotifier } from "./notify.js";
 import { Opens } from "./opens.js";
 import { ChannelBackings, stackDepth, whyNoPassthrough } from "./passthrough.js";
 import type { Agreement, Service } from "./service.js";
+import { Settler } from "./settler.js";
 import { removeState, writeState } from "./state.js";
 import { checkStrictly } from "./strict.js";
 
@@ -33,10 +34,10 @@ const grace = 10_000;
 const initPatience = 1_000_000;
 
 /**
- * Bytes of a file that is copied up at once in a volatile mount; a larger one becomes a job, so that it delays nobody else.
- * Elsewhere each copy waits for the disk (fsync), and so each is a job.
+ * Bytes of a file that is copied up at once; a larger one becomes a job, so that it delays nobody else, and so does each that waits for
+ * the disk (fsync).
  */
-const volatileCopyLimit = 1 << 20;
+const inlineCopyLimit = 1 << 20;
 
 /**
  * Mounts a union and serves it until it is unmounted, by whomever, or the process is told to end (SIGTERM, SIGINT, SIGHUP;
@@ -57,7 +58,10 @@ export async function runSession(asked: MountConfig, log: Log, onReady: () => vo
   const union = openUnion({
     ...unionOptions(config, log),
     umask,
-    inlineCopyLimit: config.volatile ? volatileCopyLimit : 0,
+    inlineCopyLimit,
+    syncsInline: false,
+    // What the kernel writes and syncs by itself, it does not tell.
+    lazy: !config.syncsCopies && config.io !== "passthrough",
   });
   // From here on a signal must not end the process, which would leave a mount that nobody serves: the session will see it.
   for (const signal of endSignals) process.on(signal, later);
@@ -92,6 +96,7 @@ class Session {
   private ended = false;
   private stopping = false;
   private graceTimer: NodeJS.Timeout | undefined;
+  private readonly settler: Settler;
 
   /** Agrees on the protocol; throws MountError if that fails. */
   constructor(
@@ -122,6 +127,7 @@ class Session {
       awaits: (job) => this.dispatcher.awaits(job),
       interrupted: (low, high) => this.dispatcher.parking.interrupt(low, high),
     };
+    this.settler = new Settler(union);
     this.dispatcher = new Dispatcher(service, config.debug);
     this.loop = new Loop(service, this.dispatcher, config.spinMicroseconds, (result) => this.channelEnded(result));
   }
@@ -176,6 +182,7 @@ class Session {
     };
     const jobs = native.jobsStart(threads, onDone, this.union.descriptors.limit);
     if (jobs < 0) throw new MountError(`native threads cannot be started: ${errnoName(jobs)}`);
+    this.settler.start();
     const polling = this.loop.start();
     if (polling < 0) throw new MountError(`the channel cannot be watched: ${errnoName(polling)}`);
     raiseReadAhead(this.mounted, this.log);
@@ -257,6 +264,7 @@ class Session {
     clearTimeout(this.graceTimer);
     for (const signal of endSignals) process.off(signal, this.onEndSignal);
     process.off("SIGUSR1", this.onStatus);
+    this.settler.stop();
     ignore(this.loop.stop(), "the channel is closed next");
     ignore(native.jobsStop(), "answers of the last jobs have no one to go to");
     this.dispatcher.parking.clear();

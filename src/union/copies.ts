@@ -1,13 +1,10 @@
 /** Copy-ups whose data a job is copying: which node, into which temporary, or into which metacopy. */
-import type { Stat } from "../layer/stat.js";
+import type { Pending } from "./pending-mark.js";
 
-/** What a metacopy was before its data is copied into it. */
-export interface Completion {
-  readonly before: Stat;
+/** What a metacopy was before its data is copied into it. `covers`: as in `Copy`. */
+export interface Completion extends Pending {
   /** Only a part of the data is wanted: the file is truncated. */
   readonly cut: boolean;
-  /** Its security.capability. */
-  readonly capability: Buffer | null;
 }
 
 export interface Copy {
@@ -17,6 +14,8 @@ export interface Copy {
   readonly temporary: string;
   /** Descriptor of the temporary, open for writing. */
   readonly fd: number;
+  /** The bytes that are published before they are synced; 0 for a copy that is synced first. */
+  readonly covers: number;
   /** The node is gone, or its name: the copy is thrown away. */
   abandoned: boolean;
   /** null: a copy of a lower file. */

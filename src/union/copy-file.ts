@@ -14,10 +14,13 @@ import { copyUpDirectory } from "./copy-up.js";
 import { keepBelow, openBelow } from "./data-source.js";
 import { dropSource, hold } from "./held.js";
 import { locate, statBacking } from "./locate.js";
+import { mayLieBelow } from "./metacopy.js";
 import { ACCESS_WRITE, DATA_OWN } from "./node-table.js";
 import { PARK } from "./park.js";
 import { bringNames, PUBLISHED, publish, publishLinked } from "./publish.js";
+import { flushed, markUnsynced, mayBeUnsynced } from "./settle.js";
 import type { Union } from "./union.js";
+import type { UnsyncedFile } from "./unsynced.js";
 
 const lower = new Stat();
 
@@ -31,19 +34,23 @@ export function copyUpFile(u: Union, node: number, size: number): number {
   if (output < 0) return output;
   const input = length === 0 ? 0 : openBelow(u, node);
   if (input < 0) return failed(u, temporary, output, input);
-  if (length > u.inlineCopyLimit) {
+  const covers = mayBeUnsynced(u, node, input, length) && mayLieBelow(u, node) ? length : 0;
+  const syncs = length > 0 && covers === 0 && !u.volatile;
+  // So that a size on the disk that is less says that somebody truncated the file, not that its data is missing.
+  if (covers > 0) r = native.truncate(output, length);
+  if (r === 0 && !u.copiesInline(length, syncs)) {
     const job = u.copies.newJob();
-    const started = native.jobCopy(job, input, output, length, u.volatile ? 0 : 1);
+    const started = native.jobCopy(job, input, output, length, syncs ? 1 : 0);
     ignore(native.close(input), "the job has its own");
     if (started < 0) return failed(u, temporary, output, started);
-    u.copies.add({ job, node, temporary, fd: output, abandoned: false, completes: null });
+    u.copies.add({ job, node, temporary, fd: output, covers, abandoned: false, completes: null });
     u.parkedOn = job;
     return PARK;
   }
-  r = length === 0 ? 0 : native.copyData(input, output, length);
+  if (r === 0 && length > 0) r = native.copyData(input, output, length);
   if (length > 0) ignore(native.close(input), "nothing was written through it");
-  if (r >= 0 && length > 0 && !u.volatile) r = native.fsync(output);
-  return r < 0 ? failed(u, temporary, output, r) : finishFile(u, node, temporary, output);
+  if (r >= 0 && syncs) r = native.fsync(output);
+  return r < 0 ? failed(u, temporary, output, r) : finishFile(u, node, temporary, output, covers);
 }
 
 function failed(u: Union, temporary: string, fd: number, result: number): number {
@@ -58,7 +65,7 @@ function failed(u: Union, temporary: string, fd: number, result: number): number
  */
 export function finishCopy(u: Union, job: number, result: number): number {
   const copy: Copy | undefined = u.copies.take(job);
-  if (copy === undefined) return 0;
+  if (copy === undefined) return flushed(u, job, result) ? Math.min(result, 0) : 0;
   if (copy.completes !== null) return finishCompletion(u, copy.node, copy.fd, copy.completes, result);
   if (copy.abandoned) {
     ignore(failed(u, copy.temporary, copy.fd, -ESTALE), "nobody waits for it");
@@ -70,14 +77,27 @@ export function finishCopy(u: Union, job: number, result: number): number {
     if (above < 0) return failed(u, copy.temporary, copy.fd, above);
   }
   const r = statBacking(u, copy.node, lower);
-  return r < 0 ? failed(u, copy.temporary, copy.fd, r) : finishFile(u, copy.node, copy.temporary, copy.fd);
+  return r < 0 ? failed(u, copy.temporary, copy.fd, r) : finishFile(u, copy.node, copy.temporary, copy.fd, copy.covers);
 }
 
-/** Gives the temporary its attributes and publishes it; takes over `fd`. */
-function finishFile(u: Union, node: number, temporary: string, fd: number): number {
+/** Gives the temporary its attributes and publishes it; takes over `fd`. `covers`: as in `Copy`. */
+function finishFile(u: Union, node: number, temporary: string, fd: number, covers: number): number {
   let r = keepBelow(u, node);
+  let unsynced: UnsyncedFile | null = null;
+  if (r === 0 && covers > 0) {
+    const before = new Stat();
+    before.copyFrom(lower);
+    const marked = markUnsynced(u, fd, { before, capability: null, boot: u.unsynced.boot, covers }, false);
+    if (typeof marked === "number") r = marked;
+    else unsynced = marked;
+    if (marked === null) r = native.fsync(fd);
+  }
   if (r === 0) r = publishFile(u, node, temporary, fd, lower);
-  if (r < 0) return failed(u, temporary, fd, r);
+  if (r < 0) {
+    if (unsynced !== null) u.unsynced.drop(unsynced);
+    return failed(u, temporary, fd, r);
+  }
+  if (unsynced !== null) u.unsynced.add(unsynced, node);
   u.table.setLayer(node, 0);
   u.table.setData(node, DATA_OWN);
   dropSource(u, node);

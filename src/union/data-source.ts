@@ -4,7 +4,7 @@
  * regular file with data. What a layer says about it may be a lie: the answer is that file or EIO, and it lies in its layer.
  */
 import { EINVAL, EIO, ELOOP, EMFILE, ENFILE, ENOMEM, EPERM, ignore, isAbsent } from "../errno.js";
-import { HAS_METACOPY, readMarks, readObjectMarks, readRedirect } from "../layer/marks.js";
+import { readMarks, readObjectMarks, readRedirect } from "../layer/marks.js";
 import { STATX_ALL, Stat } from "../layer/stat.js";
 import { DT_REG, O_DIRECTORY, O_NOATIME, O_NONBLOCK, O_PATH, O_RDONLY } from "../native/constants.js";
 import { native } from "../native/index.js";
@@ -14,6 +14,7 @@ import { locate, partFd, partPath, pathBelow, statBacking } from "./locate.js";
 import { hasMarkFor, isMarked, judge, mayFollow, PRESENT, probe, WHITEOUT } from "./merge.js";
 import { checkDigest, readMark } from "./metacopy-mark.js";
 import { DATA_BELOW, DATA_OWN, DATA_UNKNOWN } from "./node-table.js";
+import { hasData } from "./settle.js";
 import type { Union } from "./union.js";
 
 /** What is known of the data of one metacopy. */
@@ -45,8 +46,9 @@ export function dataPlace(u: Union, node: number): number {
   if (table.type(node) !== DT_REG) return DATA_OWN;
   const r = locate(u, node);
   const found = r < 0 ? r : readObjectMarks(u.atFd, u.atName);
-  if (found < 0) return found;
-  const place = (found & HAS_METACOPY) === 0 ? DATA_OWN : DATA_BELOW;
+  const own = found < 0 ? found : hasData(u, u.atFd, u.atName, found);
+  if (own < 0) return own;
+  const place = own === 1 ? DATA_OWN : DATA_BELOW;
   table.setData(node, place);
   return place;
 }
@@ -159,6 +161,7 @@ function search(u: Union, node: number): DataSource | number {
   const name = table.name(node);
   let r = statBacking(u, node, own);
   if (r < 0) return r;
+  own.size = u.unsynced.voids.get(node)?.size ?? own.size;
   const { atFd, atName } = u;
   r = readMark(u, atFd, atName);
   if (r >= 0) r = redirectOf(u, atFd, atName);
@@ -213,8 +216,8 @@ function look(u: Union, node: number, fd: number, name: string, state: Search): 
     if (other !== 0) return other < 0 ? other : isWrong(state, OTHER_FILE);
   }
   const found = readObjectMarks(fd, name);
-  if (found < 0) return found;
-  if ((found & HAS_METACOPY) === 0) return 1;
+  const has = found < 0 ? found : hasData(u, fd, name, found);
+  if (has !== 0) return has;
   let r = readMark(u, fd, name);
   if (r >= 0) r = redirectOf(u, fd, name);
   if (r < 0) return r;

@@ -13,6 +13,7 @@ import { partFd, statBacking, upperFd } from "./locate.js";
 import { DATA_BELOW, DATA_OWN } from "./node-table.js";
 import { findProtattr, noteAttributes, noteProtattr } from "./protection.js";
 import { regainName, release } from "./rows.js";
+import { adopt, hasData, voidBefore } from "./settle.js";
 import type { Union } from "./union.js";
 
 /**
@@ -89,9 +90,18 @@ function noteData(u: Union, node: number, fd: number, name: string, stat: Stat):
   const read = found < 0 ? found : noteProtattr(u, node, fd, name, found);
   const marks = read < 0 ? read : found;
   if (marks < 0 || u.table.type(node) !== DT_REG) return marks;
-  u.table.setData(node, (marks & HAS_METACOPY) === 0 ? DATA_OWN : DATA_BELOW);
-  if ((marks & HAS_PENDING) === 0 || (u.readOnly && (marks & HAS_METACOPY) === 0)) return marks;
-  const r = (marks & HAS_METACOPY) === 0 ? forgetPending(fd, name) : recoverMetacopy(fd, name);
+  const own = hasData(u, fd, name, marks);
+  if (own < 0) return own;
+  u.table.setData(node, own === 1 ? DATA_OWN : DATA_BELOW);
+  if ((marks & HAS_PENDING) === 0) return marks;
+  if (u.readOnly) {
+    const before = own === 1 ? null : voidBefore(fd, name);
+    if (before !== null) u.unsynced.voids.set(node, before);
+    return marks;
+  }
+  let r: number;
+  if ((marks & HAS_METACOPY) === 0) r = forgetPending(fd, name);
+  else r = own === 1 ? adopt(u, node, fd, name, stat) : recoverMetacopy(fd, name);
   const again = r < 0 ? r : native.statx(fd, name, STATX_ALL, stat.bytes);
   return again < 0 ? again : marks;
 }

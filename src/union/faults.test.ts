@@ -9,7 +9,7 @@ import { EIO, ENOSPC } from "../errno.js";
 import { S_IFREG } from "../layer/stat.js";
 import { native } from "../native/index.js";
 import { ROOT } from "./node-table.js";
-import { readFd, write } from "./ops/data.js";
+import { fsyncFd, readFd, write } from "./ops/data.js";
 import { getattr } from "./ops/getattr.js";
 import { link } from "./ops/link.js";
 import { mkdir } from "./ops/mkdir.js";
@@ -110,8 +110,8 @@ const hidden: Record<WhiteoutFormat, LayerTree> = {
   xattr: { "e/hidden": "xattr whiteout" },
 };
 
-function make(whiteout: WhiteoutFormat): Bench {
-  const b = new Bench(lowers, { ...hidden[whiteout], ...upper }, { whiteout });
+function make(whiteout: WhiteoutFormat, lazy = false): Bench {
+  const b = new Bench(lowers, { ...hidden[whiteout], ...upper }, { whiteout, lazy });
   b.change(() => {
     // What is in a directory first: its own time does not change any more then.
     for (const path of [...objects(b.upper), ...b.lowers.flatMap(objects)]) lutimesSync(path, OLD, OLD);
@@ -282,6 +282,110 @@ for (const [title, format, prepare] of (["overlay", "aufs", "xattr"] as const).f
         expect(changed, where).toEqual([]);
         b.close();
         bench = undefined;
+      }
+    });
+  }
+}
+
+/** Writes to lower files and metacopies whose copies are not synced: what is done to those. */
+const ofUnsynced: Record<string, (b: Bench) => () => number> = {
+  ...Object.fromEntries(Object.entries(operations).filter(([title]) => /^write|^truncation/.test(title))),
+  "fsync of an unsynced copy": (b) => {
+    const node = written(b, "d/a");
+    return () => Math.min(fsyncFd(b.u, node), 0);
+  },
+  "fsync of an unsynced copy with two names": (b) => {
+    const node = written(b, "d/h1");
+    return () => Math.min(fsyncFd(b.u, node), 0);
+  },
+  "fsync of what was a metacopy": (b) => {
+    const node = written(b, "m/g");
+    return () => Math.min(fsyncFd(b.u, node), 0);
+  },
+  "rename of an unsynced copy": (b) => {
+    written(b, "d/a");
+    return () => rename(b.u, b.node("d"), "a", ROOT, "moved", 0);
+  },
+  "hard link of an unsynced copy": (b) => {
+    const node = written(b, "d/a");
+    return () => link(b.u, node, ROOT, "linked");
+  },
+  "unlink of an unsynced copy": (b) => {
+    written(b, "d/a");
+    return () => unlink(b.u, b.node("d"), "a");
+  },
+  "truncation and growth of an unsynced copy": (b) => {
+    const node = written(b, "d/a");
+    return () => {
+      const cut = setattr(b.u, node, { ...nothing, valid: 8, size: 2 });
+      return cut < 0 ? cut : setattr(b.u, node, { ...nothing, valid: 8, size: 20 });
+    };
+  },
+};
+
+function written(b: Bench, path: string): number {
+  const node = b.node(path);
+  expect(write(b.u, node, Buffer.from("NEW CONTENT"), 0, 11, 0, false, false)).toBe(11);
+  return node;
+}
+
+const ends = ["a failure", "a kill of the driver", "a crash of the machine"] as const;
+
+for (const [title, prepare] of Object.entries(ofUnsynced)) {
+  for (const end of ends) {
+    test(`${title}, unsynced: ${end} at each call`, () => {
+      const fresh = make("overlay", true);
+      bench = fresh;
+      const lower = tree(fresh);
+      const reference = prepare(fresh);
+      const before = tree(fresh);
+      expect(reference()).toBeGreaterThanOrEqual(0);
+      const after = tree(fresh);
+      const states = new Set([before, after]);
+      if (title.startsWith("truncation and")) {
+        // Two steps, and the one between them is a state too.
+        states.add(after.replace(/^d\/a .*$/m, (line) => line.replace(/ 20 /, " 2 ").replace(/NE\0*$/, "NE")));
+      }
+      fresh.kill();
+      expect(tree(fresh)).toBe(after);
+      fresh.close();
+      bench = undefined;
+      for (let at = 1; ; at++) {
+        const b = make("overlay", true);
+        bench = b;
+        const step = prepare(b);
+        const crash = end !== "a failure";
+        Object.assign(faults, { at, seen: 0, crash, error: at % 2 === 0 ? -ENOSPC : -EIO, hit: "" });
+        let result = 0;
+        try {
+          result = step();
+        } catch (error) {
+          if (!crash || (error as Error).message !== "crash") throw error;
+        }
+        faults.at = 0;
+        const hit = faults.hit;
+        const where = `call ${at}, ${hit}, result ${result}`;
+        if (end === "a failure") {
+          expect([...states], `the live tree after ${where}`).toContain(tree(b));
+          b.reopen();
+          expect([...states], `the tree after ${where} and a remount`).toContain(tree(b));
+        } else if (end === "a kill of the driver") {
+          b.kill();
+          expect([...states], `the tree after ${where} and a remount`).toContain(tree(b));
+        } else {
+          b.crash();
+          // Nothing was synced by a program that got no answer: the lower file, or what the operation left.
+          const allowed = [lower, ...(hit === "" && title.startsWith("fsync") ? [] : states)];
+          expect(hit === "" && title.startsWith("fsync") ? [after] : allowed, where).toContain(tree(b));
+          // And the copy can be written to again.
+          const again = b.node("d/b");
+          expect(write(b.u, again, Buffer.from("B"), 0, 1, 0, false, false)).toBe(1);
+        }
+        const changed = b.lowers.flatMap(objects).filter((path) => lstatSync(path).mtimeMs !== OLD * 1000);
+        expect(changed, where).toEqual([]);
+        b.close();
+        bench = undefined;
+        if (hit === "") break;
       }
     });
   }

@@ -15,6 +15,7 @@ import { locate, partPath, pathBelow, statBacking } from "./locate.js";
 import { newMark } from "./metacopy-mark.js";
 import { DATA_BELOW } from "./node-table.js";
 import { bringNames, PUBLISHED } from "./publish.js";
+import { settle } from "./settle.js";
 import type { Union } from "./union.js";
 
 /** A longer path could be stored, but nothing could be opened by it. */
@@ -27,6 +28,12 @@ const lower = new Stat();
 export function mayStayBelow(u: Union, node: number): boolean {
   // A file without a name is found by nobody in the next mount: its data is copied.
   return u.metacopy && !u.table.isNameless(node);
+}
+
+/** Whether the data of a lower regular file can be found by the name of its copy. */
+export function mayLieBelow(u: Union, node: number): boolean {
+  const source = lowerSource(u, node);
+  return source !== null && typeof source !== "number";
 }
 
 const MADE = 1;
@@ -102,7 +109,9 @@ function lowerSource(u: Union, node: number): DataSource | null | number {
 export function prepareName(u: Union, node: number): number {
   if (u.table.type(node) !== DT_REG) return 0;
   const place = dataPlace(u, node);
-  if (place !== DATA_BELOW) return Math.min(place, 0);
+  if (place < 0) return place;
+  // A copy that is not synced yet is found below by its name, should it come to that.
+  if (place !== DATA_BELOW) return settle(u, node);
   const source = dataSource(u, node);
   if (typeof source === "number") return source;
   if (source.redirected) return 0;

@@ -20,7 +20,10 @@ import { dirname, shown } from "./paths.js";
 import { checkPlaces, defaultWork, openLayer, openNearest, whyNotCreated } from "./places.js";
 import { checkIndex, checkWork, prepareWork } from "./prepare-work.js";
 import { namesToRead, openReadOnlyUpper, type ReadOnlyUpper, whyReadOnly } from "./read-only-upper.js";
+import { adoptAll } from "./settle.js";
 import { type Log, Union } from "./union.js";
+import { Unsynced } from "./unsynced.js";
+import { readUnsyncedLog, UnsyncedLog } from "./unsynced-log.js";
 import { emptyDirectory, probeNames, probeWhiteoutDevices, type WhiteoutFormat, WorkDirectory } from "./workdir.js";
 
 export const MAX_LAYERS = 500;
@@ -56,6 +59,12 @@ export interface UnionOptions {
   readonly log: Log;
   /** Largest file, in bytes, that is copied up without a job; for a union without a session, everything. */
   readonly inlineCopyLimit?: number;
+  /** Copies that are synced before they are published are made without a job, too; default: yes. */
+  readonly syncsInline?: boolean;
+  /** Copies of lower files are published before they are synced, where that can be; default: no. Somebody must settle them then. */
+  readonly lazy?: boolean | undefined;
+  /** This boot of the machine; default: the kernel's boot_id. */
+  readonly boot?: string;
 }
 
 interface Writable {
@@ -66,6 +75,8 @@ interface Writable {
   readonly locks: readonly number[];
   readonly workPath: string;
   readonly workRoot: number;
+  /** Handles of copies that an earlier driver did not sync. */
+  readonly unsynced: readonly Buffer[];
 }
 
 /** Opens the union; throws MountError for anything the user must change. */
@@ -82,9 +93,12 @@ export function openUnion(options: UnionOptions): Union {
   const roots = paths.map((path) => openLayer(path, "lower layer"));
   checkPlaces(options, roots, paths);
   const user = options.userxattr === true || inUserNamespace();
+  const boot = options.boot ?? bootId();
   const obstacle = options.upper === undefined ? undefined : whyReadOnly(options.upper, options);
   const writable =
-    options.upper === undefined || obstacle !== undefined ? null : openWritable(options, options.upper, limit, umask);
+    options.upper === undefined || obstacle !== undefined
+      ? null
+      : openWritable(options, options.upper, limit, umask, boot);
   const readable = obstacle === undefined ? null : openUnwritable(options, options.upper as string, obstacle, user);
   const layers: (Layer | null)[] = [(writable ?? readable)?.upper ?? null];
   for (const [i, root] of roots.entries()) {
@@ -94,7 +108,10 @@ export function openUnion(options: UnionOptions): Union {
       throw new MountError(`cannot use lower layer ${shown(path)}: ${errnoName(layer)}`, path);
     layers.push(layer);
   }
-  return new Union({
+  const descriptorLimit = Math.max(32, Math.min(16_384, Math.floor((limit - layers.length) * 0.75) - 64));
+  const log = writable === null ? null : new UnsyncedLog(writable.work.fd, boot);
+  const unsynced = new Unsynced(boot, log, writable?.locks[0] ?? -1, Math.min(unsyncedMost, descriptorLimit >> 3));
+  const union = new Union({
     layers: layers.slice(0, options.lowers.length + 1),
     dataLayers: layers.slice(options.lowers.length + 1).filter((layer) => layer !== null),
     metacopy: options.metacopy ?? writable?.work.names.isUser !== true,
@@ -108,10 +125,40 @@ export function openUnion(options: UnionOptions): Union {
     ownership: options.ownership,
     log: options.log,
     // Jobs, directory listings and temporaries need some beside the cache and the layers.
-    descriptorLimit: Math.max(32, Math.min(16_384, Math.floor((limit - layers.length) * 0.75) - 64)),
+    descriptorLimit,
     inlineCopyLimit: options.inlineCopyLimit ?? Number.MAX_SAFE_INTEGER,
+    syncsInline: options.syncsInline ?? true,
+    lazy: options.lazy === true && boot !== "" && writable !== null && mayBeLazy(options, writable),
+    unsynced,
     closed: () => closeUnion(layers, writable, readable, options),
   });
+  if (writable !== null && writable.unsynced.length > 0) adoptAll(union, writable.unsynced);
+  return union;
+}
+
+/** Most copies that are not synced yet; each holds a descriptor. */
+const unsyncedMost = 2048;
+
+/** Of ext4, btrfs, xfs (which tell after a crash what they have written, see settle.ts), and of tmpfs, which survives none. */
+const lazyFileSystems = new Set([0xef53, 0x9123683e, 0x58465342, 0x01021994]);
+const fileSystem = Buffer.alloc(120);
+
+/** Whether a copy may be a metacopy until it is synced: whoever reads the upper must know metacopies, and none is to have a digest. */
+function mayBeLazy(options: UnionOptions, { upper, work }: Writable): boolean {
+  if (options.volatile || options.metacopy === false || (options.verity ?? "off") !== "off") return false;
+  if (work.names.isUser || work.format === "aufs") return false;
+  const r = native.statfs(upper.root, fileSystem);
+  return r === 0 && lazyFileSystems.has(fileSystem.readUInt32LE(0));
+}
+
+/** The kernel's name for this boot of the machine; "" if it tells none. */
+function bootId(): string {
+  const text = Buffer.alloc(64);
+  const fd = native.openFollow("/proc/sys/kernel/random/boot_id", O_RDONLY);
+  if (fd < 0) return "";
+  const length = native.pread(fd, text, 0, text.length, 0);
+  ignore(native.close(fd), "only read");
+  return /^[0-9a-f-]{36}/.exec(text.latin1Slice(0, Math.max(length, 0)))?.[0] ?? "";
 }
 
 function openUnwritable(options: UnionOptions, upper: string, obstacle: string, user: boolean): ReadOnlyUpper {
@@ -140,7 +187,7 @@ function statOf(fd: number, path: string): { device: string; mount: number } {
   return { device: `${stat.devMajor}:${stat.devMinor}`, mount: stat.mountId };
 }
 
-function openWritable(options: UnionOptions, upperPath: string, limit: number, umask: number): Writable {
+function openWritable(options: UnionOptions, upperPath: string, limit: number, umask: number, boot: string): Writable {
   const workPath = options.work ?? defaultWork(upperPath);
   const upper = openNearest(upperPath);
   const work = openNearest(workPath);
@@ -159,6 +206,7 @@ function openWritable(options: UnionOptions, upperPath: string, limit: number, u
     opened.push(upperFd, workFd);
     const locks = [lock(upperFd, upperPath, "upper layer"), lock(workFd, workPath, "work directory")];
     opened.push(...locks);
+    const unsynced = readUnsyncedLog(workFd, boot);
     const inner = prepareWork(workFd, workPath, options.volatile);
     opened.push(inner);
     if (!work.exists) created.push(`${workPath}/index`, `${workPath}/work`);
@@ -178,6 +226,7 @@ function openWritable(options: UnionOptions, upperPath: string, limit: number, u
       locks,
       workPath,
       workRoot: workFd,
+      unsynced,
     };
   } catch (error) {
     for (const fd of new Set(opened)) if (fd >= 0) ignore(native.close(fd), "the mount has failed already");

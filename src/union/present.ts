@@ -20,6 +20,7 @@ export function present(u: Union, node: number): number {
     const r = u.ownership.show(u, node);
     if (r < 0) return r;
   }
+  u.unsynced.showChangeTime(u.stat);
   u.stat.setIno(table.inoLow(node), table.inoHigh(node));
   const directory = table.directory(node);
   if (directory === undefined) {
@@ -47,7 +48,7 @@ function presentMetacopy(u: Union, node: number): number {
   let place = table.data(node);
   if (place === DATA_UNKNOWN && stat.isRegular && stat.blocks === 0 && stat.size > 0) place = dataPlace(u, node);
   if (place !== DATA_BELOW) return Math.min(place, 0);
-  const before = u.copies.byNode.get(node)?.completes?.before;
+  const before = u.copies.byNode.get(node)?.completes?.before ?? u.unsynced.voids.get(node);
   if (before !== undefined) stat.copyWrittenFrom(before, u.ownership?.stored == null);
   const source = dataSource(u, node);
   if (typeof source === "number") return source;

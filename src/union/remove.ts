@@ -8,6 +8,7 @@ import { pin } from "./held.js";
 import { find } from "./merge.js";
 import { ROOT } from "./node-table.js";
 import { loseName } from "./rows.js";
+import { dropIfGone } from "./settle.js";
 import type { Union } from "./union.js";
 
 /**
@@ -40,6 +41,7 @@ export function forgetName(u: Union, node: number, parent: number, name: string)
       if (gone) u.inodes.drop(u.aside);
     }
   }
+  dropIfGone(u, node);
   loseName(u, node, parent, name);
 }
 

@@ -38,6 +38,7 @@ export function release(u: Union, node: number): void {
     u.identities.drop(one);
     u.inodes.unclaim(one, table.inoLow(one), table.inoHigh(one));
     u.copies.abandon(one);
+    u.unsynced.forget(one);
     u.index?.forget(one);
     table.dropNames(one, (parent) => void pending.push(parent));
     table.remove(one);
@@ -82,6 +83,7 @@ export function succeed(u: Union, node: number): void {
     table.setDescriptor(node, -1, ACCESS_PATH);
     hold(u, next, fd, access);
   }
+  u.unsynced.move(node, next);
   u.identities.move(node, next);
   u.index?.move(node, next);
   u.openFiles.succeed(node, next);

@@ -1,5 +1,15 @@
 /** For unit tests: a union of directories made from a compact description, without a mount. */
-import { linkSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { onTestFinished, vi } from "vitest";
@@ -45,6 +55,17 @@ function xattrWhiteout(path: string): void {
   mark(dirname(path), "opaque", "x");
 }
 
+/** Takes the data of an upper file that is marked as unsynced away. */
+function loseData(path: string): void {
+  if (!lstatSync(path).isFile()) return;
+  const marked = ["cowfs.pending", "metacopy"].every(
+    (name) => native.getxattr(AT_FDCWD, path, `trusted.overlay.${name}`, new Uint8Array(0)) >= 0,
+  );
+  const { size } = lstatSync(path);
+  if (marked) truncateSync(path, 0);
+  if (marked) truncateSync(path, size);
+}
+
 /** Sets one of overlayfs's attributes. */
 export function mark(path: string, name: string, value: string): void {
   const r = native.setxattr(AT_FDCWD, path, `trusted.overlay.${name}`, Buffer.from(value, "latin1"), 0);
@@ -83,6 +104,7 @@ export class Bench {
   readonly work = join(this.root, "work");
   u: Union;
   readonly messages: string[] = [];
+  private boot = "b00";
 
   /** `data`: how many of the last lowers only hold data. */
   constructor(
@@ -95,6 +117,7 @@ export class Bench {
       metacopy?: boolean;
       verity?: Verity;
       ownership?: OwnershipOptions;
+      lazy?: boolean;
     } = {},
   ) {
     this.lowers = lowers.map((tree, i) => this.tree(`lower${i + 1}`, tree));
@@ -131,6 +154,7 @@ export class Bench {
       work: this.work,
       mountpoint: join(this.root, "mnt"),
       volatile: false,
+      boot: this.boot,
       log: (_level, message) => void this.messages.push(message),
     });
   }
@@ -139,6 +163,22 @@ export class Bench {
   reopen(): void {
     this.u.close();
     this.u = this.open();
+  }
+
+  /** The driver is killed: what the disk lacks, the page cache has. */
+  kill(): void {
+    this.u.unsynced.abandon();
+    this.reopen();
+  }
+
+  /** The machine crashes: of copies that are not synced, no data is on the disk. */
+  crash(): void {
+    this.u.unsynced.abandon();
+    this.change(() => {
+      for (const path of readdirSync(this.upper, { recursive: true, encoding: "latin1" }))
+        loseData(join(this.upper, path));
+      this.boot = this.boot === "b00" ? "b01" : "b00";
+    });
   }
 
   /** Changes the layers while no union uses them. */

@@ -23,6 +23,8 @@ import { Origins } from "./origin.js";
 import { Ownership, type OwnershipOptions } from "./ownership.js";
 import { shown } from "./paths.js";
 import { markRoot, openRoot } from "./root.js";
+import { settleAll } from "./settle.js";
+import type { Unsynced } from "./unsynced.js";
 import type { WorkDirectory } from "./workdir.js";
 
 export type Log = (level: "debug" | "info" | "warn" | "error", message: string, details?: object) => void;
@@ -58,6 +60,11 @@ export interface UnionParts {
   readonly descriptorLimit: number;
   /** Largest file, in bytes, that is copied up on the calling thread instead of by a job. */
   readonly inlineCopyLimit: number;
+  /** Copies that wait for the disk are made on the calling thread, too. */
+  readonly syncsInline: boolean;
+  /** Copies are published before they are synced, where that can be (settle.ts). */
+  readonly lazy: boolean;
+  readonly unsynced: Unsynced;
   /** Releases locks and leftovers at the end. */
   readonly closed: () => void;
 }
@@ -107,7 +114,12 @@ export class Union {
   readonly readOnly: boolean;
   readonly volatile: boolean;
   readonly log: Log;
-  readonly inlineCopyLimit: number;
+  private readonly inlineCopyLimit: number;
+  private readonly syncsInline: boolean;
+  /** Copies are published before they are synced; false once the upper has refused the marks for that. */
+  lazy: boolean;
+  /** Those that are not synced yet. */
+  readonly unsynced: Unsynced;
   /** Mentions of names in lower parts that are kept (lower-names.ts). */
   listedNames = 0;
   readonly index: HardlinkIndex | null;
@@ -139,6 +151,9 @@ export class Union {
     );
     this.log = parts.log;
     this.inlineCopyLimit = parts.inlineCopyLimit;
+    this.syncsInline = parts.syncsInline;
+    this.lazy = parts.lazy;
+    this.unsynced = parts.unsynced;
     this.closed = parts.closed;
     this.descriptors = new Descriptors(parts.descriptorLimit, (node, layer, fd) =>
       forgetDescriptor(this, node, layer, fd),
@@ -154,6 +169,11 @@ export class Union {
     return this.workOrNull;
   }
 
+  /** Whether a copy of `length` bytes, which `syncs` or not, is made at once instead of by a job. */
+  copiesInline(length: number, syncs: boolean): boolean {
+    return length <= this.inlineCopyLimit && (!syncs || this.syncsInline);
+  }
+
   /** A job that `parkedOn` named has ended: 0 (dispatch the parked requests again), or the -errno they all get. */
   jobDone(job: number, result: number): number {
     return finishCopy(this, job, result);
@@ -161,6 +181,7 @@ export class Union {
 
   /** Ends the union: everything on disk, the work directory empty, the locks released. */
   close(): void {
+    settleAll(this);
     this.descriptors.clear();
     this.origins.close();
     this.closed();
@@ -174,6 +195,7 @@ export class Union {
       directoryHandles: this.handles.count,
       openFiles: this.openFiles.count,
       copiesUnderWay: this.copies.byNode.size,
+      unsynced: this.unsynced.count,
       listedNames: this.listedNames,
       warnings: this.warnings,
     };

@@ -9,6 +9,7 @@ import { locate, upperFd } from "../locate.js";
 import { ACCESS_READ, ACCESS_WRITE, DATA_BELOW, DATA_OWN, ROOT } from "../node-table.js";
 import { mayChange, mayWrite } from "../protection.js";
 import { type Changer, dropSetIdBits } from "../set-id.js";
+import { settle, settleEach } from "../settle.js";
 import type { Union } from "../union.js";
 
 /** A descriptor to read the file `node`, or -errno. It belongs to the cache: valid until the next call into the union. */
@@ -22,10 +23,15 @@ export function writeFd(u: Union, node: number): number {
   return r < 0 ? r : dataFd(u, node, ACCESS_WRITE);
 }
 
-/** The same to put data or holes anywhere into it, without saying that it is at the end: EPERM for a protected file. */
+/**
+ * The same to put data or holes anywhere into it, without saying that it is at the end: EPERM for a protected file. A hole in a copy
+ * that is not synced would look like missing data after a crash: that is settled first.
+ */
 export function changeFd(u: Union, node: number): number {
-  const may = mayChange(u, node);
-  return may < 0 ? may : writeFd(u, node);
+  let r = mayChange(u, node);
+  if (r === 0) r = copyUpData(u, node);
+  if (r === 0) r = settle(u, node);
+  return r < 0 ? r : dataFd(u, node, ACCESS_WRITE);
 }
 
 /** Whether a node's data lie in the upper, so that they can be written where they are. */
@@ -103,11 +109,14 @@ let directorySync = -1;
 
 /**
  * The descriptor whose fsync makes a node durable, 0 if there is nothing to do (a lower object is, a volatile mount does
- * not care), or -errno. Valid until the next call.
+ * not care), PARK or -errno. Valid until the next call. Of a copy that was not synced yet the data comes first, then its marks
+ * go, then that is synced.
  */
 export function fsyncFd(u: Union, node: number): number {
   if (!u.table.isAlive(node)) return -ESTALE;
   if (u.volatile || u.table.layer(node) !== 0) return 0;
+  const settled = settle(u, node);
+  if (settled < 0) return settled;
   if (u.table.type(node) === DT_REG) {
     const place = dataPlace(u, node);
     // The data of a metacopy is safe below; its attributes are what it has.
@@ -120,9 +129,11 @@ export function fsyncFd(u: Union, node: number): number {
   return fd < 0 ? fd : openToSync(fd);
 }
 
-/** The descriptor whose syncfs makes the whole upper durable, 0 if there is nothing to do, or -errno. */
+/** The descriptor whose syncfs makes the whole upper durable, 0 if there is nothing to do, PARK or -errno. */
 export function syncfsFd(u: Union): number {
   if (u.volatile || u.readOnly) return 0;
+  const settled = settleEach(u);
+  if (settled < 0) return settled;
   const fd = upperFd(u, ROOT);
   return fd < 0 ? fd : openToSync(fd);
 }

@@ -8,6 +8,7 @@ import type { Cred } from "../cred.js";
 import { mayOpen } from "../protection.js";
 import { closeFile, dropLookup, succeed } from "../rows.js";
 import type { Changer } from "../set-id.js";
+import { settle } from "../settle.js";
 import type { Union } from "../union.js";
 import { hasOwnData, readFd, writeFd } from "./data.js";
 import { mknod } from "./mknod.js";
@@ -22,6 +23,9 @@ import { truncate } from "./setattr.js";
 export function open(u: Union, node: number, flags: number, changer: Changer | null): number {
   const { table, openFiles } = u;
   if (!table.isAlive(node) || openFiles.successor(node) > 0) return -ESTALE;
+  // What the kernel writes and syncs by itself, it would not tell.
+  const settled = settle(u, node);
+  if (settled < 0) return settled;
   const truncates = (flags & O_TRUNC) !== 0;
   const access = flags & O_ACCMODE;
   const before = openFiles.get(node);
@@ -53,7 +57,7 @@ export function open(u: Union, node: number, flags: number, changer: Changer | n
 }
 
 /**
- * Opens a regular file once more, like `open`, but only what is the upper's own is passed through: nothing that is open there ever
+ * Opens a regular file once more, like `open`, but only what is the upper's own, and no copy that is not synced yet, is passed through: nothing that is open there ever
  * has to make room for a copy, so that all who have a file open see the same data whatever happens to it. A lower file, which
  * is copied up at the first write, has no backing (0), and a file that is open without one stays so until it is closed. O_TRUNC is
  * left to the truncation that the kernel asks for next.
@@ -66,7 +70,7 @@ export function openOwn(u: Union, node: number, flags: number): number {
   if (may < 0) return may;
   const before = openFiles.get(node);
   let backing = before?.backing ?? 0;
-  if (before === undefined ? table.protection(node) === 0 && hasOwnData(u, node) : backing > 0) {
+  if (before === undefined ? mayPassOwn(u, node) : backing > 0) {
     const fd = backingFd(u, node, flags);
     if (fd < 0) return fd;
     if (before === undefined) backing = openFiles.register(fd);
@@ -76,6 +80,11 @@ export function openOwn(u: Union, node: number, flags: number): number {
   if (access !== O_RDONLY) openFiles.setWritten(node);
   if (access === O_RDWR && backing > 0) openFiles.setMappable(node);
   return backing;
+}
+
+/** The kernel would not tell of O_SYNC and msync(2), which must settle a copy that is not synced yet. */
+function mayPassOwn(u: Union, node: number): boolean {
+  return u.table.protection(node) === 0 && u.unsynced.of(node) === undefined && hasOwnData(u, node);
 }
 
 /**

@@ -9,6 +9,7 @@ import { changeMode, changeOwner } from "../ownership.js";
 import { statNode } from "../present.js";
 import { mayChange } from "../protection.js";
 import { type Changer, changeOwnerFor, dropSetIdBits, modeAfterChange, somebody } from "../set-id.js";
+import { noteCut } from "../settle.js";
 import type { Union } from "../union.js";
 import { writeFd } from "./data.js";
 import { succeedIfOld } from "./open.js";
@@ -145,5 +146,6 @@ export function truncate(u: Union, node: number, size: number, changer: Changer 
   const plain = size === 0 ? keepPlain(u, node, fd) : 0;
   if (plain < 0) return plain;
   const r = native.truncate(fd, size);
+  if (r === 0) noteCut(u, node, size);
   return r < 0 || changer === null ? r : dropSetIdBits(u, fd, changer);
 }
