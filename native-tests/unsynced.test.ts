@@ -46,6 +46,7 @@ cases("copies that are not synced yet", [
   {
     name: "after the driver was killed all that was written is there, and an orderly unmount leaves whole files",
     lowers: [{ "d/f": "lower", "d/g": "other", "d/untouched": "before", big, h1: "h" }],
+    upperPlace: "ext4:64M",
     skip: cowfsOnly,
     notPassthrough: passthrough,
     run: async (merged) => {
@@ -151,6 +152,7 @@ cases("copies that are not synced yet", [
   {
     name: "the marks go after a while, and nobody sees that",
     lowers: [Object.fromEntries(Array.from({ length: 50 }, (_, index) => [`d/f${index}`, `${index}`]))],
+    upperPlace: "ext4:64M",
     skip: cowfsOnly,
     notPassthrough: passthrough,
     run: async (merged) => {

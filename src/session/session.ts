@@ -59,7 +59,7 @@ export async function runSession(asked: MountConfig, log: Log, onReady: () => vo
     ...unionOptions(config, log),
     umask,
     inlineCopyLimit,
-    syncsInline: false,
+    waitsInline: false,
     // What the kernel writes and syncs by itself, it does not tell.
     lazy: !config.syncsCopies && config.io !== "passthrough",
   });

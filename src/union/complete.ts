@@ -41,7 +41,8 @@ export function completeData(u: Union, node: number, size: number): number {
   const capability = native.getxattr(fd, "", CAPABILITY, value);
   r = capability < 0 && !isNoAttribute(capability) ? capability : 0;
   const length = Math.min(size, before.size);
-  const covers = mayBeUnsynced(u, node, input, length) ? length : 0;
+  // Where nothing says when a mark is on the disk, the one that says so must not be the first to go.
+  const covers = u.ordered && mayBeUnsynced(u, node, input, length) ? length : 0;
   const completion: Completion = {
     before,
     cut: length < before.size,
@@ -62,7 +63,7 @@ export function completeData(u: Union, node: number, size: number): number {
   if (r < 0) return conclude(u, node, fd, completion, r);
   // The row, with it what the kernel may ask about meanwhile, stays until the data is there.
   u.table.addLookup(node);
-  u.copies.add({ job, node, temporary: "", fd, covers, abandoned: false, completes: completion });
+  u.copies.add({ job, node, temporary: "", fd, unsynced: null, abandoned: false, completes: completion });
   u.parkedOn = job;
   return PARK;
 }

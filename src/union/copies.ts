@@ -1,7 +1,8 @@
 /** Copy-ups whose data a job is copying: which node, into which temporary, or into which metacopy. */
 import type { Pending } from "./pending-mark.js";
+import type { UnsyncedFile } from "./unsynced.js";
 
-/** What a metacopy was before its data is copied into it. `covers`: as in `Copy`. */
+/** What a metacopy was before its data is copied into it. `covers`: 0 if that is synced before it counts. */
 export interface Completion extends Pending {
   /** Only a part of the data is wanted: the file is truncated. */
   readonly cut: boolean;
@@ -14,8 +15,8 @@ export interface Copy {
   readonly temporary: string;
   /** Descriptor of the temporary, open for writing. */
   readonly fd: number;
-  /** The bytes that are published before they are synced; 0 for a copy that is synced first. */
-  readonly covers: number;
+  /** It is published before it is synced; null for a copy that is synced first, and for one into a metacopy. */
+  readonly unsynced: UnsyncedFile | null;
   /** The node is gone, or its name: the copy is thrown away. */
   abandoned: boolean;
   /** null: a copy of a lower file. */

@@ -2,7 +2,7 @@
  * Copy-up of regular files with their data, which a job copies; the request that needs it is parked (park.ts). Data comes
  * before attributes, since a write drops security.capability, and times come last.
  */
-import { ESTALE, ignore } from "../errno.js";
+import { EAGAIN, ESTALE, ignore } from "../errno.js";
 import { WHITEOUT_PREFIX } from "../layer/marks.js";
 import { Stat } from "../layer/stat.js";
 import { O_CREAT, O_EXCL, O_RDWR } from "../native/constants.js";
@@ -33,29 +33,60 @@ export function copyUpFile(u: Union, node: number, size: number): number {
   const output = native.openAs(u.work.fd, temporary, O_CREAT | O_EXCL | O_RDWR, 0o600, 0, 0);
   if (output < 0) return output;
   const input = length === 0 ? 0 : openBelow(u, node);
-  if (input < 0) return failed(u, temporary, output, input);
-  const covers = mayBeUnsynced(u, node, input, length) && mayLieBelow(u, node) ? length : 0;
-  const syncs = length > 0 && covers === 0 && !u.volatile;
-  // So that a size on the disk that is less says that somebody truncated the file, not that its data is missing.
-  if (covers > 0) r = native.truncate(output, length);
-  if (r === 0 && !u.copiesInline(length, syncs)) {
+  if (input < 0) return failed(u, { node, temporary, fd: output, unsynced: null }, input);
+  const may = mayBeUnsynced(u, node, input, length) && mayLieBelow(u, node);
+  const unsynced = may ? markCopy(u, output, length) : null;
+  if (typeof unsynced === "number") r = unsynced;
+  const copy = { node, temporary, fd: output, unsynced: typeof unsynced === "number" ? null : unsynced };
+  const syncs = length > 0 && copy.unsynced === null && !u.volatile;
+  if (r === 0 && !copiesNow(u, input, length, syncs)) {
     const job = u.copies.newJob();
-    const started = native.jobCopy(job, input, output, length, syncs ? 1 : 0);
+    const sync = syncs ? SYNC_AFTER : copy.unsynced !== null && !u.ordered ? SYNC_BEFORE : 0;
+    const started = native.jobCopy(job, input, output, length, sync);
     ignore(native.close(input), "the job has its own");
-    if (started < 0) return failed(u, temporary, output, started);
-    u.copies.add({ job, node, temporary, fd: output, covers, abandoned: false, completes: null });
+    if (started < 0) return failed(u, copy, started);
+    u.copies.add({ ...copy, job, abandoned: false, completes: null });
     u.parkedOn = job;
     return PARK;
   }
   if (r === 0 && length > 0) r = native.copyData(input, output, length);
   if (length > 0) ignore(native.close(input), "nothing was written through it");
   if (r >= 0 && syncs) r = native.fsync(output);
-  return r < 0 ? failed(u, temporary, output, r) : finishFile(u, node, temporary, output, covers);
+  return r < 0 ? failed(u, copy, r) : finishFile(u, copy);
 }
 
-function failed(u: Union, temporary: string, fd: number, result: number): number {
-  ignore(native.close(fd), "the temporary is thrown away");
-  u.work.discard(temporary);
+/** When a job syncs: marks that must be there before the copy is, or the data. */
+const SYNC_AFTER = 1;
+const SYNC_BEFORE = 2;
+
+type Unpublished = Pick<Copy, "node" | "temporary" | "fd" | "unsynced">;
+
+/**
+ * Marks the empty copy `output` of the first `length` bytes of `lower` as unsynced, see `markUnsynced`. It gets its size first: so a size on the
+ * disk that is less says that somebody truncated the file, not that its data is missing.
+ */
+function markCopy(u: Union, output: number, length: number): UnsyncedFile | null | number {
+  const sized = native.truncate(output, length);
+  if (sized < 0) return sized;
+  const before = new Stat();
+  before.copyFrom(lower);
+  return markUnsynced(u, output, { before, capability: null, boot: u.unsynced.boot, covers: length }, false);
+}
+
+const byte = new Uint8Array(1);
+
+/** Whether a copy is made at once: a small one of what seems to be in memory, unless it waits for the disk when it is made. */
+function copiesNow(u: Union, input: number, length: number, syncs: boolean): boolean {
+  if (length === 0) return true;
+  if (!u.copiesInline(length, syncs)) return false;
+  if (u.waitsInline) return true;
+  return [0, length - 1].every((at) => native.preadNowait(input, byte, 0, 1, at) !== -EAGAIN);
+}
+
+function failed(u: Union, copy: Unpublished, result: number): number {
+  if (copy.unsynced !== null) u.unsynced.drop(copy.unsynced);
+  ignore(native.close(copy.fd), "the temporary is thrown away");
+  u.work.discard(copy.temporary);
   return result;
 }
 
@@ -68,35 +99,24 @@ export function finishCopy(u: Union, job: number, result: number): number {
   if (copy === undefined) return flushed(u, job, result) ? Math.min(result, 0) : 0;
   if (copy.completes !== null) return finishCompletion(u, copy.node, copy.fd, copy.completes, result);
   if (copy.abandoned) {
-    ignore(failed(u, copy.temporary, copy.fd, -ESTALE), "nobody waits for it");
+    ignore(failed(u, copy, -ESTALE), "nobody waits for it");
     return 0;
   }
-  if (result < 0) return failed(u, copy.temporary, copy.fd, result);
+  if (result < 0) return failed(u, copy, result);
   if (!u.table.isNameless(copy.node)) {
     const above = copyUpDirectory(u, u.table.parent(copy.node));
-    if (above < 0) return failed(u, copy.temporary, copy.fd, above);
+    if (above < 0) return failed(u, copy, above);
   }
   const r = statBacking(u, copy.node, lower);
-  return r < 0 ? failed(u, copy.temporary, copy.fd, r) : finishFile(u, copy.node, copy.temporary, copy.fd, copy.covers);
+  return r < 0 ? failed(u, copy, r) : finishFile(u, copy);
 }
 
-/** Gives the temporary its attributes and publishes it; takes over `fd`. `covers`: as in `Copy`. */
-function finishFile(u: Union, node: number, temporary: string, fd: number, covers: number): number {
+/** Gives the temporary its attributes and publishes it; takes over its descriptors. */
+function finishFile(u: Union, copy: Unpublished): number {
+  const { node, temporary, fd, unsynced } = copy;
   let r = keepBelow(u, node);
-  let unsynced: UnsyncedFile | null = null;
-  if (r === 0 && covers > 0) {
-    const before = new Stat();
-    before.copyFrom(lower);
-    const marked = markUnsynced(u, fd, { before, capability: null, boot: u.unsynced.boot, covers }, false);
-    if (typeof marked === "number") r = marked;
-    else unsynced = marked;
-    if (marked === null) r = native.fsync(fd);
-  }
   if (r === 0) r = publishFile(u, node, temporary, fd, lower);
-  if (r < 0) {
-    if (unsynced !== null) u.unsynced.drop(unsynced);
-    return failed(u, temporary, fd, r);
-  }
+  if (r < 0) return failed(u, copy, r);
   if (unsynced !== null) u.unsynced.add(unsynced, node);
   u.table.setLayer(node, 0);
   u.table.setData(node, DATA_OWN);

@@ -14,6 +14,7 @@ import { refuseOverlayfs } from "./kernel-overlays.js";
 import { lock } from "./locks.js";
 import type { Verity } from "./metacopy-mark.js";
 import { MountError } from "./mount-error.js";
+import { orderAfterCrash } from "./order-after-crash.js";
 import { upperHandle } from "./origin.js";
 import type { OwnershipOptions } from "./ownership.js";
 import { dirname, shown } from "./paths.js";
@@ -59,8 +60,8 @@ export interface UnionOptions {
   readonly log: Log;
   /** Largest file, in bytes, that is copied up without a job; for a union without a session, everything. */
   readonly inlineCopyLimit?: number;
-  /** Copies that are synced before they are published are made without a job, too; default: yes. */
-  readonly syncsInline?: boolean;
+  /** Copies that must wait for the disk are made without a job, too; default: yes. */
+  readonly waitsInline?: boolean;
   /** Copies of lower files are published before they are synced, where that can be; default: no. Somebody must settle them then. */
   readonly lazy?: boolean | undefined;
   /** This boot of the machine; default: the kernel's boot_id. */
@@ -111,6 +112,8 @@ export function openUnion(options: UnionOptions): Union {
   const descriptorLimit = Math.max(32, Math.min(16_384, Math.floor((limit - layers.length) * 0.75) - 64));
   const log = writable === null ? null : new UnsyncedLog(writable.work.fd, boot);
   const unsynced = new Unsynced(boot, log, writable?.locks[0] ?? -1, Math.min(unsyncedMost, descriptorLimit >> 3));
+  const asked = options.lazy === true && boot !== "" && writable !== null;
+  const order = asked ? orderAfterCrash(writable.upper.root) : "unknown";
   const union = new Union({
     layers: layers.slice(0, options.lowers.length + 1),
     dataLayers: layers.slice(options.lowers.length + 1).filter((layer) => layer !== null),
@@ -127,8 +130,9 @@ export function openUnion(options: UnionOptions): Union {
     // Jobs, directory listings and temporaries need some beside the cache and the layers.
     descriptorLimit,
     inlineCopyLimit: options.inlineCopyLimit ?? Number.MAX_SAFE_INTEGER,
-    syncsInline: options.syncsInline ?? true,
-    lazy: options.lazy === true && boot !== "" && writable !== null && mayBeLazy(options, writable),
+    waitsInline: options.waitsInline ?? true,
+    lazy: order !== "unknown" && writable !== null && mayBeLazy(options, writable),
+    ordered: order === "kept",
     unsynced,
     closed: () => closeUnion(layers, writable, readable, options),
   });
@@ -139,16 +143,10 @@ export function openUnion(options: UnionOptions): Union {
 /** Most copies that are not synced yet; each holds a descriptor. */
 const unsyncedMost = 2048;
 
-/** Of ext4, btrfs, xfs (which tell after a crash what they have written, see settle.ts), and of tmpfs, which survives none. */
-const lazyFileSystems = new Set([0xef53, 0x9123683e, 0x58465342, 0x01021994]);
-const fileSystem = Buffer.alloc(120);
-
 /** Whether a copy may be a metacopy until it is synced: whoever reads the upper must know metacopies, and none is to have a digest. */
-function mayBeLazy(options: UnionOptions, { upper, work }: Writable): boolean {
+function mayBeLazy(options: UnionOptions, { work }: Writable): boolean {
   if (options.volatile || options.metacopy === false || (options.verity ?? "off") !== "off") return false;
-  if (work.names.isUser || work.format === "aufs") return false;
-  const r = native.statfs(upper.root, fileSystem);
-  return r === 0 && lazyFileSystems.has(fileSystem.readUInt32LE(0));
+  return !work.names.isUser && work.format !== "aufs";
 }
 
 /** The kernel's name for this boot of the machine; "" if it tells none. */

@@ -42,6 +42,8 @@ const marked = new Stat();
  */
 export function mayBeUnsynced(u: Union, node: number, input: number, length: number): boolean {
   if (!u.lazy || length === 0 || u.table.isNameless(node) || !u.unsynced.hasRoom) return false;
+  // The marks alone must be synced there, which takes as long as all of a small file.
+  if (!u.ordered && u.copiesInline(length, false)) return false;
   const hole = native.lseek(input, 0, SEEK_HOLE);
   return hole >= length;
 }

@@ -61,9 +61,11 @@ export interface UnionParts {
   /** Largest file, in bytes, that is copied up on the calling thread instead of by a job. */
   readonly inlineCopyLimit: number;
   /** Copies that wait for the disk are made on the calling thread, too. */
-  readonly syncsInline: boolean;
+  readonly waitsInline: boolean;
   /** Copies are published before they are synced, where that can be (settle.ts). */
   readonly lazy: boolean;
+  /** Of what is done to the upper, a crash leaves nothing later without what is earlier, data apart. */
+  readonly ordered: boolean;
   readonly unsynced: Unsynced;
   /** Releases locks and leftovers at the end. */
   readonly closed: () => void;
@@ -115,9 +117,10 @@ export class Union {
   readonly volatile: boolean;
   readonly log: Log;
   private readonly inlineCopyLimit: number;
-  private readonly syncsInline: boolean;
+  readonly waitsInline: boolean;
   /** Copies are published before they are synced; false once the upper has refused the marks for that. */
   lazy: boolean;
+  readonly ordered: boolean;
   /** Those that are not synced yet. */
   readonly unsynced: Unsynced;
   /** Mentions of names in lower parts that are kept (lower-names.ts). */
@@ -151,8 +154,9 @@ export class Union {
     );
     this.log = parts.log;
     this.inlineCopyLimit = parts.inlineCopyLimit;
-    this.syncsInline = parts.syncsInline;
+    this.waitsInline = parts.waitsInline;
     this.lazy = parts.lazy;
+    this.ordered = parts.ordered;
     this.unsynced = parts.unsynced;
     this.closed = parts.closed;
     this.descriptors = new Descriptors(parts.descriptorLimit, (node, layer, fd) =>
@@ -171,7 +175,7 @@ export class Union {
 
   /** Whether a copy of `length` bytes, which `syncs` or not, is made at once instead of by a job. */
   copiesInline(length: number, syncs: boolean): boolean {
-    return length <= this.inlineCopyLimit && (!syncs || this.syncsInline);
+    return length <= this.inlineCopyLimit && (!syncs || this.waitsInline);
   }
 
   /** A job that `parkedOn` named has ended: 0 (dispatch the parked requests again), or the -errno they all get. */
