@@ -198,7 +198,7 @@ export interface Native {
    */
   jobsPoll(): number;
   /**
-   * Copies like `copyData`, then fsyncs if `sync` is 1, or before if it is 2. ESHUTDOWN, as for every job, when no threads run. The
+   * Copies like `copyData`, then fsyncs if `sync` is 1. ESHUTDOWN, as for every job, when no threads run. The
    * descriptors are duplicated, so the caller may close its own.
    */
   jobCopy(id: number, input: number, output: number, size: number, sync: number): number;

@@ -79,8 +79,7 @@ static int64_t run_sync(const struct job *job) {
 }
 
 static int64_t run_copy(const struct job *job) {
-  int64_t status = job->mode == 2 ? or_errno(TEMP_FAILURE_RETRY(fsync(job->output))) : 0;
-  if (status == 0) status = copy_data(job->input, job->output, job->length);
+  int64_t status = copy_data(job->input, job->output, job->length);
   if (status == 0 && job->mode == 1) status = or_errno(TEMP_FAILURE_RETRY(fsync(job->output)));
   return status;
 }

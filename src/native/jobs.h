@@ -16,7 +16,7 @@ struct job {
   int channel, input, output;
   uint64_t unique; /* of the request a self-answering job answers */
   double id;       /* of a job that calls back */
-  int mode;        /* of fallocate; which kind of sync; whether a copy is synced, after or before */
+  int mode;        /* of fallocate; which kind of sync; whether a copy is synced */
   int64_t offset, out_offset, length;
   int64_t result;
 };

@@ -41,8 +41,7 @@ export function completeData(u: Union, node: number, size: number): number {
   const capability = native.getxattr(fd, "", CAPABILITY, value);
   r = capability < 0 && !isNoAttribute(capability) ? capability : 0;
   const length = Math.min(size, before.size);
-  // Where nothing says when a mark is on the disk, the one that says so must not be the first to go.
-  const covers = u.ordered && mayBeUnsynced(u, node, input, length) ? length : 0;
+  const covers = mayBeUnsynced(u, node, input, length) ? length : 0;
   const completion: Completion = {
     before,
     cut: length < before.size,

@@ -41,8 +41,7 @@ export function copyUpFile(u: Union, node: number, size: number): number {
   const syncs = length > 0 && copy.unsynced === null && !u.volatile;
   if (r === 0 && !copiesNow(u, input, length, syncs)) {
     const job = u.copies.newJob();
-    const sync = syncs ? SYNC_AFTER : copy.unsynced !== null && !u.ordered ? SYNC_BEFORE : 0;
-    const started = native.jobCopy(job, input, output, length, sync);
+    const started = native.jobCopy(job, input, output, length, syncs ? 1 : 0);
     ignore(native.close(input), "the job has its own");
     if (started < 0) return failed(u, copy, started);
     u.copies.add({ ...copy, job, abandoned: false, completes: null });
@@ -54,10 +53,6 @@ export function copyUpFile(u: Union, node: number, size: number): number {
   if (r >= 0 && syncs) r = native.fsync(output);
   return r < 0 ? failed(u, copy, r) : finishFile(u, copy);
 }
-
-/** When a job syncs: marks that must be there before the copy is, or the data. */
-const SYNC_AFTER = 1;
-const SYNC_BEFORE = 2;
 
 type Unpublished = Pick<Copy, "node" | "temporary" | "fd" | "unsynced">;
 

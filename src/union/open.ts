@@ -14,7 +14,6 @@ import { refuseOverlayfs } from "./kernel-overlays.js";
 import { lock } from "./locks.js";
 import type { Verity } from "./metacopy-mark.js";
 import { MountError } from "./mount-error.js";
-import { orderAfterCrash } from "./order-after-crash.js";
 import { upperHandle } from "./origin.js";
 import type { OwnershipOptions } from "./ownership.js";
 import { dirname, shown } from "./paths.js";
@@ -22,6 +21,7 @@ import { checkPlaces, defaultWork, openLayer, openNearest, whyNotCreated } from 
 import { checkIndex, checkWork, prepareWork } from "./prepare-work.js";
 import { namesToRead, openReadOnlyUpper, type ReadOnlyUpper, whyReadOnly } from "./read-only-upper.js";
 import { adoptAll } from "./settle.js";
+import { tellsWritten } from "./tells-written.js";
 import { type Log, Union } from "./union.js";
 import { Unsynced } from "./unsynced.js";
 import { readUnsyncedLog, UnsyncedLog } from "./unsynced-log.js";
@@ -112,8 +112,6 @@ export function openUnion(options: UnionOptions): Union {
   const descriptorLimit = Math.max(32, Math.min(16_384, Math.floor((limit - layers.length) * 0.75) - 64));
   const log = writable === null ? null : new UnsyncedLog(writable.work.fd, boot);
   const unsynced = new Unsynced(boot, log, writable?.locks[0] ?? -1, Math.min(unsyncedMost, descriptorLimit >> 3));
-  const asked = options.lazy === true && boot !== "" && writable !== null;
-  const order = asked ? orderAfterCrash(writable.upper.root) : "unknown";
   const union = new Union({
     layers: layers.slice(0, options.lowers.length + 1),
     dataLayers: layers.slice(options.lowers.length + 1).filter((layer) => layer !== null),
@@ -131,8 +129,7 @@ export function openUnion(options: UnionOptions): Union {
     descriptorLimit,
     inlineCopyLimit: options.inlineCopyLimit ?? Number.MAX_SAFE_INTEGER,
     waitsInline: options.waitsInline ?? true,
-    lazy: order !== "unknown" && writable !== null && mayBeLazy(options, writable),
-    ordered: order === "kept",
+    lazy: options.lazy === true && boot !== "" && writable !== null && mayBeLazy(options, writable),
     unsynced,
     closed: () => closeUnion(layers, writable, readable, options),
   });
@@ -144,9 +141,9 @@ export function openUnion(options: UnionOptions): Union {
 const unsyncedMost = 2048;
 
 /** Whether a copy may be a metacopy until it is synced: whoever reads the upper must know metacopies, and none is to have a digest. */
-function mayBeLazy(options: UnionOptions, { work }: Writable): boolean {
+function mayBeLazy(options: UnionOptions, { work, locks }: Writable): boolean {
   if (options.volatile || options.metacopy === false || (options.verity ?? "off") !== "off") return false;
-  return !work.names.isUser && work.format !== "aufs";
+  return !work.names.isUser && work.format !== "aufs" && tellsWritten(locks[0] ?? -1);
 }
 
 /** The kernel's name for this boot of the machine; "" if it tells none. */

@@ -42,8 +42,6 @@ const marked = new Stat();
  */
 export function mayBeUnsynced(u: Union, node: number, input: number, length: number): boolean {
   if (!u.lazy || length === 0 || u.table.isNameless(node) || !u.unsynced.hasRoom) return false;
-  // The marks alone must be synced there, which takes as long as all of a small file.
-  if (!u.ordered && u.copiesInline(length, false)) return false;
   const hole = native.lseek(input, 0, SEEK_HOLE);
   return hole >= length;
 }
@@ -64,6 +62,7 @@ export function markUnsynced(
   isMetacopy: boolean,
 ): UnsyncedFile | null | number {
   const { names } = u.work;
+  // First of all attributes: ext4 keeps it in the inode itself then, so that it reaches the disk with the size, even without a journal.
   let r = isMetacopy ? 0 : native.setxattr(fd, "", names.metacopy, nothing, 0);
   if (r === 0) r = native.setxattr(fd, "", names.pending, encodePending(pending), 0);
   if (r === 0) r = native.statx(fd, "", STATX_ALL, stat.bytes);

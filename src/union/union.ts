@@ -64,8 +64,6 @@ export interface UnionParts {
   readonly waitsInline: boolean;
   /** Copies are published before they are synced, where that can be (settle.ts). */
   readonly lazy: boolean;
-  /** Of what is done to the upper, a crash leaves nothing later without what is earlier, data apart. */
-  readonly ordered: boolean;
   readonly unsynced: Unsynced;
   /** Releases locks and leftovers at the end. */
   readonly closed: () => void;
@@ -120,7 +118,6 @@ export class Union {
   readonly waitsInline: boolean;
   /** Copies are published before they are synced; false once the upper has refused the marks for that. */
   lazy: boolean;
-  readonly ordered: boolean;
   /** Those that are not synced yet. */
   readonly unsynced: Unsynced;
   /** Mentions of names in lower parts that are kept (lower-names.ts). */
@@ -156,7 +153,6 @@ export class Union {
     this.inlineCopyLimit = parts.inlineCopyLimit;
     this.waitsInline = parts.waitsInline;
     this.lazy = parts.lazy;
-    this.ordered = parts.ordered;
     this.unsynced = parts.unsynced;
     this.closed = parts.closed;
     this.descriptors = new Descriptors(parts.descriptorLimit, (node, layer, fd) =>
