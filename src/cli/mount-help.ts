@@ -14,7 +14,8 @@ Mount options (-o), all of them in docs/cli.md:
     metacopy=on|off                     chmod, chown and their like copy no data (on)
     index=on|off                        hard links of a lower file stay together over copy-up (on)
     whiteout=FORMAT userxattr           as --whiteout; marks are user. attributes
-    volatile strict                     as --volatile, as --strict; fsync=0 is volatile
+    volatile strict                     as --volatile, as --strict
+    fsync=auto|strict|volatile          strict: a copy of a lower file is synced before it is used (auto)
     verity=off|on|require               whether data must have the fs-verity digest that their metacopy names (off)
   Whose files are
     uidmapping=D:S:N gidmapping=D:S:N   N ids from D on, on the disk, are shown as those from S on

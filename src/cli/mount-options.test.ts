@@ -109,6 +109,8 @@ test("values", () => {
   });
   expect(parse("timeout=1000000000,spin=1000000")).toMatchObject({ timeout: 1e9, spinMicroseconds: 1e6 });
   expect(parse("volatile,fsync=1").volatile).toBe(false);
+  expect(parse("fsync=strict")).toMatchObject({ volatile: false, syncsCopies: true });
+  expect(parse("fsync=strict,fsync=volatile")).toMatchObject({ volatile: true, syncsCopies: false });
 });
 
 test("layers add up", () => {
@@ -175,7 +177,7 @@ test.each([
   ["xino=7", "use xino=off, xino=auto, xino=on"],
   ["verity=7", "use verity=off, verity=on"],
   ["metacopy=7", "use metacopy=on, metacopy=off"],
-  ["fsync=7", "use fsync=0, fsync=1"],
+  ["fsync=7", "use fsync=0, fsync=1, fsync=auto, fsync=strict, fsync=volatile"],
   ...["-1", "0x10", "1e3", "Infinity", "NaN", "+1", " 1", "1.", "soon", ""].map((value) => [
     `timeout="${value}"`,
     `timeout=${value} is no such number: use seconds from 0 to 1000000000, in decimal digits`,

@@ -48,6 +48,7 @@ function optionsOf(config: MountConfig): string[] {
   if (config.defaultPermissions) options.push("default_permissions");
   if (config.strict === true) options.push("strict");
   if (config.volatile) options.push("volatile");
+  if (config.syncsCopies) options.push("fsync=strict");
   if (config.metacopy !== undefined) options.push(`metacopy=${config.metacopy ? "on" : "off"}`);
   if (config.index !== undefined) options.push(`index=${config.index ? "on" : "off"}`);
   if (config.redirectDir !== undefined) options.push(`redirect_dir=${config.redirectDir}`);

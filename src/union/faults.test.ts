@@ -325,7 +325,7 @@ const ofUnsynced: Record<string, (b: Bench) => () => number> = {
 
 function written(b: Bench, path: string): number {
   const node = b.node(path);
-  expect(write(b.u, node, Buffer.from("NEW CONTENT"), 0, 11, 0, false, false)).toBe(11);
+  expect(write(b.u, node, Buffer.from("NEW CONTENT"), 0, 11, 0, null, false)).toBe(11);
   return node;
 }
 
@@ -379,7 +379,7 @@ for (const [title, prepare] of Object.entries(ofUnsynced)) {
           expect(hit === "" && title.startsWith("fsync") ? [after] : allowed, where).toContain(tree(b));
           // And the copy can be written to again.
           const again = b.node("d/b");
-          expect(write(b.u, again, Buffer.from("B"), 0, 1, 0, false, false)).toBe(1);
+          expect(write(b.u, again, Buffer.from("B"), 0, 1, 0, null, false)).toBe(1);
         }
         const changed = b.lowers.flatMap(objects).filter((path) => lstatSync(path).mtimeMs !== OLD * 1000);
         expect(changed, where).toEqual([]);
