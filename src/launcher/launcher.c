@@ -43,10 +43,13 @@ static bool starts_with(const char *text, const char *start) { return strncmp(te
 
 /*
  * A helper of mount(8) mounts, and so does a command line without a sub-command that has options of mount(8): `-o … MOUNTPOINT` or
- * `SOURCE /MOUNTPOINT -o …`. Other commands have options -o too. A mount that is not seen here takes longer, that is all.
+ * `SOURCE /MOUNTPOINT -o …`. Other commands have options -o too, and `--root DIR` before them. A mount that is not seen here takes longer, that is all.
  */
 static bool is_mount(const char *name, char *const *words) {
   if (starts_with(name, "mount.")) return true;
+  if (words[0] == NULL) return false;
+  if (starts_with(words[0], "--root=")) words++;
+  else if (strcmp(words[0], "--root") == 0) words += words[1] != NULL ? 2 : 1;
   if (words[0] == NULL) return false;
   if (strcmp(words[0], "mount") == 0) return true;
   if (words[0][0] != '-' && (words[1] == NULL || words[1][0] != '/')) return false;

@@ -135,9 +135,14 @@ function copyAttributesAt(
   must(native.utimens(target, name, stat.atime, stat.atimeNsec, stat.mtime, stat.mtimeNsec), "set the times", path);
 }
 
-/** Gives a directory the owner, mode, attributes and times of another. Throws StoreError. */
-export function copyAttributes(source: number, target: number): void {
+/** The attributes of a directory as they are now. Throws StoreError. */
+export function statDirectory(fd: number): Stat {
   const stat = new Stat();
-  must(native.statx(source, "", STATX_ALL, stat.bytes), "stat", "");
+  must(native.statx(fd, "", STATX_ALL, stat.bytes), "stat", "");
+  return stat;
+}
+
+/** Gives a directory the owner, mode, attributes and times of another, which `stat` describes. Throws StoreError. */
+export function copyAttributes(source: number, target: number, stat = statDirectory(source)): void {
   copyAttributesAt(source, "", target, "", stat, "");
 }

@@ -3,7 +3,7 @@ import { dirname, join } from "node:path";
 import { EEXIST, errnoName } from "../errno.js";
 import { AT_FDCWD, O_DIRECTORY, O_PATH, O_RDONLY, RENAME_NOREPLACE } from "../native/constants.js";
 import { native } from "../native/index.js";
-import { copyAttributes, copyTree } from "./copy-tree.js";
+import { copyAttributes, copyTree, statDirectory } from "./copy-tree.js";
 import type { DataRoot } from "./data-root.js";
 import { StoreError } from "./error.js";
 import { type Lock, lockDirectory } from "./lock.js";
@@ -26,12 +26,13 @@ function bytes(text: string): string {
 }
 
 /** Does something while nobody else fills this volume. Throws NotFoundError if it was removed meanwhile. */
-async function withVolume<T>(root: DataRoot, name: string, work: (place: string) => T): Promise<T> {
+async function withVolume<T>(root: DataRoot, name: string, work: (place: string) => T | Promise<T>): Promise<T> {
+  readVolume(root, name);
   const lock = (await lockDirectory(volumeDirectory(root, name))) as Lock;
   try {
     const volume = readVolume(root, name);
     const data = volumeData(root, name);
-    return work(volumeMount(volume.options) === undefined ? dirname(data) : data);
+    return await work(volumeMount(volume.options) === undefined ? dirname(data) : data);
   } finally {
     lock.release();
   }
@@ -41,31 +42,46 @@ async function withVolume<T>(root: DataRoot, name: string, work: (place: string)
  * Copies what is in a directory (an O_PATH descriptor) into a volume, if nothing is in that; also the directory's owner and mode. Throws
  * StoreError, and leaves the volume empty.
  */
-export function populateVolume(root: DataRoot, name: string, source: number): Promise<void> {
+export async function populateVolume(root: DataRoot, name: string, source: number): Promise<void> {
+  await fillVolume(root, name, (target) => {
+    copyTree(source, target);
+    copyAttributes(source, target);
+  });
+}
+
+/**
+ * Gives a volume its first content, which `build` puts into a directory (a descriptor, not O_PATH). Returns false, and does nothing, if
+ * something is in the volume. Throws StoreError, and what `build` throws, and leaves the volume empty then.
+ */
+export function fillVolume(
+  root: DataRoot,
+  name: string,
+  build: (target: number) => void | Promise<void>,
+): Promise<boolean> {
   const data = volumeData(root, name);
-  return withVolume(root, name, (place) => {
+  return withVolume(root, name, async (place) => {
     mend(place, data);
-    if (readdirSync(data).length > 0) return;
+    if (readdirSync(data).length > 0) return false;
     const built = join(place, unfinished);
     try {
-      build(source, built);
+      await buildIn(built, build);
       publishContent(built, join(place, complete));
     } catch (error) {
       rmSync(built, { recursive: true, force: true });
       throw new StoreError(`the volume ${name} cannot be filled: ${(error as Error).message}`, { cause: error });
     }
     mend(place, data);
+    return true;
   });
 }
 
-function build(source: number, path: string): void {
+async function buildIn(path: string, build: (target: number) => void | Promise<void>): Promise<void> {
   const made = native.mkdirAs(AT_FDCWD, bytes(path), 0o700, 0, 0);
   if (made < 0) throw new StoreError(`${path} cannot be made: ${errnoName(made)}`);
   const target = native.open(AT_FDCWD, bytes(path), O_RDONLY | O_DIRECTORY, 0);
   if (target < 0) throw new StoreError(`${path} cannot be opened: ${errnoName(target)}`);
   try {
-    copyTree(source, target);
-    copyAttributes(source, target);
+    await build(target);
     const synced = native.syncfs(target);
     if (synced < 0) throw new StoreError(`${path} cannot be written: ${errnoName(synced)}`);
   } finally {
@@ -99,13 +115,14 @@ function moveContent(from: string, data: string): void {
   try {
     if (source < 0 || target < 0)
       throw new StoreError(`${from} cannot be opened: ${errnoName(Math.min(source, target))}`);
+    const stat = statDirectory(source);
     for (const name of readdirSync(Buffer.from(from), { encoding: "latin1" })) {
       const moved = native.rename(source, name, target, name, RENAME_NOREPLACE);
       // Somebody has made one of that name: his stays.
       if (moved === -EEXIST) rmSync(Buffer.from(`${bytes(from)}/${name}`, "latin1"), { recursive: true, force: true });
       else if (moved < 0) throw new StoreError(`${from} cannot be moved into ${data}: ${errnoName(moved)}`);
     }
-    copyAttributes(source, target);
+    copyAttributes(source, target, stat);
   } finally {
     if (source >= 0) native.close(source);
     if (target >= 0) native.close(target);

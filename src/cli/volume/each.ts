@@ -1,0 +1,18 @@
+import { complain, EXIT_FAILURE, messageOf } from "../exit.js";
+
+/** Does something with each name; what fails is said, and the others are done. Returns the exit code. */
+export async function forEachName(
+  names: readonly string[],
+  work: (name: string) => void | Promise<void>,
+): Promise<number> {
+  let code = 0;
+  for (const name of names) {
+    try {
+      await work(name);
+    } catch (error) {
+      complain(messageOf(error));
+      code = EXIT_FAILURE;
+    }
+  }
+  return code;
+}

@@ -1,0 +1,38 @@
+import type { DataRoot } from "./data-root.js";
+import { StoreError } from "./error.js";
+import type { VolumeRecord } from "./records.js";
+import { treeSize } from "./tree-size.js";
+import { volumeData } from "./volume-places.js";
+import { volumeUsers } from "./volume-users.js";
+import { isAnonymous, listVolumes, removeVolume } from "./volumes.js";
+
+export interface Pruned {
+  readonly removed: readonly string[];
+  /** What was in them. */
+  readonly bytes: number;
+  readonly failures: readonly StoreError[];
+}
+
+/** Removes the volumes that nobody uses: anonymous ones, or with `all` those with names too. */
+export async function pruneVolumes(
+  root: DataRoot,
+  all: boolean,
+  matches: (volume: VolumeRecord) => boolean = () => true,
+): Promise<Pruned> {
+  const removed: string[] = [];
+  const failures: StoreError[] = [];
+  let bytes = 0;
+  for (const volume of listVolumes(root)) {
+    if (!(all || isAnonymous(volume)) || !matches(volume) || volumeUsers(root, volume.name).length > 0) continue;
+    try {
+      const size = treeSize(Buffer.from(volumeData(root, volume.name)));
+      await removeVolume(root, volume.name);
+      bytes += size;
+      removed.push(volume.name);
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+      failures.push(error);
+    }
+  }
+  return { removed, bytes, failures };
+}
