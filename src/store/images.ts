@@ -61,6 +61,19 @@ export function parseConfig(bytes: Buffer, what: string): ImageConfig {
   return { architecture: "", os: "", ...config } as ImageConfig;
 }
 
+/** A layer that was there, or was built, is there no more. */
+export class LayersMissingError extends StoreError {
+  override readonly name = "LayersMissingError";
+}
+
+/**
+ * An image's name as people write it: Docker's own registry is left out, as Docker does. Throws StoreError for what is no name; a digest in the
+ * place of a tag is one that cowfs does not keep.
+ */
+export function familiarName(text: string): string {
+  return imageName(text.replace(/^(?:index\.)?docker\.io\/(?:library\/)?/, ""));
+}
+
 /** What is stored with an image, all at once. */
 export interface StoreImageOptions {
   /** Layers that were built for it, and that are published together with it. */
@@ -93,7 +106,7 @@ export async function storeImage(
       publishLayers(root, layers);
       for (const diffId of record.layers) {
         if (!hasLayer(root, diffId)) {
-          throw new StoreError(`the layer ${shortId(diffId)} has been removed meanwhile: try again`);
+          throw new LayersMissingError(`the layer ${shortId(diffId)} has been removed meanwhile: try again`);
         }
       }
       if (!existsSync(join(directory, "image.json"))) {
@@ -177,7 +190,8 @@ export function findImage(root: DataRoot, word: string): NamedImage {
     }
   }
   if (/^sha256:/.test(word)) throw new NotFoundError(`there is no image ${word}`);
-  const id = names[imageName(word)];
+  // podman calls what it has built localhost/NAME.
+  const id = names[familiarName(word)] ?? names[`localhost/${familiarName(word)}`];
   if (id !== undefined) return named(id);
   const near = nearest(word, Object.keys(names));
   const hint = near.length > 0 ? `; did you mean ${near.join(" or ")}?` : "";

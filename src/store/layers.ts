@@ -1,9 +1,9 @@
 /** Layers on disk: `layers/HEX/`, one for each diff ID, whatever images share it. */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { Readable } from "node:stream";
-import { buildLayer, type LayerSource } from "./archive/build-layer.js";
-import { type ArchiveMarks, layerTarChunks } from "./archive/layer-tar.js";
+import { buildLayer } from "./archive/build-layer.js";
+import { type LayerTarOptions, layerTarChunks } from "./archive/layer-tar.js";
+import type { LayerSource } from "./archive/read-source.js";
 import { publish } from "./atomic.js";
 import { type DataRoot, reason } from "./data-root.js";
 import { NotFoundError, StoreError } from "./error.js";
@@ -104,7 +104,7 @@ export async function createLayerFromTar(
 export async function createLayerFromTree(
   root: DataRoot,
   path: string,
-  { marks, ...options }: LayerOptions & { readonly marks: ArchiveMarks },
+  { marks, merged, ...options }: LayerOptions & LayerTarOptions,
 ): Promise<LayerRecord> {
-  return createLayerFromTar(root, Readable.from(layerTarChunks(path, { marks })), options);
+  return createLayerFromTar(root, layerTarChunks(path, { marks, ...(merged !== undefined && { merged }) }), options);
 }

@@ -1,75 +1,249 @@
-/** From an archive to a layer's directory: the tree, its record, its manifest and the rest of the archive. */
-import { createHash } from "node:crypto";
-import { createWriteStream, mkdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import type { Readable } from "node:stream";
-import { finished } from "node:stream/promises";
-import { createGzip } from "node:zlib";
-import { errnoName } from "../../errno.js";
-import { O_DIRECTORY, O_RDONLY } from "../../native/constants.js";
-import { native } from "../../native/index.js";
+/**
+ * Layers from archives, in this thread or on two others: one reads, decompresses and hashes, the other one writes the tree. What they hand each other are
+ * pieces of memory that go round, so no byte is copied for it. A small archive is done before the threads would have started.
+ */
+import { basename, dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
 import { StoreError } from "../error.js";
 import type { BuiltLayer, LayerOptions } from "../layers.js";
-import type { LayerRecord } from "../records.js";
-import { LayerWriter } from "./layer-writer.js";
-import { loadHashes } from "./quick-manifest.js";
-import { TarParser } from "./tar-parser.js";
+import { shortId } from "../names.js";
+import { LayerBuilder } from "./layer-builder.js";
+import {
+  type FileSource,
+  isFile,
+  type LayerSource,
+  type PieceSink,
+  pieceSize,
+  type ReadArchive,
+  readSource,
+} from "./read-source.js";
 
-/** Where an archive comes from. */
-export type LayerSource = Readable;
+export interface BuildOptions extends LayerOptions {
+  /** Of the source as it is, if that is known: throws StoreError if it has another one. */
+  readonly expectedBlobDigest?: string;
+}
+
+/** What is worth two threads, which take 50 ms to start. */
+const smallArchive = 8 * 1024 * 1024;
 
 /** Builds a layer in the directory `path`, which must not exist, and syncs it. Throws StoreError; what is in `path` then is the caller's to remove. */
-export async function buildLayer(path: string, source: LayerSource, options: LayerOptions): Promise<BuiltLayer> {
-  const tree = join(path, "tree");
-  mkdirSync(path, { mode: 0o755 });
-  mkdirSync(tree, { mode: 0o755 });
-  const fd = native.openFollow(Buffer.from(tree, "utf8").toString("latin1"), O_RDONLY | O_DIRECTORY);
-  if (fd < 0) throw new StoreError(`${tree} cannot be opened: ${errnoName(fd)}`);
-  const replaced = (): string => {
-    const directory = join(path, "replaced");
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
-    return directory;
-  };
-  const writer = new LayerWriter(fd, replaced, await loadHashes());
-  const skeleton = createGzip({ level: 1 });
-  const file = skeleton.pipe(createWriteStream(join(path, "archive.gz")));
+export async function buildLayer(path: string, source: LayerSource, options: BuildOptions = {}): Promise<BuiltLayer> {
+  const threads = new LayerThreads();
   try {
-    const parser = new TarParser(writer);
-    const digest = createHash("sha256");
-    let archiveSize = 0;
-    for await (const chunk of source) {
-      digest.update(chunk);
-      parser.push(chunk);
-      archiveSize += chunk.length;
-      for (const piece of writer.skeleton.take()) skeleton.write(piece);
-      options.progress?.(archiveSize);
-    }
-    parser.end();
-    const written = writer.finish();
-    for (const piece of writer.skeleton.take()) skeleton.write(piece);
-    skeleton.end();
-    await finished(file);
-    const diffId = `sha256:${digest.digest("hex")}`;
-    if (options.expectedDiffId !== undefined && options.expectedDiffId !== diffId) {
-      throw new StoreError(`a layer should have the digest ${options.expectedDiffId}, and has ${diffId}`);
-    }
-    writeFileSync(join(path, "manifest"), written.manifest, "latin1");
-    const record: LayerRecord = {
-      schema: 1,
-      diffId,
-      archiveSize,
-      size: written.size,
-      entries: written.entries,
-      created: new Date().toISOString(),
-      ...(written.opaqueRoot && { opaqueRoot: true }),
-    };
-    writeFileSync(join(path, "layer.json"), `${JSON.stringify(record, null, 2)}\n`);
-    const synced = native.syncfs(fd);
-    if (synced < 0) throw new StoreError(`a layer cannot be brought to the disk: ${errnoName(synced)}`);
-    return { record, path, warnings: written.warnings };
+    return await threads.build(path, source, options);
   } finally {
-    writer.close();
-    skeleton.destroy();
-    native.close(fd);
+    await threads.end();
+  }
+}
+
+/** A pair of threads that builds one layer after the other; started when the first one needs them. */
+export class LayerThreads {
+  private reader: LayerThread | undefined;
+  private unpacker: LayerThread | undefined;
+
+  async build(path: string, source: LayerSource, options: BuildOptions): Promise<BuiltLayer> {
+    if (programPath === undefined || (isFile(source) && source.length < smallArchive))
+      return buildHere(path, source, options);
+    const { port1, port2 } = new MessageChannel();
+    this.unpacker ??= new LayerThread(programPath);
+    const unpacked = this.unpacker.run({ kind: "unpack", path, port: port1 }, [port1]);
+    let read: Promise<Answer>;
+    if (isFile(source)) {
+      this.reader ??= new LayerThread(programPath);
+      read = this.reader.run(
+        { kind: "read", source, port: port2, options: expected(options) },
+        [port2],
+        options.progress,
+      );
+    } else read = readTo(source, port2, options);
+    try {
+      const [built] = await Promise.all([unpacked, read]);
+      return built as BuiltLayer;
+    } catch (error) {
+      // The other one waits for pieces that nobody sends any more.
+      await this.end();
+      await Promise.allSettled([unpacked, read]);
+      throw error;
+    }
+  }
+
+  async end(): Promise<void> {
+    await Promise.all([this.reader?.end(), this.unpacker?.end()]);
+    this.reader = undefined;
+    this.unpacker = undefined;
+  }
+}
+
+/** Everything in this thread. */
+async function buildHere(path: string, source: LayerSource, options: BuildOptions): Promise<BuiltLayer> {
+  const builder = await LayerBuilder.create(path);
+  try {
+    const piece = Buffer.allocUnsafeSlow(pieceSize);
+    const archive = await readSource(source, {
+      take: () => piece,
+      send: (_, length) => builder.push(piece.subarray(0, length)),
+      progress: (read) => options.progress?.(read),
+    });
+    checkDigests(archive, options);
+    return await builder.finish(archive);
+  } finally {
+    builder.close();
+  }
+}
+
+function checkDigests(archive: ReadArchive, { expectedDiffId, expectedBlobDigest }: Expected): void {
+  if (expectedBlobDigest !== undefined && archive.blobDigest !== expectedBlobDigest) {
+    throw new StoreError(`the digest of a layer's blob should be ${expectedBlobDigest}, and is ${archive.blobDigest}`);
+  }
+  if (expectedDiffId !== undefined && archive.diffId !== expectedDiffId) {
+    throw new StoreError(
+      `the layer ${shortId(expectedDiffId)} should have the digest ${expectedDiffId}, and has ${archive.diffId}`,
+    );
+  }
+}
+
+// ---- threads --------------------------------------------------------------------------------------------------------
+
+type Expected = Pick<BuildOptions, "expectedDiffId" | "expectedBlobDigest">;
+
+function expected({ expectedDiffId, expectedBlobDigest }: BuildOptions): Expected {
+  return {
+    ...(expectedDiffId !== undefined && { expectedDiffId }),
+    ...(expectedBlobDigest !== undefined && { expectedBlobDigest }),
+  };
+}
+
+/** What a thread is to do. */
+export type Job =
+  | { readonly kind: "unpack"; readonly path: string; readonly port: MessagePort }
+  | { readonly kind: "read"; readonly source: FileSource; readonly port: MessagePort; readonly options: Expected };
+
+/** How it ended. */
+type Answer = BuiltLayer | ReadArchive;
+type Message = { readonly read: number } | { readonly answer: Answer } | { readonly error: string };
+
+/** On the way between reader and unpacker: a piece and how much of it is content, or the end. */
+type Piece = { readonly piece: ArrayBuffer; readonly length: number } | { readonly archive: ReadArchive };
+
+/** The program, to be run by a thread: the bundle's entry. Undefined where there is no bundle, in unit tests. */
+const programPath = ((): string | undefined => {
+  const here = fileURLToPath(import.meta.url);
+  return /^program-[0-9a-f]+\.js$/.test(basename(here)) ? join(dirname(here), "main.js") : undefined;
+})();
+
+class LayerThread {
+  private readonly worker: Worker;
+
+  constructor(program: string) {
+    this.worker = new Worker(program, { argv: ["--layer-thread"] });
+  }
+
+  run(job: Job, transfer: MessagePort[], progress?: (read: number) => void): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      const { worker } = this;
+      const done = (): void => {
+        worker.off("message", message);
+        worker.off("error", failed);
+        worker.off("exit", exited);
+      };
+      const message = (said: Message): void => {
+        if ("read" in said) progress?.(said.read);
+        else {
+          done();
+          if ("answer" in said) resolve(said.answer);
+          else reject(new StoreError(said.error));
+        }
+      };
+      const failed = (error: Error): void => {
+        done();
+        reject(error);
+      };
+      const exited = (): void => failed(new StoreError("a thread that builds a layer has ended"));
+      worker.on("message", message).on("error", failed).on("exit", exited);
+      worker.postMessage(job, transfer);
+    });
+  }
+
+  async end(): Promise<void> {
+    await this.worker.terminate();
+  }
+}
+
+/** What a thread does: jobs, one after the other. `say` takes its messages. */
+export async function runLayerJob(job: Job, say: (message: Message) => void): Promise<void> {
+  try {
+    const answer =
+      job.kind === "unpack"
+        ? await unpackFrom(job.path, job.port)
+        : await readTo(job.source, job.port, { ...job.options, progress: (read) => say({ read }) });
+    say({ answer });
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    say({ error: error.message });
+  } finally {
+    job.port.close();
+  }
+}
+
+/** How many pieces go round. */
+const pieces = 8;
+
+/** Reads a source, and sends the pieces through a port, through which they come back. */
+async function readTo(source: LayerSource, port: MessagePort, options: BuildOptions): Promise<ReadArchive> {
+  const empty: Buffer[] = [];
+  for (let count = 0; count < pieces; count++) empty.push(Buffer.allocUnsafeSlow(pieceSize));
+  let waiting: { resolve(piece: Buffer): void; reject(error: Error): void } | undefined;
+  port.on("message", (piece: ArrayBuffer) => {
+    const buffer = Buffer.from(piece);
+    if (waiting === undefined) empty.push(buffer);
+    else waiting.resolve(buffer);
+    waiting = undefined;
+  });
+  port.on("close", () => waiting?.reject(new StoreError("the thread that writes a layer has ended")));
+  let told = 0;
+  const sink: PieceSink = {
+    take: () =>
+      empty.pop() ??
+      new Promise((resolve, reject) => {
+        waiting = { resolve, reject };
+      }),
+    send: (piece, length) => {
+      const memory = piece.buffer as ArrayBuffer;
+      port.postMessage({ piece: memory, length } satisfies Piece, [memory]);
+    },
+    progress: (read) => {
+      if (read - told < 4 * pieceSize) return;
+      told = read;
+      options.progress?.(read);
+    },
+  };
+  try {
+    const archive = await readSource(source, sink);
+    checkDigests(archive, options);
+    port.postMessage({ archive } satisfies Piece);
+    return archive;
+  } finally {
+    port.close();
+  }
+}
+
+async function unpackFrom(path: string, port: MessagePort): Promise<BuiltLayer> {
+  const builder = await LayerBuilder.create(path);
+  try {
+    const archive = await new Promise<ReadArchive>((resolve, reject) => {
+      port.on("message", (said: Piece) => {
+        if ("archive" in said) return resolve(said.archive);
+        try {
+          builder.push(Buffer.from(said.piece, 0, said.length));
+          port.postMessage(said.piece, [said.piece]);
+        } catch (error) {
+          reject(error);
+        }
+      });
+    });
+    return await builder.finish(archive);
+  } finally {
+    builder.close();
   }
 }

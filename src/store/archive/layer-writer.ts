@@ -9,7 +9,15 @@ import { native } from "../../native/index.js";
 import { StoreError } from "../error.js";
 import { LayerDirectories } from "./layer-directories.js";
 import { components, meaningOf, quote, storedAttribute } from "./layer-names.js";
-import { escapePath, formatRow, formatTime, type Hashes, hashAttributes, hex64 } from "./quick-manifest.js";
+import {
+  escapePath,
+  formatRow,
+  formatTime,
+  type Hashes,
+  hashAttributes,
+  hex64,
+  readAttributes,
+} from "./quick-manifest.js";
 import { SkeletonWriter } from "./skeleton.js";
 import { BLOCK_DEVICE, CHARACTER, DIRECTORY, FIFO, FILE, LINK, SYMLINK } from "./tar-header.js";
 import type { TarEntry, TarHandler } from "./tar-parser.js";
@@ -365,14 +373,20 @@ export class LayerWriter implements TarHandler {
       const result = native.chmod(fd, name, entry.mode);
       if (result < 0) throw this.failed("given its mode", path, result);
     }
-    const set = entry.xattrs === undefined ? undefined : this.setXattrs(fd, name, path, entry.xattrs);
+    if (entry.xattrs !== undefined) this.setXattrs(fd, name, path, entry.xattrs);
     const result = native.utimens(fd, name, entry.mtime, entry.mtimeNsec, entry.mtime, entry.mtimeNsec);
     if (result < 0) throw this.failed("given its time", path, result);
-    return hashAttributes(this.hashes, set);
+    return entry.xattrs === undefined ? "-" : this.hashOfAttributes(fd, name, path);
   }
 
-  private setXattrs(fd: number, name: string, path: string, attributes: Map<string, string>): Map<string, string> {
-    const set = new Map<string, string>();
+  /** Of what the file system made of them: an ACL that says no more than the mode is none. */
+  private hashOfAttributes(fd: number, name: string, path: string): string {
+    const attributes = readAttributes(fd, name);
+    if (typeof attributes === "number") throw this.failed("asked for its attributes", path, attributes);
+    return hashAttributes(this.hashes, attributes);
+  }
+
+  private setXattrs(fd: number, name: string, path: string, attributes: Map<string, string>): void {
     for (const [attribute, value] of attributes) {
       const stored = storedAttribute(attribute);
       if (stored === undefined) {
@@ -380,12 +394,11 @@ export class LayerWriter implements TarHandler {
         continue;
       }
       const result = native.setxattr(fd, name, stored, Buffer.from(value, "latin1"), 0);
-      if (result === 0) set.set(stored, value);
-      else if (result === -EOPNOTSUPP || result === -EPERM || result === -EINVAL || result === -ENODATA) {
+      if (result === 0) continue;
+      if (result === -EOPNOTSUPP || result === -EPERM || result === -EINVAL || result === -ENODATA) {
         this.warn(`${quote(path)} lost its attribute ${attribute}: ${errnoName(result)}`);
       } else throw this.failed(`given its attribute ${attribute}`, path, result);
     }
-    return set;
   }
 
   private finishDirectory(path: string, state: DirectoryState): string {
@@ -395,14 +408,15 @@ export class LayerWriter implements TarHandler {
       const result = native.chown(fd, "", state.uid, state.gid);
       if (result < 0) throw this.refusedOwner(path, state.uid, state.gid, result);
     }
-    const set = state.attributes === undefined ? undefined : this.setXattrs(fd, "", path, state.attributes);
+    if (state.attributes !== undefined) this.setXattrs(fd, "", path, state.attributes);
     if (state.opaque) this.setOpaque(fd, path);
     let result = native.chmod(fd, "", state.mode);
     if (result < 0) throw this.failed("given its mode", path, result);
     result = native.utimens(fd, "", state.mtime, state.mtimeNsec, state.mtime, state.mtimeNsec);
     if (result < 0) throw this.failed("given its time", path, result);
     const content = state.opaque ? "opaque" : "-";
-    return this.row("dir", path, 0o040000, state, "-", content, hashAttributes(this.hashes, set));
+    const attributes = state.attributes === undefined ? "-" : this.hashOfAttributes(fd, "", path);
+    return this.row("dir", path, 0o040000, state, "-", content, attributes);
   }
 
   private setOpaque(fd: number, path: string): void {

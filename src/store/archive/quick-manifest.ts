@@ -7,7 +7,11 @@
  * are written `%XX`; `-` is what does not apply.
  */
 import xxhash from "xxhash-wasm";
+import { trustedNames, userNames } from "../../layer/mark-names.js";
+import { isNoAttribute } from "../../layer/marks.js";
 import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG, type Stat } from "../../layer/stat.js";
+import { native } from "../../native/index.js";
+import { archivedAttribute } from "./layer-names.js";
 
 export const TYPES: Readonly<Record<number, string>> = {
   [S_IFREG]: "file",
@@ -40,6 +44,30 @@ export function hashAttributes(hash: Hashes, attributes: ReadonlyMap<string, str
   if (counted.length === 0) return "-";
   const text = counted.map(([name, value]) => `${name}\0${value.length}\0${value}`).join("");
   return hex64(hash.h64Raw(Buffer.from(text, "latin1")));
+}
+
+const names = Buffer.alloc(64 * 1024);
+const value = Buffer.alloc(64 * 1024);
+
+/** The attributes of an object by name, bytes as latin1, without marks; or -errno. */
+export function readAttributes(fd: number, name: string): Map<string, string> | undefined | number {
+  const length = native.listxattr(fd, name, names);
+  if (length <= 0) return length === 0 || isNoAttribute(length) ? undefined : length;
+  const attributes = new Map<string, string>();
+  for (const attribute of names.latin1Slice(0, length - 1).split("\0")) {
+    if (archivedAttribute(attribute) === undefined) continue;
+    const size = native.getxattr(fd, name, attribute, value);
+    if (size < 0) return size;
+    attributes.set(attribute, value.latin1Slice(0, size));
+  }
+  return attributes;
+}
+
+/** Whether a directory is marked as opaque. */
+export function isOpaque(fd: number): boolean {
+  return [trustedNames.opaque, userNames.opaque].some(
+    (attribute) => native.getxattr(fd, "", attribute, value) === 1 && value[0] === 0x79,
+  );
 }
 
 /** What a line says about one object. */

@@ -79,6 +79,21 @@ export class TarParser {
     throw new StoreError("the tar archive is cut off");
   }
 
+  /** Whether the end that archives have has been read. */
+  get ended(): boolean {
+    return this.state === "end";
+  }
+
+  /** For who can go on elsewhere: the number of bytes that come now and that nobody wants, which are then taken as read. */
+  skip(): number {
+    if (this.state !== "skipped" && this.state !== "padding") return 0;
+    const length = this.left + this.pad;
+    this.left = 0;
+    this.pad = 0;
+    this.state = "header";
+    return length;
+  }
+
   private get hasDescription(): boolean {
     return this.pax !== undefined || this.longName !== undefined || this.longLink !== undefined;
   }

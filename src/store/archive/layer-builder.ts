@@ -1,0 +1,106 @@
+/** A layer's directory, from the pieces of its archive: the tree, its record, its manifest and the rest of the archive. */
+import { createWriteStream, mkdirSync, type WriteStream, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { finished } from "node:stream/promises";
+import { createGzip, type Gzip } from "node:zlib";
+import { errnoName } from "../../errno.js";
+import { O_DIRECTORY, O_RDONLY } from "../../native/constants.js";
+import { native } from "../../native/index.js";
+import { reason } from "../data-root.js";
+import { StoreError } from "../error.js";
+import type { BuiltLayer } from "../layers.js";
+import type { LayerRecord } from "../records.js";
+import { LayerWriter } from "./layer-writer.js";
+import { type Hashes, loadHashes } from "./quick-manifest.js";
+import type { ReadArchive } from "./read-source.js";
+import { TarParser } from "./tar-parser.js";
+
+export class LayerBuilder {
+  private readonly tree: number;
+  private readonly writer: LayerWriter;
+  private readonly parser: TarParser;
+  private readonly skeleton: Gzip;
+  private readonly skeletonFile: WriteStream;
+  private failure: Error | undefined;
+
+  /** Makes the directory `path`; what is in it after a failure is the caller's to remove. Throws StoreError. */
+  static async create(path: string): Promise<LayerBuilder> {
+    const hashes = await loadHashes();
+    try {
+      mkdirSync(path, { mode: 0o755 });
+      mkdirSync(join(path, "tree"), { mode: 0o755 });
+    } catch (cause) {
+      throw new StoreError(`${path} cannot be made: ${reason(cause)}`, { cause });
+    }
+    return new LayerBuilder(path, hashes);
+  }
+
+  private constructor(
+    private readonly path: string,
+    hashes: Hashes,
+  ) {
+    const tree = join(path, "tree");
+    this.tree = native.openFollow(Buffer.from(tree, "utf8").toString("latin1"), O_RDONLY | O_DIRECTORY);
+    if (this.tree < 0) throw new StoreError(`${tree} cannot be opened: ${errnoName(this.tree)}`);
+    const replaced = (): string => {
+      const directory = join(path, "replaced");
+      mkdirSync(directory, { recursive: true, mode: 0o700 });
+      return directory;
+    };
+    this.writer = new LayerWriter(this.tree, replaced, hashes);
+    this.parser = new TarParser(this.writer);
+    this.skeleton = createGzip({ level: 1 });
+    this.skeletonFile = this.skeleton.pipe(createWriteStream(join(path, "archive.gz")));
+    const failed = (error: Error): void => {
+      this.failure ??= error;
+    };
+    this.skeleton.on("error", failed);
+    this.skeletonFile.on("error", failed);
+  }
+
+  /** Takes the next bytes of the archive, which are used no more when this returns. Throws StoreError. */
+  push(bytes: Buffer): void {
+    this.parser.push(bytes);
+    this.keepSkeleton();
+  }
+
+  /** The archive has ended, and was `archive`: all that is left is written, and brought to the disk. Throws StoreError. */
+  async finish({ diffId, archiveSize }: ReadArchive): Promise<BuiltLayer> {
+    this.parser.end();
+    const { manifest, warnings, size, entries, opaqueRoot } = this.writer.finish();
+    this.keepSkeleton();
+    this.skeleton.end();
+    const record: LayerRecord = {
+      schema: 1,
+      diffId,
+      archiveSize,
+      size,
+      entries,
+      created: new Date().toISOString(),
+      ...(opaqueRoot && { opaqueRoot }),
+    };
+    try {
+      if (this.failure === undefined) await finished(this.skeletonFile);
+      if (this.failure !== undefined) throw this.failure;
+      writeFileSync(join(this.path, "manifest"), manifest, "latin1");
+      writeFileSync(join(this.path, "layer.json"), `${JSON.stringify(record, null, 2)}\n`);
+    } catch (cause) {
+      throw new StoreError(`a layer cannot be written: ${reason(cause)}`, { cause });
+    }
+    const synced = native.syncfs(this.tree);
+    if (synced < 0) throw new StoreError(`a layer cannot be brought to the disk: ${errnoName(synced)}`);
+    return { record, path: this.path, warnings };
+  }
+
+  /** Closes what is open, also after a failure. */
+  close(): void {
+    this.writer.close();
+    this.skeleton.destroy();
+    this.skeletonFile.destroy();
+    native.close(this.tree);
+  }
+
+  private keepSkeleton(): void {
+    for (const piece of this.writer.skeleton.take()) this.skeleton.write(piece);
+  }
+}

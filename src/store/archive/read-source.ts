@@ -1,0 +1,226 @@
+/** Reads an archive from where it is: decompressed, hashed, in pieces of one size that are used again and again. */
+import { createHash } from "node:crypto";
+import { Readable } from "node:stream";
+import { createGunzip } from "node:zlib";
+import { Decompress } from "fzstd";
+import { errnoName } from "../../errno.js";
+import { native } from "../../native/index.js";
+import { StoreError } from "../error.js";
+
+/** A part of a file. The descriptor stays the caller's. */
+export interface FileSource {
+  readonly fd: number;
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** Where an archive comes from; from memory, buffers may not change while they are read. */
+export type LayerSource = FileSource | AsyncIterable<Buffer> | Iterable<Buffer>;
+
+export function isFile(source: LayerSource): source is FileSource {
+  return "offset" in source;
+}
+
+/** Who takes the pieces. */
+export interface PieceSink {
+  /** An empty piece of `pieceSize` bytes; a promise of one while too many are under way. */
+  take(): Buffer | Promise<Buffer>;
+  /** The first `length` bytes of a piece that `take` gave are content. */
+  send(piece: Buffer, length: number): void;
+  /** `read` bytes of the source have been read. */
+  progress(read: number): void;
+}
+
+export const pieceSize = 1024 * 1024;
+
+/** What was read, digests as `sha256:HEX`. */
+export interface ReadArchive {
+  /** Of the uncompressed archive. */
+  readonly diffId: string;
+  readonly archiveSize: number;
+  /** Of the source as it is; the diff ID if that is not compressed. */
+  readonly blobDigest: string;
+}
+
+type Compression = "none" | "gzip" | "zstd";
+
+/** Reads a source to its end. Throws StoreError for what cannot be read or decompressed. */
+export async function readSource(source: LayerSource, sink: PieceSink): Promise<ReadArchive> {
+  const { head, rest } = isFile(source) ? { head: fileHead(source), rest: undefined } : await peek(source);
+  const compression = compressionOf(head);
+  if (compression === "none") {
+    return isFile(source) ? readPlainFile(source, sink) : readPieces(rest ?? [], sink, undefined);
+  }
+  const blob = createHash("sha256");
+  const compressed = counted(rest ?? filePieces(source as FileSource), blob, sink);
+  const plain = compression === "gzip" ? gunzipped(compressed) : unzstd(compressed);
+  return readPieces(plain, sink, () => `sha256:${blob.digest("hex")}`);
+}
+
+/** Whether an archive is compressed by gzip or zstd. Throws StoreError for other compressions. */
+export function isCompressed(source: FileSource): boolean {
+  return compressionOf(fileHead(source)) !== "none";
+}
+
+function compressionOf(head: Buffer): Compression {
+  const start = head.latin1Slice(0, 6);
+  if (start.startsWith("\x1f\x8b")) return "gzip";
+  if (start.startsWith("\x28\xb5\x2f\xfd")) return "zstd";
+  if (start === "\xfd7zXZ\0" || start.startsWith("BZh")) {
+    throw new StoreError(
+      `the archive is compressed by ${start.startsWith("B") ? "bzip2" : "xz"}, which image layers are not: decompress it first`,
+    );
+  }
+  return "none";
+}
+
+function fileHead(source: FileSource): Buffer {
+  const head = Buffer.alloc(Math.min(6, source.length));
+  const length = native.pread(source.fd, head, 0, head.length, source.offset);
+  if (length < 0) throw new StoreError(`the archive cannot be read: ${errnoName(length)}`);
+  return head;
+}
+
+/** The first bytes of a source, and the source as if nothing had been read. */
+async function peek(
+  source: AsyncIterable<Buffer> | Iterable<Buffer>,
+): Promise<{ head: Buffer; rest: AsyncIterable<Buffer> }> {
+  const iterator = Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]();
+  let head: Buffer = Buffer.alloc(0);
+  let done = false;
+  while (!done && head.length < 6) {
+    const next = await iterator.next();
+    if (next.done === true) done = true;
+    else head = head.length === 0 ? next.value : Buffer.concat([head, next.value]);
+  }
+  async function* rest(): AsyncGenerator<Buffer> {
+    try {
+      if (head.length > 0) yield head;
+      while (!done) {
+        const next = await iterator.next();
+        if (next.done === true) done = true;
+        else yield next.value;
+      }
+    } finally {
+      if (!done) await iterator.return?.();
+    }
+  }
+  return { head, rest: rest() };
+}
+
+async function readPlainFile({ fd, offset, length }: FileSource, sink: PieceSink): Promise<ReadArchive> {
+  const digest = createHash("sha256");
+  for (let at = 0; at < length; ) {
+    const taken = sink.take();
+    const piece = taken instanceof Promise ? await taken : taken;
+    const count = native.pread(fd, piece, 0, Math.min(piece.length, length - at), offset + at);
+    if (count <= 0)
+      throw new StoreError(`the archive cannot be read: ${count < 0 ? errnoName(count) : "it is cut off"}`);
+    digest.update(piece.subarray(0, count));
+    sink.send(piece, count);
+    at += count;
+    sink.progress(at);
+  }
+  const diffId = `sha256:${digest.digest("hex")}`;
+  return { diffId, archiveSize: length, blobDigest: diffId };
+}
+
+/** `blobDigest` is for a source that is compressed; `counted` tells about progress then. */
+async function readPieces(
+  source: AsyncIterable<Buffer> | Iterable<Buffer>,
+  sink: PieceSink,
+  blobDigest: (() => string) | undefined,
+): Promise<ReadArchive> {
+  const digest = createHash("sha256");
+  let archiveSize = 0;
+  let piece: Buffer | undefined;
+  let used = 0;
+  for await (const chunk of source) {
+    digest.update(chunk);
+    archiveSize += chunk.length;
+    for (let at = 0; at < chunk.length; ) {
+      piece ??= await sink.take();
+      const copied = chunk.copy(piece, used, at);
+      used += copied;
+      at += copied;
+      if (used === piece.length) {
+        sink.send(piece, used);
+        piece = undefined;
+        used = 0;
+      }
+    }
+    if (blobDigest === undefined) sink.progress(archiveSize);
+  }
+  if (piece !== undefined) sink.send(piece, used);
+  const diffId = `sha256:${digest.digest("hex")}`;
+  return { diffId, archiveSize, blobDigest: blobDigest?.() ?? diffId };
+}
+
+function* filePieces({ fd, offset, length }: FileSource): Generator<Buffer> {
+  for (let at = 0; at < length; ) {
+    const piece = Buffer.allocUnsafeSlow(Math.min(256 * 1024, length - at));
+    const count = native.pread(fd, piece, 0, piece.length, offset + at);
+    if (count <= 0)
+      throw new StoreError(`the archive cannot be read: ${count < 0 ? errnoName(count) : "it is cut off"}`);
+    yield count === piece.length ? piece : piece.subarray(0, count);
+    at += count;
+  }
+}
+
+async function* counted(
+  source: AsyncIterable<Buffer> | Iterable<Buffer>,
+  digest: ReturnType<typeof createHash>,
+  sink: PieceSink,
+): AsyncGenerator<Buffer> {
+  let read = 0;
+  for await (const chunk of source) {
+    digest.update(chunk);
+    read += chunk.length;
+    sink.progress(read);
+    yield chunk;
+  }
+}
+
+/** Inflated on a thread of libuv: the buffers between let it go on while the last piece is worked on. */
+async function* gunzipped(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  const input = Readable.from(source, { objectMode: false, highWaterMark: 1024 * 1024 });
+  const plain = createGunzip({ chunkSize: 256 * 1024, highWaterMark: 2 * 1024 * 1024 } as Parameters<
+    typeof createGunzip
+  >[0]);
+  input.on("error", (error) => plain.destroy(error));
+  input.pipe(plain);
+  try {
+    for await (const chunk of plain) yield chunk as Buffer;
+  } catch (cause) {
+    if (cause instanceof StoreError) throw cause;
+    const code = (cause as NodeJS.ErrnoException).code;
+    throw new StoreError(
+      `the archive is damaged: gzip: ${code === "Z_BUF_ERROR" ? "it is cut off" : (cause as Error).message}`,
+      { cause },
+    );
+  } finally {
+    input.destroy();
+    plain.destroy();
+  }
+}
+
+async function* unzstd(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  let ready: Uint8Array[] = [];
+  const stream = new Decompress((data) => {
+    ready.push(data);
+  });
+  const push = (chunk: Uint8Array, final: boolean): void => {
+    try {
+      stream.push(chunk, final);
+    } catch (cause) {
+      throw new StoreError(`the archive is damaged: zstd: ${(cause as Error).message}`, { cause });
+    }
+  };
+  for await (const chunk of source) {
+    push(chunk, false);
+    for (const data of ready) yield Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+    ready = [];
+  }
+  push(new Uint8Array(0), true);
+  for (const data of ready) yield Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+}
