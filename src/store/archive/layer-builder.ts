@@ -1,5 +1,5 @@
 /** A layer's directory, from the pieces of its archive: the tree, its record, its manifest and the rest of the archive. */
-import { createWriteStream, mkdirSync, type WriteStream, writeFileSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { finished } from "node:stream/promises";
 import { createGzip, type Gzip } from "node:zlib";
@@ -20,7 +20,7 @@ export class LayerBuilder {
   private readonly writer: LayerWriter;
   private readonly parser: TarParser;
   private readonly skeleton: Gzip;
-  private readonly skeletonFile: WriteStream;
+  private readonly skeletonFile: number;
   private failure: Error | undefined;
 
   /** Makes the directory `path`; what is in it after a failure is the caller's to remove. Throws StoreError. */
@@ -50,12 +50,17 @@ export class LayerBuilder {
     this.writer = new LayerWriter(this.tree, replaced, hashes);
     this.parser = new TarParser(this.writer);
     this.skeleton = createGzip({ level: 1 });
-    this.skeletonFile = this.skeleton.pipe(createWriteStream(join(path, "archive.gz")));
-    const failed = (error: Error): void => {
+    this.skeletonFile = openSync(join(path, "archive.gz"), "wx", 0o600);
+    this.skeleton.on("error", (error) => {
       this.failure ??= error;
-    };
-    this.skeleton.on("error", failed);
-    this.skeletonFile.on("error", failed);
+    });
+    this.skeleton.on("data", (piece: Buffer) => {
+      try {
+        for (let at = 0; at < piece.length; ) at += writeSync(this.skeletonFile, piece, at);
+      } catch (error) {
+        this.failure ??= error as Error;
+      }
+    });
   }
 
   /** Takes the next bytes of the archive, which are used no more when this returns. Throws StoreError. */
@@ -80,7 +85,7 @@ export class LayerBuilder {
       ...(opaqueRoot && { opaqueRoot }),
     };
     try {
-      if (this.failure === undefined) await finished(this.skeletonFile);
+      if (this.failure === undefined) await finished(this.skeleton);
       if (this.failure !== undefined) throw this.failure;
       writeFileSync(join(this.path, "manifest"), manifest, "latin1");
       writeFileSync(join(this.path, "layer.json"), `${JSON.stringify(record, null, 2)}\n`);
@@ -96,7 +101,7 @@ export class LayerBuilder {
   close(): void {
     this.writer.close();
     this.skeleton.destroy();
-    this.skeletonFile.destroy();
+    closeSync(this.skeletonFile);
     native.close(this.tree);
   }
 
