@@ -92,7 +92,7 @@ export async function makeLayout(area: Area): Promise<string> {
      printf x >"$(printf 'latin\\351')"; printf y >"a name with a
 newline"
      mkdir -p "$(printf '%0100d' 1)/$(printf '%0100d' 2)"; echo long >"$(printf '%0100d' 1)/$(printf '%0100d' 2)/$(printf '%0200d' 3)"
-     mkdir -m 1777 tmp
+     mkdir -m 1777 tmp; chmod 750 etc; chown 3:4 etc
      cd ../..
      umoci repack --image oci:img first
      umoci unpack --image oci:img second

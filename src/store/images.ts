@@ -5,7 +5,16 @@ import { join } from "node:path";
 import { syncDirectory, writeJson } from "./atomic.js";
 import { type DataRoot, reason } from "./data-root.js";
 import { NotFoundError, StoreError } from "./error.js";
-import { type BuiltLayer, hasLayer, layerDirectory, layerTrees, publishLayers } from "./layers.js";
+import { adoptDirectories } from "./implied-directories.js";
+import {
+  type BuiltLayer,
+  hasLayer,
+  layerDirectory,
+  layerTree,
+  layerTrees,
+  publishLayers,
+  readLayer,
+} from "./layers.js";
 import { storeLock, withLock } from "./lock.js";
 import { digestHex, imageName, isIdPrefix, shortId } from "./names.js";
 import type { ImageConfig, ImageNames, ImageRecord } from "./records.js";
@@ -102,6 +111,7 @@ export async function storeImage(
     writeFileSync(join(built, "config.json"), configBytes, { flush: true });
     writeFileSync(join(built, "image.json"), `${JSON.stringify(record, null, 2)}\n`, { flush: true });
     syncDirectory(built);
+    adopt(root, record.layers, layers);
     return await withLock(root, storeLock, () => {
       publishLayers(root, layers);
       for (const diffId of record.layers) {
@@ -120,6 +130,21 @@ export async function storeImage(
     });
   } finally {
     temporary.dispose();
+  }
+}
+
+/** Directories of layers that were built for an image take the attributes that they have below, the lowest layer first. */
+function adopt(root: DataRoot, diffIds: readonly string[], built: readonly BuiltLayer[]): void {
+  const lowers: string[] = [];
+  for (const diffId of diffIds) {
+    const layer = built.find(({ record }) => record.diffId === diffId);
+    // It may have been published by another image of the same archive.
+    const isNew = layer !== undefined && existsSync(layer.path);
+    const tree = isNew ? join(layer.path, "tree") : layerTree(root, diffId);
+    if (isNew) adoptDirectories(tree, layer.implied, lowers);
+    if (isNew ? layer.record.opaqueRoot : hasLayer(root, diffId) && readLayer(root, diffId).opaqueRoot)
+      lowers.length = 0;
+    if (existsSync(tree)) lowers.unshift(tree);
   }
 }
 

@@ -17,6 +17,8 @@ export interface BuiltLayer {
   readonly record: LayerRecord;
   /** The directory that becomes `layers/HEX`. */
   readonly path: string;
+  /** Paths of directories about which the archive says nothing: see `adoptDirectories`. */
+  readonly implied: readonly string[];
   /** What of the archive the layer does not have. */
   readonly warnings: readonly string[];
 }

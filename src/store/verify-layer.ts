@@ -134,7 +134,10 @@ class Verifier {
     else if (row.type === "whiteout") {
       if (!stat.isWhiteoutDevice && shownAs === path) this.differ(path, "is no whiteout any more");
     } else if (row.type === "same") this.same.push(row);
-    else this.compareObject(fd, name, path, row);
+    else if (row.type === "implied") {
+      if (!stat.isDirectory) this.differ(path, "is no directory");
+      else this.compareOpaque(fd, path, row);
+    } else this.compareObject(fd, name, path, row);
   }
 
   private compareObject(fd: number, name: string, path: string, row: ManifestRow): void {
@@ -157,11 +160,14 @@ class Verifier {
       this.differ(path, `has attributes that cannot be read: ${errnoName(attributes)}`);
     else if (row.attributes !== hashAttributes(this.hashes, attributes))
       this.differ(path, "has other extended attributes");
-    if (stat.isDirectory) {
-      if (isOpaque(fd) !== (row.content === "opaque"))
-        this.differ(path, row.content === "opaque" ? "is opaque no more" : "is opaque");
-    } else if (stat.isSymlink) this.compareLink(fd, name, path, row);
+    if (stat.isDirectory) this.compareOpaque(fd, path, row);
+    else if (stat.isSymlink) this.compareLink(fd, name, path, row);
     else if (stat.isRegular && row.extent === extent) this.compareContent(fd, name, path, row);
+  }
+
+  private compareOpaque(fd: number, path: string, row: ManifestRow): void {
+    if (isOpaque(fd) === (row.content === "opaque")) return;
+    this.differ(path, row.content === "opaque" ? "is opaque no more" : "is opaque");
   }
 
   /** What the manifest calls an object: a whiteout that is a `.wh.` file has the name that it hides. */

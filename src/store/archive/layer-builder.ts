@@ -47,7 +47,7 @@ export class LayerBuilder {
       mkdirSync(directory, { recursive: true, mode: 0o700 });
       return directory;
     };
-    this.writer = new LayerWriter(this.tree, replaced, hashes);
+    this.writer = new LayerWriter(this.tree, replaced, hashes, (piece) => void this.skeleton.write(piece));
     this.parser = new TarParser(this.writer);
     this.skeleton = createGzip({ level: 1 });
     this.skeletonFile = openSync(join(path, "archive.gz"), "wx", 0o600);
@@ -66,14 +66,12 @@ export class LayerBuilder {
   /** Takes the next bytes of the archive, which are used no more when this returns. Throws StoreError. */
   push(bytes: Buffer): void {
     this.parser.push(bytes);
-    this.keepSkeleton();
   }
 
   /** The archive has ended, and was `archive`: all that is left is written, and brought to the disk. Throws StoreError. */
   async finish({ diffId, archiveSize }: ReadArchive): Promise<BuiltLayer> {
     this.parser.end();
-    const { manifest, warnings, size, entries, opaqueRoot } = this.writer.finish();
-    this.keepSkeleton();
+    const { manifest, warnings, implied, size, entries, opaqueRoot } = this.writer.finish();
     this.skeleton.end();
     const record: LayerRecord = {
       schema: 1,
@@ -94,7 +92,7 @@ export class LayerBuilder {
     }
     const synced = native.syncfs(this.tree);
     if (synced < 0) throw new StoreError(`a layer cannot be brought to the disk: ${errnoName(synced)}`);
-    return { record, path: this.path, warnings };
+    return { record, path: this.path, implied, warnings };
   }
 
   /** Closes what is open, also after a failure. */
@@ -103,9 +101,5 @@ export class LayerBuilder {
     this.skeleton.destroy();
     closeSync(this.skeletonFile);
     native.close(this.tree);
-  }
-
-  private keepSkeleton(): void {
-    for (const piece of this.writer.skeleton.take()) this.skeleton.write(piece);
   }
 }

@@ -1,5 +1,5 @@
 /** Makes the tree of a layer from the entries of its archive. Archives are anybody's: nothing they say reaches outside the tree. */
-import { rmSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { EEXIST, EINVAL, ENODATA, ENOENT, EOPNOTSUPP, EPERM, errnoName } from "../../errno.js";
 import { trustedNames, userNames } from "../../layer/mark-names.js";
 import { WHITEOUT_PREFIX } from "../../layer/marks.js";
@@ -31,6 +31,8 @@ interface DirectoryState {
   mtimeNsec: number;
   attributes: Map<string, string> | undefined;
   opaque: boolean;
+  /** No entry of the archive is about it. */
+  implied: boolean;
 }
 
 /** The file whose content is coming. */
@@ -51,6 +53,8 @@ export interface WrittenLayer {
   /** The root of the layer is marked opaque. */
   readonly opaqueRoot: boolean;
   readonly manifest: string;
+  /** Directories that no entry is about, a directory before what is in it. */
+  readonly implied: readonly string[];
   /** Things in the archive that the layer does not have, for the user to know. */
   readonly warnings: readonly string[];
 }
@@ -58,7 +62,9 @@ export interface WrittenLayer {
 const mostWarnings = 20;
 
 export class LayerWriter implements TarHandler {
-  readonly skeleton = new SkeletonWriter();
+  private readonly skeleton: SkeletonWriter;
+  /** Bits that the process takes out of the mode of what it makes. */
+  private readonly umask: number;
   private readonly directories: LayerDirectories;
   private readonly states = new Map<string, DirectoryState>();
   /** The manifest's lines of everything but directories. */
@@ -79,7 +85,10 @@ export class LayerWriter implements TarHandler {
     root: number,
     private readonly replaced: () => string,
     private readonly hashes: Hashes,
+    skeleton: (piece: Buffer) => void,
   ) {
+    this.umask = currentUmask();
+    this.skeleton = new SkeletonWriter(skeleton);
     this.directories = new LayerDirectories(root, (path) => this.implied(path));
     this.implied("");
   }
@@ -149,7 +158,7 @@ export class LayerWriter implements TarHandler {
     this.current = undefined;
     const { fd, path, entry } = file;
     const hash = file.stream?.digest() ?? file.hash;
-    const attributes = this.setAttributes(fd, "", path, entry, false);
+    const attributes = this.setAttributes(fd, "", path, entry, entry.mode & ~this.umask & 0o777);
     const closed = native.close(fd);
     if (closed < 0) throw this.failed("written", path, closed);
     this.rows.set(path, this.row("file", path, S_IFREG, entry, String(entry.size), hex64(hash), attributes));
@@ -165,8 +174,16 @@ export class LayerWriter implements TarHandler {
     const manifest = `${lines.reverse().join("")}${[...this.rows.values()].join("")}`;
     let size = 0;
     for (const file of this.files.values()) size += file.size;
+    const implied = paths.filter((path) => this.states.get(path)?.implied === true).reverse();
     const opaqueRoot = this.states.get("")?.opaque === true;
-    return { size, entries: this.states.size - 1 + this.rows.size, opaqueRoot, manifest, warnings: this.warnings };
+    return {
+      size,
+      entries: this.states.size - 1 + this.rows.size,
+      opaqueRoot,
+      manifest,
+      implied,
+      warnings: this.warnings,
+    };
   }
 
   /** Closes what is open. Safe after a failure. */
@@ -180,10 +197,11 @@ export class LayerWriter implements TarHandler {
 
   private beginFile(fd: number, name: string, path: string, entry: TarEntry): boolean {
     const flags = O_WRONLY | O_CREAT | O_EXCL;
-    let file = native.openAs(fd, name, flags, 0o600, this.uid, this.gid);
+    const mode = entry.mode & 0o777;
+    let file = native.openAs(fd, name, flags, mode, this.uid, this.gid);
     if (file === -EEXIST) {
       this.makeRoom(fd, name, path);
-      file = native.openAs(fd, name, flags, 0o600, this.uid, this.gid);
+      file = native.openAs(fd, name, flags, mode, this.uid, this.gid);
     }
     if (file < 0) throw this.failed("made", path, file);
     const number = this.skeleton.file(path, entry.size);
@@ -210,7 +228,7 @@ export class LayerWriter implements TarHandler {
   private setDirectory(path: string, entry: TarEntry): void {
     const { mode, uid, gid, mtime, mtimeNsec } = entry;
     const opaque = this.states.get(path)?.opaque === true || this.opaqueSoon.delete(path);
-    this.states.set(path, { mode, uid, gid, mtime, mtimeNsec, attributes: entry.xattrs, opaque });
+    this.states.set(path, { mode, uid, gid, mtime, mtimeNsec, attributes: entry.xattrs, opaque, implied: false });
   }
   private readonly opaqueSoon = new Set<string>();
 
@@ -251,7 +269,7 @@ export class LayerWriter implements TarHandler {
       throw new StoreError(`${quote(entry.path)} in the archive is a symbolic link that leads nowhere`);
     }
     this.createAt(fd, name, path, () => native.symlinkAs(linkPath, fd, name, this.uid, this.gid));
-    const attributes = this.setAttributes(fd, name, path, entry, true);
+    const attributes = this.setAttributes(fd, name, path, entry, entry.mode);
     const content = hex64(this.hashes.h64Raw(Buffer.from(linkPath, "latin1")));
     this.rows.set(path, this.row("link", path, 0o120000, { ...entry, mode: 0o777 }, "-", content, attributes));
   }
@@ -265,7 +283,7 @@ export class LayerWriter implements TarHandler {
       );
     }
     this.createAt(fd, name, path, () => native.mknodAs(fd, name, kind | 0o600, major, minor, this.uid, this.gid));
-    const attributes = this.setAttributes(fd, name, path, entry, false);
+    const attributes = this.setAttributes(fd, name, path, entry, 0o600 & ~this.umask);
     const type = kind === S_IFCHR ? "char" : kind === S_IFIFO ? "fifo" : "block";
     this.rows.set(
       path,
@@ -341,6 +359,7 @@ export class LayerWriter implements TarHandler {
       mtimeNsec: 0,
       attributes: undefined,
       opaque: false,
+      implied: true,
     });
   }
 
@@ -363,13 +382,13 @@ export class LayerWriter implements TarHandler {
   }
 
   /** Owner, mode, attributes and times of a new object; the hash of the attributes it has now. The order is the kernel's wish: a change of owner takes set-id bits and capabilities. */
-  private setAttributes(fd: number, name: string, path: string, entry: TarEntry, isLink: boolean): string {
+  private setAttributes(fd: number, name: string, path: string, entry: TarEntry, mode: number): string {
     const { uid, gid } = entry;
     if (uid !== this.uid || gid !== this.gid) {
       const result = native.chown(fd, name, uid, gid);
       if (result < 0) throw this.refusedOwner(path, uid, gid, result);
     }
-    if (!isLink) {
+    if (mode !== entry.mode) {
       const result = native.chmod(fd, name, entry.mode);
       if (result < 0) throw this.failed("given its mode", path, result);
     }
@@ -416,7 +435,7 @@ export class LayerWriter implements TarHandler {
     if (result < 0) throw this.failed("given its time", path, result);
     const content = state.opaque ? "opaque" : "-";
     const attributes = state.attributes === undefined ? "-" : this.hashOfAttributes(fd, "", path);
-    return this.row("dir", path, 0o040000, state, "-", content, attributes);
+    return this.row(state.implied ? "implied" : "dir", path, 0o040000, state, "-", content, attributes);
   }
 
   private setOpaque(fd: number, path: string): void {
@@ -465,4 +484,12 @@ function sameAs(original: string, first: string, path: string): string {
 
 function renamed(same: string, path: string): string {
   return `${same.slice(0, same.lastIndexOf(" "))} ${escapePath(path)}\n`;
+}
+
+/** The process's umask(2), which can only be asked for by changing it, for all threads. */
+function currentUmask(): number {
+  const status = readFileSync("/proc/self/status", "latin1");
+  const digits = /^Umask:\s*([0-7]+)$/m.exec(status)?.[1];
+  // Where it is not told, every mode is set.
+  return digits === undefined ? 0o777 : Number.parseInt(digits, 8);
 }

@@ -2,61 +2,78 @@
  * What is left of a layer's archive when the content of its files is taken out: every other byte, and where which file belongs. With the
  * tree it gives the archive again, byte for byte, so that a layer can leave with the digest it came with.
  *
- * On disk (`layers/HEX/archive.gz`, compressed by gzip): bytes and files take turns, beginning and ending with bytes. Bytes are a length of
- * 4 bytes, little-endian, and as many bytes. A file is the length of its path in the tree (4 bytes), the path, and the length of its content (8 bytes);
- * a path's length of 0xffffffff is the end. A file that a later entry of the archive replaced is not in the tree but in `replaced/N`, where N counts the files from 0.
+ * On disk (`layers/HEX/archive.gz`, compressed by gzip) it is a sequence of pieces, each of which begins with 4 bytes, little-endian. Below 0x80000000 they are a length, and
+ * as many bytes of the archive follow. Otherwise, less 0x80000000, they are the length of the path of a file in the tree; the path follows, and the size of the file as a double. 0xffffffff ends it.
+ * A file that a later entry of the archive replaced is not in the tree but in `replaced/N`, where N counts the files from 0.
  */
 import { StoreError } from "../error.js";
 
 const endMark = 0xffffffff;
+const fileMark = 0x80000000;
 
+/** So much is collected before it is handed on. */
+const batch = 256 * 1024;
+
+/** Takes the parts of a skeleton; no memory is allocated for one of them. */
 export class SkeletonWriter {
-  private raw: Buffer = Buffer.alloc(64 * 1024);
-  private rawLength = 0;
-  private ready: Buffer[] = [];
+  private buffer = Buffer.allocUnsafeSlow(2 * batch);
+  private used = 0;
+  /** Where the bytes that are being collected begin, behind their length; 0 if there are none. */
+  private start = 0;
   private count = 0;
 
-  bytes(chunk: Buffer, start: number, length: number): void {
-    if (this.rawLength + length > this.raw.length) {
-      const larger = Buffer.alloc(Math.max(2 * this.raw.length, this.rawLength + length));
-      this.raw.copy(larger, 0, 0, this.rawLength);
-      this.raw = larger;
+  /** `full` gets what is complete; the memory is its own. */
+  constructor(private readonly full: (piece: Buffer) => void) {}
+
+  bytes(chunk: Buffer, from: number, length: number): void {
+    for (let at = from; at < from + length; ) {
+      if (this.start === 0) {
+        this.makeRoom(4);
+        this.used += 4;
+        this.start = this.used;
+      }
+      const copied = chunk.copy(this.buffer, this.used, at, Math.min(from + length, at + batch));
+      this.used += copied;
+      at += copied;
+      if (this.used >= batch) this.flush();
     }
-    chunk.copy(this.raw, this.rawLength, start, start + length);
-    this.rawLength += length;
   }
 
   /** A file of the tree comes here; the result is its number. */
   file(path: string, size: number): number {
-    this.flush();
-    const tail = Buffer.alloc(4 + path.length + 8);
-    tail.writeUInt32LE(path.length, 0);
-    tail.latin1Write(path, 4);
-    tail.writeDoubleLE(size, 4 + path.length);
-    this.ready.push(tail);
+    this.endBytes();
+    this.makeRoom(4 + path.length + 8);
+    this.buffer.writeUInt32LE(fileMark + path.length, this.used);
+    this.buffer.latin1Write(path, this.used + 4);
+    this.used += 4 + path.length;
+    this.buffer.writeDoubleLE(size, this.used);
+    this.used += 8;
     return this.count++;
   }
 
   end(): void {
+    this.endBytes();
+    this.makeRoom(4);
+    this.buffer.writeUInt32LE(endMark, this.used);
+    this.used += 4;
     this.flush();
-    const mark = Buffer.alloc(4);
-    mark.writeUInt32LE(endMark, 0);
-    this.ready.push(mark);
   }
 
-  /** What is complete by now, to be written. */
-  take(): Buffer[] {
-    const { ready } = this;
-    this.ready = [];
-    return ready;
+  private endBytes(): void {
+    if (this.start > 0) this.buffer.writeUInt32LE(this.used - this.start, this.start - 4);
+    this.start = 0;
+  }
+
+  private makeRoom(length: number): void {
+    if (this.used + length > this.buffer.length) this.flush();
   }
 
   private flush(): void {
-    const piece = Buffer.allocUnsafe(4 + this.rawLength);
-    piece.writeUInt32LE(this.rawLength, 0);
-    this.raw.copy(piece, 4, 0, this.rawLength);
-    this.ready.push(piece);
-    this.rawLength = 0;
+    this.endBytes();
+    const piece = this.buffer.subarray(0, this.used);
+    this.buffer = Buffer.allocUnsafeSlow(2 * batch);
+    this.used = 0;
+    if (piece.length > 0) this.full(piece);
   }
 }
 
@@ -83,12 +100,13 @@ export async function* readSkeleton(source: AsyncIterable<Buffer>): AsyncGenerat
     held = all.subarray(length);
     return all.subarray(0, length);
   };
-  for (let number = 0; ; number++) {
-    const length = (await need(4)).readUInt32LE(0);
-    if (length > 0) yield await need(length);
-    const pathLength = (await need(4)).readUInt32LE(0);
-    if (pathLength === endMark) return;
-    const path = (await need(pathLength)).latin1Slice();
-    yield { path, size: (await need(8)).readDoubleLE(0), number };
+  for (let number = 0; ; ) {
+    const head = (await need(4)).readUInt32LE(0);
+    if (head === endMark) return;
+    if (head < fileMark) yield await need(head);
+    else {
+      const path = (await need(head - fileMark)).latin1Slice();
+      yield { path, size: (await need(8)).readDoubleLE(0), number: number++ };
+    }
   }
 }
