@@ -2,7 +2,7 @@
  * Copy-up of regular files with their data, which a job copies; the request that needs it is parked (park.ts). Data comes
  * before attributes, since a write drops security.capability, and times come last.
  */
-import { EAGAIN, ESTALE, ignore } from "../errno.js";
+import { EAGAIN, ENOSPC, ESTALE, ignore } from "../errno.js";
 import { WHITEOUT_PREFIX } from "../layer/marks.js";
 import { Stat } from "../layer/stat.js";
 import { O_CREAT, O_EXCL, O_RDWR } from "../native/constants.js";
@@ -18,7 +18,7 @@ import { mayLieBelow } from "./metacopy.js";
 import { ACCESS_WRITE, DATA_OWN } from "./node-table.js";
 import { PARK } from "./park.js";
 import { bringNames, PUBLISHED, publish, publishLinked } from "./publish.js";
-import { flushed, markUnsynced, mayBeUnsynced } from "./settle.js";
+import { flushed, markUnsynced, mayBeUnsynced, syncNow } from "./settle.js";
 import type { Union } from "./union.js";
 import type { UnsyncedFile } from "./unsynced.js";
 
@@ -111,6 +111,11 @@ function finishFile(u: Union, copy: Unpublished): number {
   const { node, temporary, fd, unsynced } = copy;
   let r = keepBelow(u, node);
   if (r === 0) r = publishFile(u, node, temporary, fd, lower);
+  if (r === -ENOSPC && unsynced !== null) {
+    // The marks may be what leaves no room for the attributes of the lower file.
+    const unmarked = syncNow(u, unsynced);
+    return unmarked < 0 ? failed(u, copy, r) : finishFile(u, { ...copy, unsynced: null });
+  }
   if (r < 0) return failed(u, copy, r);
   if (unsynced !== null) u.unsynced.add(unsynced, node);
   u.table.setLayer(node, 0);

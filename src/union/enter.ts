@@ -4,6 +4,7 @@ import { HAS_METACOPY, HAS_ORIGIN, HAS_PENDING, readObjectMarks } from "../layer
 import { S_IFMT, STATX_ALL, type Stat } from "../layer/stat.js";
 import { DT_DIR, DT_REG } from "../native/constants.js";
 import { native } from "../native/index.js";
+import { adopt } from "./adopt.js";
 import { forgetPending, recoverMetacopy } from "./complete.js";
 import { Directory } from "./directory.js";
 import type { Entry } from "./hardlink-index.js";
@@ -13,7 +14,7 @@ import { partFd, statBacking, upperFd } from "./locate.js";
 import { DATA_BELOW, DATA_OWN } from "./node-table.js";
 import { findProtattr, noteAttributes, noteProtattr } from "./protection.js";
 import { regainName, release } from "./rows.js";
-import { adopt, hasData, voidBefore } from "./settle.js";
+import { hasData, voidBefore } from "./settle.js";
 import type { Union } from "./union.js";
 
 /**

@@ -9,6 +9,7 @@ import { isNoAttribute } from "../layer/marks.js";
 import { STATX_ALL, Stat } from "../layer/stat.js";
 import { AT_FDCWD, AT_REMOVEDIR, O_RDONLY } from "../native/constants.js";
 import { native } from "../native/index.js";
+import { adoptAll } from "./adopt.js";
 import { HardlinkIndex } from "./hardlink-index.js";
 import { refuseOverlayfs } from "./kernel-overlays.js";
 import { lock } from "./locks.js";
@@ -18,14 +19,13 @@ import { upperHandle } from "./origin.js";
 import type { OwnershipOptions } from "./ownership.js";
 import { dirname, shown } from "./paths.js";
 import { checkPlaces, defaultWork, openLayer, openNearest, whyNotCreated } from "./places.js";
-import { checkIndex, checkWork, prepareWork } from "./prepare-work.js";
+import { checkIndex, checkWork, clearWork, prepareWork } from "./prepare-work.js";
 import { namesToRead, openReadOnlyUpper, type ReadOnlyUpper, whyReadOnly } from "./read-only-upper.js";
-import { adoptAll } from "./settle.js";
 import { tellsWritten } from "./tells-written.js";
 import { type Log, Union } from "./union.js";
 import { Unsynced } from "./unsynced.js";
 import { readUnsyncedLog, UnsyncedLog } from "./unsynced-log.js";
-import { emptyDirectory, probeNames, probeWhiteoutDevices, type WhiteoutFormat, WorkDirectory } from "./workdir.js";
+import { probeNames, probeWhiteoutDevices, type WhiteoutFormat, WorkDirectory } from "./workdir.js";
 
 export const MAX_LAYERS = 500;
 /** STATX_MNT_ID beside the basic attributes. */
@@ -76,8 +76,8 @@ interface Writable {
   readonly locks: readonly number[];
   readonly workPath: string;
   readonly workRoot: number;
-  /** Handles of copies that an earlier driver did not sync. */
-  readonly unsynced: readonly Buffer[];
+  /** Copies that an earlier driver did not sync, as `readUnsyncedLog` returns them. */
+  readonly unsynced: readonly Buffer[] | number | null;
 }
 
 /** Opens the union; throws MountError for anything the user must change. */
@@ -131,9 +131,9 @@ export function openUnion(options: UnionOptions): Union {
     waitsInline: options.waitsInline ?? true,
     lazy: options.lazy === true && boot !== "" && writable !== null && mayBeLazy(options, writable),
     unsynced,
-    closed: () => closeUnion(layers, writable, readable, options),
+    closed: () => closeUnion(layers, writable, readable, options, log?.isOpen === true),
   });
-  if (writable !== null && writable.unsynced.length > 0) adoptAll(union, writable.unsynced);
+  if (writable !== null && writable.unsynced !== null) adoptAll(union, writable.unsynced);
   return union;
 }
 
@@ -202,7 +202,7 @@ function openWritable(options: UnionOptions, upperPath: string, limit: number, u
     const locks = [lock(upperFd, upperPath, "upper layer"), lock(workFd, workPath, "work directory")];
     opened.push(...locks);
     const unsynced = readUnsyncedLog(workFd, boot);
-    const inner = prepareWork(workFd, workPath, options.volatile);
+    const inner = prepareWork(workFd, workPath, options.volatile, unsynced !== null);
     opened.push(inner);
     if (!work.exists) created.push(`${workPath}/index`, `${workPath}/work`);
     const devices = probeWhiteoutDevices(inner);
@@ -304,12 +304,13 @@ function closeUnion(
   writable: Writable | null,
   readable: ReadOnlyUpper | null,
   options: UnionOptions,
+  keepsLog: boolean,
 ): void {
   if (writable !== null) {
     const [upperLock] = writable.locks;
     const synced = options.volatile || upperLock === undefined ? 0 : native.syncfs(upperLock);
     if (synced < 0) options.log("error", "the upper could not be synced", { error: errnoName(synced) });
-    const cleared = emptyDirectory(writable.workRoot, "work");
+    const cleared = clearWork(writable.workRoot, keepsLog);
     if (cleared < 0) options.log("warn", "the work directory could not be cleared", { error: errnoName(cleared) });
     ignore(native.close(writable.work.fd), "an O_PATH descriptor");
   }

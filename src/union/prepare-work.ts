@@ -63,8 +63,15 @@ function isNumberedLeftover(fd: number, inside: string, name: string): boolean {
   return r >= 0 && isEmpty;
 }
 
+/** Empties WORK/work, which says afterwards no more than that copies are not synced, if `keepsLog` (unsynced-log.ts). 0 or -errno. */
+export function clearWork(workFd: number, keepsLog: boolean): number {
+  if (!keepsLog) return emptyDirectory(workFd, "work");
+  const r = emptyDirectory(workFd, "work", "incompat");
+  return r < 0 ? r : emptyDirectory(workFd, "work/incompat", "unsynced");
+}
+
 /** WORK/work, emptied of what a crash left behind: an O_PATH descriptor. Throws MountError. */
-export function prepareWork(workFd: number, workPath: string, isVolatile: boolean): number {
+export function prepareWork(workFd: number, workPath: string, isVolatile: boolean, keepsLog: boolean): number {
   const marker = native.statx(workFd, "work/incompat/volatile", 1, stat.bytes);
   if (marker === 0) {
     throw new MountError(
@@ -78,11 +85,11 @@ export function prepareWork(workFd: number, workPath: string, isVolatile: boolea
     throw new MountError(`cannot prepare work directory ${shown(workPath)}: ${why}`, workPath);
   };
   let r = native.mkdirAs(workFd, "work", 0o700, 0, 0);
-  if (r === -EEXIST) r = emptyDirectory(workFd, "work");
+  if (r === -EEXIST) r = clearWork(workFd, keepsLog);
   if (r < 0) fail(r);
   if (isVolatile) {
     r = native.mkdirAs(workFd, "work/incompat", 0o700, 0, 0);
-    if (r === 0) r = native.mkdirAs(workFd, "work/incompat/volatile", 0o700, 0, 0);
+    if (r === 0 || r === -EEXIST) r = native.mkdirAs(workFd, "work/incompat/volatile", 0o700, 0, 0);
     if (r < 0) fail(r);
   }
   const fd = native.open(workFd, "work", O_PATH | O_DIRECTORY, 0);

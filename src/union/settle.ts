@@ -9,6 +9,7 @@
  */
 import {
   EDQUOT,
+  EIO,
   EMFILE,
   ENFILE,
   ENOSPC,
@@ -20,9 +21,9 @@ import {
   errnoName,
   ignore,
 } from "../errno.js";
-import { HAS_METACOPY, HAS_PENDING, isNoAttribute, readObjectMarks, readPending } from "../layer/marks.js";
+import { HAS_METACOPY, HAS_PENDING, isNoAttribute, readPending } from "../layer/marks.js";
 import { STATX_ALL, Stat } from "../layer/stat.js";
-import { O_NOATIME, O_NONBLOCK, O_PATH, O_RDONLY, O_RDWR } from "../native/constants.js";
+import { O_NONBLOCK, O_RDONLY } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { takeMarks } from "./complete.js";
 import { PARK } from "./park.js";
@@ -140,62 +141,14 @@ function readNumber(at: number): number {
   return fiemap.readUInt32LE(at) + fiemap.readUInt32LE(at + 4) * 4294967296;
 }
 
-/**
- * The upper file (dirfd, name), which `found` describes, is an unsynced copy, and whole: `node` (0 for none) is its node from now on.
- * 0 or -errno.
- */
-export function adopt(u: Union, node: number, dirfd: number, name: string, found: Stat): number {
-  const known = u.unsynced.find(found);
-  if (known !== undefined) {
-    if (node > 0) u.unsynced.attach(known, node);
-    return 0;
-  }
-  const flags = O_RDWR | O_NOATIME | O_NONBLOCK;
-  const fd = name === "" ? native.reopen(dirfd, flags) : native.open(dirfd, name, flags, 0);
-  if (fd < 0) return fd;
-  const length = readPending(fd, "", value);
-  const pending = length < 0 ? null : decodePending(value.latin1Slice(0, length));
-  let r = pending === null ? Math.min(length, 0) : 0;
-  if (r === 0 && pending !== null && u.unsynced.hasRoom) {
-    ignore(u.unsynced.log?.add(fd) ?? 0, "without it the file is found when somebody looks for it");
-    u.unsynced.add(u.unsynced.make(fd, found, pending), node);
-    return 0;
-  }
-  // Too many: this one now.
-  if (r === 0) r = native.fsync(fd);
-  if (r === 0) r = takeMarks(fd);
-  ignore(native.close(fd), "it was synced");
-  return r;
-}
-
-/** What a driver that was killed left unsynced, by the handles that it noted. */
-export function adoptAll(u: Union, handles: readonly Buffer[]): void {
-  for (const handle of handles) {
-    const fd = native.openByHandle(u.unsynced.upper, handle, O_PATH);
-    // Removed meanwhile, or without the privilege: then it is found when somebody looks for it.
-    if (fd < 0) continue;
-    let r = native.statx(fd, "", STATX_ALL, stat.bytes);
-    if (r === 0 && stat.isRegular && stat.nlink > 0) {
-      const found = new Stat();
-      found.copyFrom(stat);
-      const marks = readObjectMarks(fd, "");
-      const both = marks >= 0 && (marks & HAS_METACOPY) !== 0 && (marks & HAS_PENDING) !== 0;
-      r = !both ? Math.min(marks, 0) : hasData(u, fd, "", marks) === 1 ? adopt(u, 0, fd, "", found) : 0;
-    }
-    if (r < 0)
-      u.log("warn", "a copy that was not synced could not be; it will be when it is used", { error: errnoName(r) });
-    ignore(native.close(fd), "an O_PATH descriptor");
-  }
-}
-
 /** Before the copy's beginning shrinks: what is cut off need not be there after a crash. After a truncation to `size`. */
 export function noteCut(u: Union, node: number, size: number): void {
   const one = u.unsynced.of(node);
   if (one === undefined || size >= one.pending.covers) return;
   const pending = { ...one.pending, covers: size };
+  one.pending = pending;
   const r = native.setxattr(one.fd, "", u.work.names.pending, encodePending(pending), 0);
-  if (r === 0) one.pending = pending;
-  else ignore(r, "then the copy counts as void after a crash if the file grows again");
+  ignore(r, "without it the copy counts as void after a crash if the file grows again");
 }
 
 /**
@@ -218,10 +171,7 @@ function settleFile(u: Union, one: UnsyncedFile): number {
   if (one.job === 0) {
     const job = u.copies.newJob();
     const r = native.jobFlush(job, one.fd, 0);
-    if (r === -ESHUTDOWN) {
-      const synced = native.fsync(one.fd);
-      return synced < 0 ? synced : finish(u, one);
-    }
+    if (r === -ESHUTDOWN) return syncNow(u, one);
     if (r < 0) return r;
     u.unsynced.begin(job, [one]);
   }
@@ -230,10 +180,16 @@ function settleFile(u: Union, one: UnsyncedFile): number {
   return PARK;
 }
 
+/** Syncs a copy, and takes its marks away, on the calling thread: 0 or -errno. */
+export function syncNow(u: Union, one: UnsyncedFile): number {
+  const synced = native.fsync(one.fd);
+  return synced < 0 ? synced : finish(u, one);
+}
+
 /** The same for all files: for whoever syncs the file system. */
 export function settleEach(u: Union): number {
   const { unsynced } = u;
-  const waiting = [...unsynced.files].filter((one) => one.job === 0 && !one.durable && one.untold === 0);
+  const waiting = [...unsynced.files].filter((one) => one.job === 0 && !one.durable && one.untold === 0 && !one.alone);
   if (waiting.length > 1) {
     const job = u.copies.newJob();
     const r = native.jobFlush(job, unsynced.upper, 2);
@@ -247,9 +203,14 @@ export function settleEach(u: Union): number {
   return 0;
 }
 
-/** Takes away the marks of a file that is on the disk: 0 or -errno. */
+/** Takes away the marks of a file that is on the disk: 0 or -errno; EIO if it is not, though a sync said so after one that failed. */
 function finish(u: Union, one: UnsyncedFile): number {
   const known = native.statx(one.fd, "", STATX_ALL, marked.bytes);
+  if (one.suspect) {
+    const written = known < 0 ? known : isWritten(one.fd, Math.min(one.pending.covers, marked.size));
+    one.durable = written === 1;
+    if (written !== 1) return written === 0 ? -EIO : written;
+  }
   const r = takeMarks(one.fd);
   if (r < 0) return r;
   const seen = known < 0 ? known : native.statx(one.fd, "", STATX_ALL, stat.bytes);
@@ -267,7 +228,8 @@ export function flushed(u: Union, job: number, result: number): boolean {
     if (one.job !== job) continue;
     one.job = 0;
     if (result >= 0) one.durable = true;
-    else if (!many && !one.awaited) {
+    else one.suspect = one.alone = true;
+    if (result < 0 && !many && !one.awaited) {
       one.untold = result;
       u.log("error", "a copied-up file could not be synced; until it can be, the lower one comes back after a crash", {
         path: one.node > 0 ? u.describe(one.node) : "(unknown)",
@@ -276,12 +238,11 @@ export function flushed(u: Union, job: number, result: number): boolean {
     }
     one.awaited = false;
   }
-  u.unsynced.singly = many && result < 0;
   u.unsynced.onSynced();
   return true;
 }
 
-/** So many and more are synced by one syncfs, which writes what others have changed, too. */
+/** So many and more are synced by one syncfs, which writes what others have changed, too. After an error each is by itself, to find out whose it is. */
 const manyFiles = 8;
 /** Files whose marks are taken away in one turn, so that requests need not wait. */
 const turn = 32;
@@ -306,11 +267,12 @@ export function settleSome(u: Union): boolean {
   }
   const [first] = waiting;
   if (first === undefined || unsynced.isSyncing) return false;
-  const many = waiting.length >= manyFiles && !unsynced.singly;
+  const together = waiting.filter((one) => !one.alone);
+  const many = together.length >= manyFiles;
   const job = u.copies.newJob();
   const r = many ? native.jobFlush(job, unsynced.upper, 2) : native.jobFlush(job, first.fd, 0);
   if (r < 0) ignore(r, "the next step, or the end of the mount, tries again");
-  else unsynced.begin(job, many ? waiting : [first]);
+  else unsynced.begin(job, many ? together : [first]);
   return false;
 }
 
@@ -322,7 +284,7 @@ export function settleAll(u: Union): void {
   if (synced < 0) u.log("error", "the upper could not be synced", { error: errnoName(synced) });
   for (const one of [...unsynced.files]) {
     let r = one.untold;
-    if (r === 0 && synced < 0) r = native.fsync(one.fd);
+    if (r === 0 && (synced < 0 || one.alone)) r = native.fsync(one.fd);
     if (r === 0) r = finish(u, one);
     if (r < 0) {
       u.log("error", "a copied-up file could not be synced: after a crash the lower one comes back", {

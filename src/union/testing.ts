@@ -56,7 +56,7 @@ function xattrWhiteout(path: string): void {
 }
 
 /** Takes the data of an upper file that is marked as unsynced away. */
-function loseData(path: string): void {
+export function loseData(path: string): void {
   if (!lstatSync(path).isFile()) return;
   const marked = ["cowfs.pending", "metacopy"].every(
     (name) => native.getxattr(AT_FDCWD, path, `trusted.overlay.${name}`, new Uint8Array(0)) >= 0,

@@ -12,8 +12,10 @@ import { getattr } from "./ops/getattr.js";
 import { rename } from "./ops/rename.js";
 import { noChange, setattr } from "./ops/setattr.js";
 import { unlink } from "./ops/unlink.js";
+import { setxattr as setUserAttribute } from "./ops/xattr.js";
+import { PARK } from "./park.js";
 import { settleSome } from "./settle.js";
-import { type Bench, cat, type LayerTree, make, put } from "./testing.js";
+import { type Bench, cat, type LayerTree, loseData, make, put } from "./testing.js";
 
 // In memory: on the disk it depends on the file system whether small copies are synced.
 if (existsSync("/dev/shm")) vi.stubEnv("TMPDIR", "/dev/shm");
@@ -186,4 +188,87 @@ test("what has holes is synced, and so is everything where metacopies are not wa
   const off = make(lowers, undefined, { ...lazy, metacopy: false });
   put(off, off.node("d/f"), "LOWER");
   expect([isMarked(off, "d/f"), fsync.mock.calls.length]).toEqual([false, 2]);
+});
+
+test("the log stays while a copy is being made, though all others are settled", () => {
+  const b = make(lowers, undefined, { ...lazy, inlineCopyLimit: 5 });
+  const copies: (readonly number[])[] = [];
+  vi.spyOn(native, "jobCopy").mockImplementation((...job) => copies.push(job) * 0);
+  expect(put(b, b.node("d/f"), "LOWER")).toBe(PARK);
+  put(b, b.node("d/g"), "OTHER");
+  expect(fsyncFd(b.u, b.node("d/g"))).toBeGreaterThan(0);
+  const [job = 0, input = 0, output = 0, length = 0] = copies[0] as readonly number[];
+  // The descriptors belong to the driver, which closed the one of the lower file.
+  expect([job > 0, input > 0, length]).toEqual([true, true, 10]);
+  expect(native.pwrite(output, Buffer.from("lower data"), 0, 10, 0)).toBe(10);
+  expect(b.u.jobDone(job, 0)).toBe(0);
+  expect([isMarked(b, "d/f"), logged(b)]).toEqual([true, true]);
+});
+
+test("after a crash the next mount settles all copies, also those that nobody looks at", () => {
+  const b = make(lowers, { "m/f": "metacopy 10" }, lazy);
+  put(b, b.node("d/f"), "LOWER");
+  put(b, b.node("h1"), "LINKED, and longer");
+  put(b, b.node("m/f"), "DATA");
+  b.crash();
+  const pending = (path: string): boolean =>
+    native.getxattr(AT_FDCWD, join(b.upper, path), "trusted.overlay.cowfs.pending", new Uint8Array(0)) >= 0;
+  expect(["d/f", "h1", "m/f"].map(pending)).toEqual([false, false, false]);
+  expect([statSync(join(b.upper, "h1")).size, logged(b)]).toEqual([6, false]);
+});
+
+test("when the end of the mount cannot sync a copy, the log stays; the next mount does not believe what the disk lacks", () => {
+  const b = make(lowers, undefined, lazy);
+  put(b, b.node("d/f"), "LOWER");
+  vi.spyOn(native, "syncfs").mockReturnValue(-EIO);
+  vi.spyOn(native, "fsync").mockReturnValueOnce(-EIO);
+  b.reopen();
+  expect([isMarked(b, "d/f"), logged(b)]).toEqual([true, true]);
+  vi.restoreAllMocks();
+  loseData(join(b.upper, "d/f"));
+  b.reopen();
+  expect([isMarked(b, "d/f"), logged(b)]).toEqual([true, true]);
+});
+
+test("after an error of a sync of many each is synced by itself, and one that only says it is synced keeps its marks", () => {
+  const names = Array.from({ length: 10 }, (_, index) => `n${index}`);
+  const b = make([Object.fromEntries(names.map((name) => [name, "data"]))], undefined, lazy);
+  const kinds: number[] = [];
+  let job = 0;
+  vi.spyOn(native, "jobFlush").mockImplementation((id, _fd, kind) => {
+    job = id;
+    kinds.push(kind);
+    return 0;
+  });
+  for (const name of names) put(b, b.node(name), "DATA");
+  b.u.unsynced.allDue();
+  settleSome(b.u);
+  b.u.jobDone(job, -EIO);
+  loseData(join(b.upper, "n3"));
+  for (let i = 0; i < names.length; i++) {
+    settleSome(b.u);
+    b.u.jobDone(job, 0);
+  }
+  settleSome(b.u);
+  expect(kinds).toEqual([2, ...names.map(() => 0)]);
+  expect(names.filter((name) => isMarked(b, name))).toEqual(["n3"]);
+  expect(fsyncFd(b.u, b.node("n3"))).toBe(-EIO);
+});
+
+test("where marks leave no room for attributes the copy is synced, and has them", () => {
+  const b = make(lowers, undefined, lazy);
+  const { setxattr } = native;
+  const isPending = (fd: number, name: string): boolean =>
+    native.getxattr(fd, name, "trusted.overlay.cowfs.pending", new Uint8Array(0)) >= 0;
+  b.change(() => {
+    setxattr(AT_FDCWD, join(b.lowers[0] as string, "d/f"), "trusted.big", Buffer.from("x"), 0);
+  });
+  vi.spyOn(native, "setxattr").mockImplementation((fd, name, attribute, ...rest) =>
+    attribute === "trusted.big" && isPending(fd, name) ? -ENOSPC : setxattr(fd, name, attribute, ...rest),
+  );
+  expect([put(b, b.node("d/f"), "LOWER"), isMarked(b, "d/f")]).toEqual([5, false]);
+  expect(native.getxattr(AT_FDCWD, join(b.upper, "d/f"), "trusted.big", new Uint8Array(0))).toBe(1);
+  put(b, b.node("d/g"), "OTHER");
+  expect(setUserAttribute(b.u, b.node("d/g"), "trusted.big", Buffer.from("y"), 0, false)).toBe(0);
+  expect(isMarked(b, "d/g")).toBe(false);
 });

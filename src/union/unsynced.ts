@@ -27,6 +27,10 @@ export interface UnsyncedFile {
   durable: boolean;
   /** -errno of a sync that nobody has heard of. */
   untold: number;
+  /** A sync failed, or one of an earlier driver may have: the next may succeed without having written the data, so the extents are asked. */
+  suspect: boolean;
+  /** A sync of many failed: the next is of this file alone, to find out whose error it was. */
+  alone: boolean;
 }
 
 /** The change time that a file has since its marks were taken away, and the one that it shows. */
@@ -58,8 +62,8 @@ export class Unsynced {
   onAdded: () => void = () => {};
   /** A job has ended. */
   onSynced: () => void = () => {};
-  /** After an error of syncfs each file is synced by itself, to find out whose it is. */
-  singly = false;
+  /** Entries that exist, with those of copies that are not published yet. */
+  private made = 0;
 
   /** `boot`: this boot of the machine, "" if it cannot be told. `log`: null for a union without an upper. */
   constructor(
@@ -99,7 +103,20 @@ export class Unsynced {
 
   /** A new entry, which `add` takes into the books. `stat` describes the file `fd`. */
   make(fd: number, stat: Stat, pending: Pending): UnsyncedFile {
-    return { fd, key: keyOf(stat), pending, node: 0, job: 0, awaited: false, due: false, durable: false, untold: 0 };
+    this.made++;
+    return {
+      fd,
+      key: keyOf(stat),
+      pending,
+      node: 0,
+      job: 0,
+      awaited: false,
+      due: false,
+      durable: false,
+      untold: 0,
+      suspect: false,
+      alone: false,
+    };
   }
 
   add(one: UnsyncedFile, node: number): void {
@@ -162,9 +179,20 @@ export class Unsynced {
     if (one.fd < 0) return;
     ignore(native.close(one.fd), "it is synced, or gone");
     one.fd = -1;
+    this.made--;
     this.byKey.delete(one.key);
     if (one.node > 0) this.byNode.delete(one.node);
-    if (this.byKey.size === 0) this.log?.clear();
+    this.clearLog();
+  }
+
+  /** Without entries the log has nothing to say. */
+  clearLog(): void {
+    if (this.made === 0) this.log?.clear();
+  }
+
+  /** There is something that will not be settled in this mount. */
+  keepLog(): void {
+    this.made++;
   }
 
   /** The change time of a file, which `before` describes, became `real` when its marks went; it goes on showing what it showed. */

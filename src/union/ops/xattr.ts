@@ -1,5 +1,5 @@
 /** Extended attributes. Marks of union file systems are neither shown nor touched (xattr-names.ts). */
-import { E2BIG, ENODATA, EOPNOTSUPP, EPERM, ERANGE } from "../../errno.js";
+import { E2BIG, ENODATA, ENOSPC, EOPNOTSUPP, EPERM, ERANGE } from "../../errno.js";
 import { S_ISGID, STATX_ALL } from "../../layer/stat.js";
 import { native } from "../../native/index.js";
 import { copyUp } from "../copy-up.js";
@@ -7,6 +7,7 @@ import { ACL_UNKNOWN } from "../directory.js";
 import { locate } from "../locate.js";
 import { applyStored, changeMode } from "../ownership.js";
 import { mayChange } from "../protection.js";
+import { settle } from "../settle.js";
 import { ACL_VERSION_SIZE } from "../stored-owner.js";
 import type { Union } from "../union.js";
 import { isReserved, shownName, storedName } from "../xattr-names.js";
@@ -34,6 +35,11 @@ export function setxattr(
   const stored = ownership === null ? value : ownership.storedValue(name, value, u.scratch);
   if (typeof stored === "number") return stored;
   r = native.setxattr(u.atFd, u.atName, storedName(name), stored, flags);
+  if (r === -ENOSPC && u.unsynced.of(node) !== undefined) {
+    // The marks of a copy that is not synced take room, too.
+    r = settle(u, node);
+    return r < 0 ? r : setxattr(u, node, name, value, flags, aclKillSgid);
+  }
   if (r === 0) r = aclChanged(u, node, name, value.length > ACL_VERSION_SIZE);
   // The kernel says so with a default ACL too, which changes no mode.
   if (r < 0 || !aclKillSgid || name !== "system.posix_acl_access") return r;
