@@ -53,6 +53,32 @@ export const links: readonly Theme[] = [
         `,
       },
       {
+        name: "the last name of a file that was opened by another one, which is gone",
+        lowers: [{ a: "data", n: "new" }],
+        steps: `
+          i = ino a
+          link a b
+          drop_caches
+          fd = open b O_RDWR|O_APPEND
+          unlink b
+          ino a -> $i
+          cat a -> data
+          write $fd +more
+          stat a size,nlink -> "9 1"
+          cat a -> data+more
+          link n m
+          j = ino n
+          put o x
+          drop_caches
+          fn = open m O_RDWR|O_APPEND
+          rename o m
+          ino n -> $j
+          cat n -> new
+          write $fn +more
+          cat n -> new+more
+        `,
+      },
+      {
         name: "the link count goes down as names go, in any order",
         lowers: [{ a: "data", b: hard("a"), c: hard("a"), d: hard("a") }],
         overlay: apart,

@@ -60,6 +60,9 @@ export const owners: readonly Theme[] = [
           chown d 1 1
           stat d mode -> 6755
           chown s -1 -1
+          mknod p fifo 02755
+          chown p -1 -1
+          stat p mode -> 0755
         `,
       },
       {

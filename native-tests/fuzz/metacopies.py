@@ -7,7 +7,8 @@ STORES = 2
 
 def part(random, stack, kernel):
     """Takes the data of some files of a stack of layers (the top one first, which is the upper) apart from the files. `kernel`: as kernel
-    overlayfs reads it, which finds no data of the upper's own files in layers that only hold data."""
+    overlayfs reads it, which finds no data of the upper's own files in layers that only hold data, and takes such a file for the same as the one
+    with the data, if that can be seen too."""
     for index in reversed(range(len(stack))):
         linked = {node["target"] for node in stack[index] if node["type"] == "hard"}
         for node in [*stack[index]]:
@@ -18,7 +19,7 @@ def part(random, stack, kernel):
                 continue
             if where == "store":
                 node["metacopy"] = {"redirect": f"/{random.choice(('', 'dir/'))}{index}-{len(node['path'])}-{random.randrange(1 << 30)}", "store": random.randrange(STORES)}
-            elif where == "elsewhere" and index < len(stack) - 1:
+            elif where == "elsewhere" and index < len(stack) - 1 and not (kernel and index == 0):
                 name = f"m{random.randrange(6)}"
                 give(node, stack[-1], name)
                 node["metacopy"] = {"redirect": f"/{name}"}

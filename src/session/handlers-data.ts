@@ -93,7 +93,7 @@ function syncfs(s: Service): number {
 function killPrivileges(s: Service, fd: number): number {
   return hasSetIdBits(s.union, fd) === 0 || isRootAsking(s.request)
     ? 0
-    : dropSetIdBits(s.union, fd, changerOf(s.request));
+    : dropSetIdBits(s.union, fd, "", changerOf(s.request));
 }
 
 function fallocate(s: Service): number {

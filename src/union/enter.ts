@@ -25,7 +25,7 @@ export function enter(u: Union, parent: number, name: string): number {
   const { table, found, stat } = u;
   const type = (stat.mode & S_IFMT) >> 12;
   if (type !== DT_DIR) {
-    if (stat.nlink > 1) return enterLinked(u, parent, name, type);
+    if (stat.nlink > 1 || u.identities.isNameless(stat)) return enterLinked(u, parent, name, type);
     return found.layer === 0 ? enterUpper(u, parent, name, type, null) : addRow(u, parent, name, type, found.layer);
   }
   const node = addRow(u, parent, name, type, found.layer);

@@ -12,10 +12,23 @@ function key(stat: Stat): string {
 export class Identities {
   private readonly nodes = new Map<string, number>();
   private readonly keys = new Map<number, string[]>();
+  /** Nodes that are still open, and whose object may have a name, but none that is known. */
+  private readonly nameless = new Set<number>();
 
   /** The node of the object that `stat`, as its layer has it, describes; or -ENOENT. */
   find(stat: Stat): number {
     return this.nodes.size === 0 ? -ENOENT : (this.nodes.get(key(stat)) ?? -ENOENT);
+  }
+
+  /** Whether `stat`, which has one link, describes an object whose node has lost the name that led to it, and can have this one. */
+  isNameless(stat: Stat): boolean {
+    return this.nameless.size > 0 && this.nameless.has(this.find(stat));
+  }
+
+  /** A node has lost its last name, or has one again. */
+  setNameless(node: number, yes: boolean): void {
+    if (yes && this.isLinked(node)) this.nameless.add(node);
+    else this.nameless.delete(node);
   }
 
   add(stat: Stat, node: number): void {
@@ -37,6 +50,7 @@ export class Identities {
     const keys = this.keys.get(node);
     if (keys === undefined) return;
     this.keys.delete(node);
+    if (this.nameless.delete(node)) this.nameless.add(next);
     this.keys.set(next, keys);
     for (const of of keys) if (this.nodes.get(of) === node) this.nodes.set(of, next);
   }
@@ -45,6 +59,7 @@ export class Identities {
     const keys = this.keys.get(node);
     if (keys === undefined) return;
     this.keys.delete(node);
+    this.nameless.delete(node);
     for (const of of keys) if (this.nodes.get(of) === node) this.nodes.delete(of);
   }
 }

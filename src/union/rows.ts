@@ -11,6 +11,7 @@ import type { Union } from "./union.js";
 export function regainName(u: Union, node: number, parent: number, name: string): void {
   const { table } = u;
   table.addName(node, parent, name);
+  u.identities.setNameless(node, false);
   unpin(u, node);
 }
 
@@ -19,6 +20,7 @@ export function loseName(u: Union, node: number, parent: number, name: string): 
   const directory = u.table.directory(node);
   if (directory !== undefined) dropParts(u, directory);
   u.table.removeName(node, parent, name);
+  if (u.table.isNameless(node)) u.identities.setNameless(node, true);
   release(u, parent);
   release(u, node);
 }

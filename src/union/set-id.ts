@@ -47,12 +47,12 @@ export function hasSetIdBits(u: Union, fd: number): number {
   return r < 0 ? r : (u.aside.mode & (S_ISUID | S_ISGID)) === 0 ? 0 : 1;
 }
 
-/** Clears set-id bits of the file `fd` as the kernel does before data are changed by somebody without CAP_FSETID: 0 or -errno. */
-export function dropSetIdBits(u: Union, fd: number, changer: Changer): number {
-  const r = readAside(u, fd, "");
+/** Clears set-id bits of (fd, name) as the kernel does before data are changed by somebody without CAP_FSETID: 0 or -errno. */
+export function dropSetIdBits(u: Union, fd: number, name: string, changer: Changer): number {
+  const r = readAside(u, fd, name);
   if (r < 0) return r;
   const mode = modeAfterChange(u.aside, changer);
-  return mode === u.aside.mode ? 0 : changeMode(u, fd, "", mode & 0o7777);
+  return mode === u.aside.mode ? 0 : changeMode(u, fd, name, mode & 0o7777);
 }
 
 /**

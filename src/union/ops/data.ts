@@ -95,7 +95,7 @@ export function write(
   const fd = writeFd(u, node);
   if (fd < 0) return fd;
   if (changer !== null) {
-    const r = dropSetIdBits(u, fd, changer);
+    const r = dropSetIdBits(u, fd, "", changer);
     if (r < 0) return r;
   }
   const kept = mapped ? native.getxattr(fd, "", CAPABILITY, capability) : -1;

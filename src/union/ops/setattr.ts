@@ -122,11 +122,12 @@ function maySet(u: Union, node: number, valid: number): number {
  */
 function takePrivileges(u: Union, node: number, caller: number, changer: Changer): number {
   let r = statNode(u, node);
-  if (r < 0 || u.table.type(node) !== DT_REG || modeAfterChange(u.stat, changer) === u.stat.mode) return r;
+  if (r < 0 || u.table.type(node) === DT_DIR || modeAfterChange(u.stat, changer) === u.stat.mode) return r;
   if (caller !== 0 && caller !== u.stat.uid && !u.openFiles.isWritten(node)) return r;
   r = mayChange(u, node);
-  if (r === 0) r = writeFd(u, node);
-  if (r >= 0) r = dropSetIdBits(u, r, changer);
+  if (r === 0) r = copyUpData(u, node);
+  if (r === 0) r = locate(u, node);
+  if (r === 0) r = dropSetIdBits(u, u.atFd, u.atName, changer);
   return r < 0 ? r : statNode(u, node);
 }
 
@@ -147,5 +148,5 @@ export function truncate(u: Union, node: number, size: number, changer: Changer 
   if (plain < 0) return plain;
   const r = native.truncate(fd, size);
   if (r === 0) noteCut(u, node, size);
-  return r < 0 || changer === null ? r : dropSetIdBits(u, fd, changer);
+  return r < 0 || changer === null ? r : dropSetIdBits(u, fd, "", changer);
 }
