@@ -29,6 +29,11 @@ export class RootView {
     return native.openInRoot(this.#fd, bytes(path), flags);
   }
 
+  /** The same for a path in bytes (a latin1 string). */
+  openBytes(path: string, flags: number): number {
+    return native.openInRoot(this.#fd, path, flags);
+  }
+
   /** The attributes of what a path leads to; undefined if it leads nowhere. */
   stat(path: string): Stat | undefined {
     const fd = this.open(path, O_PATH);

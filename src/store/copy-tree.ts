@@ -1,4 +1,4 @@
-import { errnoName } from "../errno.js";
+import { EOPNOTSUPP, errnoName, isAbsent } from "../errno.js";
 import { readEntries } from "../layer/listing.js";
 import {
   S_IFBLK,
@@ -23,6 +23,14 @@ interface Copy {
   readonly target: number;
   /** File system and inode of files with several names → the path of the first copy. */
   readonly linked: Map<string, string>;
+  /** The target may have things already: see `copyObject`. */
+  readonly merge?: MergeOptions;
+}
+
+/** How objects are copied to where others may be. */
+export interface MergeOptions {
+  /** Whose the copies are; otherwise the owners are kept. */
+  readonly owner?: { readonly uid: number; readonly gid: number };
 }
 
 const attributeNames = Buffer.alloc(65536);
@@ -36,6 +44,30 @@ const linkTarget = Buffer.alloc(4096);
  */
 export function copyTree(source: number, target: number): void {
   copyEntries({ target, linked: new Map() }, source, target, "");
+}
+
+/**
+ * Copies an object, and all that is below it, to a name of the directory `target`: what is there is replaced, and directories are merged, those
+ * that were there keeping their attributes. A directory does not take the place of something else, nor the other way round. An empty
+ * `sourceName` is the object behind `source`, and an empty `name` the directory `target` itself. Throws StoreError.
+ */
+export function copyObject(
+  source: number,
+  sourceName: string,
+  target: number,
+  name: string,
+  options: MergeOptions,
+): void {
+  const copy: Copy = { target, linked: new Map(), merge: options };
+  if (name !== "") copyEntry(copy, source, sourceName, target, name, name);
+  else {
+    const from = must(native.open(source, sourceName, O_PATH | O_DIRECTORY, 0), "open", sourceName);
+    try {
+      copyEntries(copy, from, target, "");
+    } finally {
+      native.close(from);
+    }
+  }
 }
 
 /** Throws for a failure, with the path where it was. */
@@ -57,38 +89,64 @@ function namesIn(directory: number, path: string): string[] {
 
 function copyEntries(copy: Copy, source: number, target: number, path: string): void {
   for (const name of namesIn(source, path))
-    copyEntry(copy, source, target, name, path === "" ? name : `${path}/${name}`);
+    copyEntry(copy, source, name, target, name, path === "" ? name : `${path}/${name}`);
 }
 
-function copyEntry(copy: Copy, source: number, target: number, name: string, path: string): void {
+function copyEntry(copy: Copy, source: number, sourceName: string, target: number, name: string, path: string): void {
   const stat = new Stat();
-  must(native.statx(source, name, STATX_ALL, stat.bytes), "stat", path);
+  must(native.statx(source, sourceName, STATX_ALL, stat.bytes), "stat", path);
   const type = stat.mode & S_IFMT;
+  const isThere = copy.merge !== undefined && makeRoom(target, name, path, type === S_IFDIR);
   if (type === S_IFDIR) {
-    copyDirectory(copy, source, target, name, path, stat);
+    copyDirectory(copy, source, sourceName, target, name, path, stat, isThere);
     return;
   }
+  const { uid, gid } = copy.merge?.owner ?? stat;
   const key = `${stat.words[34]}:${stat.words[35]}:${stat.inoHigh}:${stat.inoLow}`;
   const first = stat.nlink > 1 ? copy.linked.get(key) : undefined;
   if (first !== undefined) {
     must(native.link(copy.target, first, target, name), "link", path);
     return;
   }
-  if (type === S_IFREG) copyFile(source, target, name, path, stat);
+  if (type === S_IFREG) copyFile(copy, source, sourceName, target, name, path, stat);
   else if (type === S_IFLNK) {
-    const length = must(native.readlink(source, name, linkTarget), "readlink", path);
-    must(native.symlinkAs(linkTarget.latin1Slice(0, length), target, name, stat.uid, stat.gid), "symlink", path);
+    const length = must(native.readlink(source, sourceName, linkTarget), "readlink", path);
+    must(native.symlinkAs(linkTarget.latin1Slice(0, length), target, name, uid, gid), "symlink", path);
   } else if ([S_IFIFO, S_IFSOCK, S_IFCHR, S_IFBLK].includes(type)) {
-    const made = native.mknodAs(target, name, type | 0o600, stat.rdevMajor, stat.rdevMinor, stat.uid, stat.gid);
+    const made = native.mknodAs(target, name, type | 0o600, stat.rdevMajor, stat.rdevMinor, uid, gid);
     must(made, "mknod", path);
   } else throw new StoreError(`${shown(path)}: it is of an unknown type`);
-  copyAttributesAt(source, name, target, name, stat, path);
+  copyAttributesAt(copy, source, sourceName, target, name, stat, path);
   if (stat.nlink > 1) copy.linked.set(key, path);
 }
 
-function copyDirectory(copy: Copy, source: number, target: number, name: string, path: string, stat: Stat): void {
-  must(native.mkdirAs(target, name, 0o700, stat.uid, stat.gid), "mkdir", path);
-  const from = must(native.open(source, name, O_PATH | O_DIRECTORY, 0), "open", path);
+/** Makes way for a copy. Returns whether a directory is there that another one is merged into. */
+function makeRoom(target: number, name: string, path: string, isDirectory: boolean): boolean {
+  const there = new Stat();
+  const found = native.statx(target, name, STATX_ALL, there.bytes);
+  if (isAbsent(found)) return false;
+  must(found, "stat", path);
+  if (there.isDirectory !== isDirectory) {
+    const what = isDirectory ? "a directory cannot replace what is there" : "a directory is there";
+    throw new StoreError(`${shown(path)}: ${what}`);
+  }
+  if (!isDirectory) must(native.unlink(target, name, 0), "replace", path);
+  return isDirectory;
+}
+
+function copyDirectory(
+  copy: Copy,
+  source: number,
+  sourceName: string,
+  target: number,
+  name: string,
+  path: string,
+  stat: Stat,
+  isThere: boolean,
+): void {
+  const { uid, gid } = copy.merge?.owner ?? stat;
+  if (!isThere) must(native.mkdirAs(target, name, 0o700, uid, gid), "mkdir", path);
+  const from = must(native.open(source, sourceName, O_PATH | O_DIRECTORY, 0), "open", path);
   try {
     const to = must(native.open(target, name, O_PATH | O_DIRECTORY, 0), "open", path);
     try {
@@ -100,14 +158,23 @@ function copyDirectory(copy: Copy, source: number, target: number, name: string,
     native.close(from);
   }
   // Last, since entries that are made change the times.
-  copyAttributesAt(source, name, target, name, stat, path);
+  if (!isThere) copyAttributesAt(copy, source, sourceName, target, name, stat, path);
 }
 
-function copyFile(source: number, target: number, name: string, path: string, stat: Stat): void {
-  const input = must(native.open(source, name, O_RDONLY | O_NONBLOCK, 0), "open", path);
+function copyFile(
+  copy: Copy,
+  source: number,
+  sourceName: string,
+  target: number,
+  name: string,
+  path: string,
+  stat: Stat,
+): void {
+  const { uid, gid } = copy.merge?.owner ?? stat;
+  const input = must(native.open(source, sourceName, O_RDONLY | O_NONBLOCK, 0), "open", path);
   try {
     const flags = O_CREAT | O_EXCL | O_WRONLY;
-    const output = must(native.openAs(target, name, flags, 0o600, stat.uid, stat.gid), "create", path);
+    const output = must(native.openAs(target, name, flags, 0o600, uid, gid), "create", path);
     const copied = native.copyData(input, output, stat.size);
     must(Math.min(copied, native.close(output)), "write", path);
   } finally {
@@ -117,6 +184,7 @@ function copyFile(source: number, target: number, name: string, path: string, st
 
 /** Owner, mode, extended attributes (ACLs and capabilities are such), times. */
 function copyAttributesAt(
+  { merge }: Pick<Copy, "merge">,
   source: number,
   sourceName: string,
   target: number,
@@ -124,13 +192,17 @@ function copyAttributesAt(
   stat: Stat,
   path: string,
 ): void {
+  const { uid, gid } = merge?.owner ?? stat;
   // chown(2) takes capabilities and set-id bits away, so it is the first.
-  must(native.chown(target, name, stat.uid, stat.gid), "chown", path);
+  must(native.chown(target, name, uid, gid), "chown", path);
   if ((stat.mode & S_IFMT) !== S_IFLNK) must(native.chmod(target, name, stat.mode & 0o7777), "chmod", path);
   const length = must(native.listxattr(source, sourceName, attributeNames), "list attributes", path);
   for (const attribute of attributeNames.latin1Slice(0, length).split("\0").slice(0, -1)) {
+    // Elsewhere they would be those of another union.
+    if (merge !== undefined && attribute.startsWith("trusted.")) continue;
     const size = must(native.getxattr(source, sourceName, attribute, attributeValue), attribute, path);
-    must(native.setxattr(target, name, attribute, attributeValue.subarray(0, size), 0), attribute, path);
+    const set = native.setxattr(target, name, attribute, attributeValue.subarray(0, size), 0);
+    if (merge === undefined || set !== -EOPNOTSUPP) must(set, attribute, path);
   }
   must(native.utimens(target, name, stat.atime, stat.atimeNsec, stat.mtime, stat.mtimeNsec), "set the times", path);
 }
@@ -144,5 +216,5 @@ export function statDirectory(fd: number): Stat {
 
 /** Gives a directory the owner, mode, attributes and times of another, which `stat` describes. Throws StoreError. */
 export function copyAttributes(source: number, target: number, stat = statDirectory(source)): void {
-  copyAttributesAt(source, "", target, "", stat, "");
+  copyAttributesAt({}, source, "", target, "", stat, "");
 }

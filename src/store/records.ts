@@ -109,6 +109,8 @@ export interface ContainerRecord {
   /** The process: entry point and command together, environment `NAME=VALUE`, user as written, working directory. */
   readonly process: {
     readonly args: readonly string[];
+    /** How many of them are the entry point: the others are what `run IMAGE COMMAND` replaces. */
+    readonly entrypointLength: number;
     readonly env: readonly string[];
     readonly user: string;
     readonly workingDirectory: string;

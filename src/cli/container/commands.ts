@@ -2,6 +2,8 @@ import { type Command, Option } from "commander";
 import type { ListOptions } from "../output/options.js";
 import { addInspectOptions, addListOptions, collect } from "../output/options.js";
 import { rootOf } from "../root-option.js";
+import type { CommitWords } from "./commit.js";
+import type { CopyWords } from "./cp.js";
 import type { ExecWords } from "./exec.js";
 import type { LogsWords } from "./logs.js";
 import type { RemoveWords } from "./remove.js";
@@ -171,5 +173,56 @@ function addLooking(program: Command, finish: (code: number) => void): void {
     .action(async (names: string[], options: { format?: string; json?: boolean; size?: boolean }, self: Command) => {
       const { inspectCommand } = await import("./inspect.js");
       finish(await inspectCommand(rootOf(self), names, options));
+    });
+
+  program
+    .command("diff")
+    .summary("what a container has changed: A added, C changed, D deleted")
+    .argument("<container>", "its name or id")
+    .option("--json", "an array of objects, for machines")
+    .action(async (name: string, options: { json?: boolean }, self: Command) => {
+      const { diffCommand } = await import("./diff.js");
+      finish(await diffCommand(rootOf(self), name, options));
+    });
+
+  program
+    .command("commit")
+    .summary("make an image of a container")
+    .description("The container's writable layer becomes a layer of a new image, whose id is printed.")
+    .argument("<container>", "its name or id")
+    .argument("[image]", "NAME[:TAG] of the image")
+    .option("-m, --message <text>", "a comment in the history")
+    .option("-a, --author <name>", "who made it")
+    .option("-c, --change <instruction>", "CMD, ENTRYPOINT, ENV, … as in a Dockerfile; may be repeated", collect)
+    .option("-p, --pause [boolean]", "its processes stand still meanwhile (default: true)")
+    .option("--no-pause", "they go on")
+    .action(async (name: string, image: string | undefined, options: CommitWords, self: Command) => {
+      const { commitCommand } = await import("./commit.js");
+      finish(await commitCommand(rootOf(self), name, image, options));
+    });
+
+  program
+    .command("export")
+    .summary("the tree of a container as a tar archive")
+    .argument("<container>", "its name or id")
+    .option("-o, --output <file>", "write it there (default: the standard output)")
+    .action(async (name: string, options: { output?: string }, self: Command) => {
+      const { exportCommand } = await import("./export.js");
+      finish(await exportCommand(rootOf(self), name, options));
+    });
+
+  program
+    .command("cp")
+    .summary("copy between a container and the host")
+    .description(
+      "Copies a file or directory, as cp -r does: into a directory that is there, or as a new name. DIRECTORY/. is what is in it; - is a tar archive, read from or written to the standard streams.",
+    )
+    .argument("<source>", "CONTAINER:PATH, a path of the host, or -")
+    .argument("<target>", "a path of the host, CONTAINER:PATH, or -")
+    .option("-a, --archive", "keep owners (default: the copies are root's there, yours here)")
+    .option("-L, --follow-link", "copy what a symbolic link leads to")
+    .action(async (from: string, to: string, options: CopyWords, self: Command) => {
+      const { copyCommand } = await import("./cp.js");
+      finish(await copyCommand(rootOf(self), from, to, options));
     });
 }

@@ -27,12 +27,16 @@ export interface CreateWords {
 }
 
 /** Entry point and command together. A new entry point takes the image's command with it. Throws UsageError if nothing is left. */
-export function commandOf(config: ImageRunConfig, entrypoint: string | undefined, words: readonly string[]): string[] {
+export function commandOf(
+  config: ImageRunConfig,
+  entrypoint: string | undefined,
+  words: readonly string[],
+): { args: string[]; entrypointLength: number } {
   const entry = entrypoint === undefined ? (config.Entrypoint ?? []) : entrypoint === "" ? [] : [entrypoint];
   const command = words.length > 0 ? words : entrypoint === undefined ? (config.Cmd ?? []) : [];
   const args = [...entry, ...command];
   if (args.length === 0) throw new UsageError("no command specified: the image has none, write one after its name");
-  return args;
+  return { args, entrypointLength: entry.length };
 }
 
 /** The lines of a file of `NAME=VALUE` and `NAME`; those that begin with # are none. Throws StoreError. */

@@ -53,7 +53,7 @@ export async function createContainer(
     created: new Date().toISOString(),
     image: { id: image.id, name: imageWord },
     process: {
-      args: commandOf(config, words.entrypoint, command),
+      ...commandOf(config, words.entrypoint, command),
       env: environmentOf(config.Env ?? [], words.envFile, words.env),
       user: words.user ?? config.User ?? "",
       workingDirectory: resolve("/", workdir),

@@ -1,0 +1,220 @@
+import { errnoName, isAbsent } from "../errno.js";
+import { type EntrySink, readListing } from "../layer/listing.js";
+import {
+  classifyMarkedName,
+  type DirectoryMarks,
+  NAME_GONE,
+  NAME_HIDDEN,
+  NAME_WHITEOUT,
+  readMarks,
+  readPlain,
+  readXattrWhiteout,
+  WHITEOUT_PREFIX,
+} from "../layer/marks.js";
+import { STATX_ALL, Stat } from "../layer/stat.js";
+import { O_DIRECTORY, O_PATH } from "../native/constants.js";
+import { native } from "../native/index.js";
+import { StoreError } from "../store/error.js";
+import { shown } from "../text.js";
+import { bytes } from "./root-view.js";
+
+/** Added, changed or deleted, and the path as bytes in a latin1 string, absolute. */
+export interface Change {
+  readonly kind: "A" | "C" | "D";
+  readonly path: string;
+}
+
+/** What a name is in one layer. */
+const ABSENT = 0;
+/** It hides the name below, and shows nothing. */
+const WHITEOUT = 1;
+const OBJECT = 2;
+
+/** A directory of one layer. Descriptors are closed by whoever opened it. */
+interface Part {
+  readonly fd: number;
+  readonly marks: DirectoryMarks;
+}
+
+/** A directory of the image, its parts in the layers from the top; none if the image has no such directory. */
+type Parts = readonly Part[];
+
+/**
+ * What a writable layer changes of the layers below it (top first), sorted by path, a directory before what is in it. The upper is walked, and of
+ * the layers only the names are asked that it mentions; only of a directory that was made anew in the place of another the old names are listed.
+ * Throws StoreError.
+ */
+export function changesOf(upper: string, lowers: readonly string[]): Change[] {
+  const opened: number[] = [];
+  const open = (path: string): Part => {
+    const fd = native.openFollow(bytes(path), O_PATH | O_DIRECTORY);
+    if (fd < 0) throw new StoreError(`${path} cannot be opened: ${errnoName(fd)}`);
+    opened.push(fd);
+    return { fd, marks: marksOf(fd, path) };
+  };
+  try {
+    const changes: Change[] = [];
+    new Comparison(changes).directory(open(upper), "", lowers.map(open));
+    return changes;
+  } finally {
+    for (const fd of opened) native.close(fd);
+  }
+}
+
+function check(result: number, path: string): number {
+  if (result < 0) throw new StoreError(`${shown(path)} in a layer cannot be read: ${errnoName(result)}`);
+  return result;
+}
+
+function marksOf(fd: number, path: string): DirectoryMarks {
+  const marks: DirectoryMarks = { opaque: false, xattrWhiteouts: false, redirect: null, byUser: false };
+  check(readMarks(fd, "", false, marks), path);
+  return marks;
+}
+
+function namesIn(fd: number, path: string): string[] {
+  const names: string[] = [];
+  const sink: EntrySink = { entry: (name) => void names.push(name) };
+  check(readListing(fd, sink), path);
+  return names.sort();
+}
+
+function closeAll(parts: Parts = []): void {
+  for (const { fd } of parts) native.close(fd);
+}
+
+class Comparison {
+  readonly #stat = new Stat();
+  readonly #below = new Stat();
+
+  constructor(private readonly changes: Change[]) {}
+
+  /** What is in a directory of the upper. Returns whether a name was added or deleted right there. */
+  directory(upper: Part, path: string, below: Parts): boolean {
+    const present = new Set<string>();
+    const gone = new Set<string>();
+    let changed = false;
+    for (const name of namesIn(upper.fd, path)) {
+      const what = this.#classify(upper, name, path);
+      if (what === undefined) present.add(name);
+      else if (what !== null) gone.add(what);
+    }
+    // What an opaque directory, or one from elsewhere, hides is named only by the layers.
+    if ((upper.marks.opaque || upper.marks.redirect !== null) && below.length > 0) {
+      for (const name of this.#merged(below, path)) gone.add(name);
+    }
+    for (const name of [...new Set([...present, ...gone])].sort()) {
+      const full = `${path}/${name}`;
+      if (present.has(name)) {
+        if (this.#object(upper, name, full, below)) changed = true;
+      } else if (this.#shows(below, name, full)) {
+        // A whiteout that hides nothing is no change.
+        this.changes.push({ kind: "D", path: full });
+        changed = true;
+      }
+    }
+    return changed;
+  }
+
+  /** An object of the upper. Returns whether it was added. */
+  #object(upper: Part, name: string, path: string, below: Parts): boolean {
+    check(native.statx(upper.fd, name, STATX_ALL, this.#stat.bytes), path);
+    const isDirectory = this.#stat.isDirectory;
+    const identity = [this.#stat.mode, this.#stat.uid, this.#stat.gid, this.#stat.mtime, this.#stat.mtimeNsec];
+    const old = this.#find(below, name, path);
+    const isAdded = old === undefined;
+    const at = this.changes.length;
+    let fd = -1;
+    try {
+      if (!isDirectory) {
+        this.changes.push({ kind: isAdded ? "A" : "C", path });
+        return isAdded;
+      }
+      fd = check(native.openBeneath(upper.fd, name, O_PATH | O_DIRECTORY), path);
+      const part = { fd, marks: marksOf(fd, path) };
+      const changed = this.directory(part, path, old?.parts ?? []);
+      const replaced = old !== undefined && (old.parts.length === 0 || part.marks.redirect !== null);
+      const differs = old?.identity === undefined || old.identity.some((value, index) => value !== identity[index]);
+      if (isAdded || replaced || changed || differs) {
+        this.changes.splice(at, 0, { kind: isAdded ? "A" : "C", path });
+      }
+    } finally {
+      if (fd >= 0) native.close(fd);
+      closeAll(old?.parts);
+    }
+    return isAdded;
+  }
+
+  /** Whether the image has something under a name. */
+  #shows(below: Parts, name: string, path: string): boolean {
+    const old = this.#find(below, name, path);
+    closeAll(old?.parts);
+    return old !== undefined;
+  }
+
+  /**
+   * What an entry of a layer's directory is: undefined for an object, the name that it hides for a whiteout, null for a mark that is neither.
+   */
+  #classify(part: Part, name: string, path: string): string | null | undefined {
+    const full = `${path}/${name}`;
+    check(native.statx(part.fd, name, STATX_ALL, this.#stat.bytes), full);
+    const stat = this.#stat;
+    if (stat.isWhiteoutDevice) return check(readPlain(part.fd, name), full) === 1 ? undefined : name;
+    const empty = stat.isRegular && stat.size === 0;
+    if (part.marks.xattrWhiteouts && empty && check(readXattrWhiteout(part.fd, name), full) === 1) return name;
+    if (!name.startsWith(WHITEOUT_PREFIX)) return undefined;
+    const kind = check(classifyMarkedName(part.fd, name, stat), full);
+    if (kind === NAME_WHITEOUT) return name.slice(WHITEOUT_PREFIX.length);
+    if (kind === NAME_GONE) return name;
+    return kind === NAME_HIDDEN ? null : undefined;
+  }
+
+  /** The state of one name in one directory of one layer; an object's attributes are in `#below` then. */
+  #inPart(part: Part, name: string, path: string): number {
+    const found = native.statx(part.fd, name, STATX_ALL, this.#below.bytes);
+    if (found === 0) {
+      const plain = !this.#below.isWhiteoutDevice && !part.marks.xattrWhiteouts && !name.startsWith(WHITEOUT_PREFIX);
+      if (plain) return OBJECT;
+      const what = this.#classify(part, name, path.slice(0, path.lastIndexOf("/")));
+      return what === undefined ? OBJECT : WHITEOUT;
+    }
+    if (!isAbsent(found)) check(found, path);
+    const marker = `${WHITEOUT_PREFIX}${name}`;
+    // No file system takes a longer name.
+    if (marker.length > 255) return ABSENT;
+    const hidden = native.statx(part.fd, marker, STATX_ALL, this.#stat.bytes);
+    if (isAbsent(hidden)) return ABSENT;
+    check(hidden, path);
+    return check(classifyMarkedName(part.fd, marker, this.#stat), path) === NAME_WHITEOUT ? WHITEOUT : ABSENT;
+  }
+
+  /** What the image has under a name; of a directory its parts, which the caller closes. */
+  #find(below: Parts, name: string, path: string): { parts: Part[]; identity: number[] } | undefined {
+    const parts: Part[] = [];
+    let identity: number[] | undefined;
+    for (const part of below) {
+      const what = this.#inPart(part, name, path);
+      if (what === WHITEOUT) break;
+      if (what === ABSENT) continue;
+      const { mode, uid, gid, mtime, mtimeNsec, isDirectory } = this.#below;
+      // A file ends what is merged, and shows only if nothing is above it.
+      if (!isDirectory && identity !== undefined) break;
+      identity ??= [mode, uid, gid, mtime, mtimeNsec];
+      if (!isDirectory) break;
+      const fd = check(native.openBeneath(part.fd, name, O_PATH | O_DIRECTORY), path);
+      const marks = marksOf(fd, path);
+      parts.push({ fd, marks });
+      if (marks.opaque) break;
+    }
+    return identity === undefined ? undefined : { parts, identity };
+  }
+
+  /** The names that a directory of the image shows, and some that it hides. */
+  #merged(below: Parts, path: string): Set<string> {
+    const names = new Set<string>();
+    for (const part of below) {
+      for (const name of namesIn(part.fd, path)) if (this.#classify(part, name, path) === undefined) names.add(name);
+    }
+    return names;
+  }
+}

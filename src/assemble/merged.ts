@@ -1,0 +1,53 @@
+import { errnoName } from "../errno.js";
+import { O_DIRECTORY, O_PATH } from "../native/constants.js";
+import { native } from "../native/index.js";
+import { containerLock, placesOf, readState } from "../store/containers.js";
+import type { DataRoot } from "../store/data-root.js";
+import { StoreError } from "../store/error.js";
+import { withLock } from "../store/lock.js";
+import type { ContainerRecord } from "../store/records.js";
+import { applyMounts, undoMounts } from "./apply.js";
+import { recoverContainer } from "./container.js";
+import { planMounts } from "./plan.js";
+import { bytes } from "./root-view.js";
+import { type UnionMounter, unionOf, unmountUnion } from "./union.js";
+
+/**
+ * Does something with the merged view of a container, which is mounted for that if the container does not run; with its volumes and binds if
+ * `volumes`. The lock of the container is held meanwhile, so that it neither starts nor is removed. `running` tells whether it runs.
+ */
+export function withMerged<T>(
+  root: DataRoot,
+  record: ContainerRecord,
+  mounter: UnionMounter,
+  volumes: boolean,
+  work: (merged: string, running: boolean) => T | Promise<T>,
+): Promise<T> {
+  return withLock(root, containerLock(record.id), async () => {
+    const { merged } = placesOf(root, record.id);
+    await recoverContainer(root, record.id, mounter);
+    if (readState(root, record.id).status === "running") return await work(merged, true);
+    await mounter.mount(await unionOf(root, record));
+    try {
+      if (volumes) await applyMounts(root, merged, await planMounts(root, record.mounts));
+      return await work(merged, false);
+    } finally {
+      undoMounts(merged);
+      await unmountUnion(mounter, merged);
+    }
+  });
+}
+
+/** The union alone, whatever is mounted over it: calls `work` with a path that is good for as long as it runs. */
+export async function withoutMounts<T>(merged: string, work: (path: string) => T | Promise<T>): Promise<T> {
+  const fd = native.openFollow(bytes(merged), O_PATH | O_DIRECTORY);
+  if (fd < 0) throw new StoreError(`${merged} cannot be opened: ${errnoName(fd)}`);
+  const clone = native.cloneMount(fd, 0);
+  native.close(fd);
+  if (clone < 0) throw new StoreError(`${merged} cannot be looked at without its mounts: ${errnoName(clone)}`);
+  try {
+    return await work(`/proc/self/fd/${clone}`);
+  } finally {
+    native.close(clone);
+  }
+}
