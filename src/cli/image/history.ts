@@ -6,7 +6,7 @@ import { shortId } from "../../store/names.js";
 import type { ImageHistory, LayerRecord } from "../../store/records.js";
 import { print } from "../exit.js";
 import { age } from "../output/age.js";
-import { bar } from "../output/bar.js";
+import { bar, legend } from "../output/bar.js";
 import { printList, type View } from "../output/list.js";
 import type { ListOptions } from "../output/options.js";
 import { size } from "../output/size.js";
@@ -94,9 +94,7 @@ export function imageHistoryCommand(command: Command, word: string, options: Lis
   printList(rows, view(options.trunc === false, whole), options);
   if (options.json === true || options.quiet === true || (options.format ?? "table") !== "table") return 0;
   const shared = rows.reduce((sum, { layer, sharedWith }) => sum + (sharedWith.length > 0 ? (layer?.size ?? 0) : 0), 0);
-  const sample = (fill: "solid" | "shaded"): string => bar([{ value: 1, fill }], 1, 1);
-  print(
-    `\n${records.length} layers, ${size(whole, 3)}: ${sample("solid")} ${size(whole - shared, 3)} of its own, ${sample("shaded")} ${size(shared, 3)} shared with other images\n`,
-  );
+  const parts = legend(`${size(whole - shared, 3)} of its own,`, `${size(shared, 3)} shared with other images`);
+  print(`\n${records.length} layers, ${size(whole, 3)}: ${parts}\n`);
   return 0;
 }

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import type { DataRoot } from "../../store/data-root.js";
 import { removeImage } from "../../store/images.js";
-import { complain, EXIT_FAILURE, messageOf, print } from "../exit.js";
+import { complain, messageOf, print } from "../exit.js";
 import { confirm } from "../output/confirm.js";
 import { type Filters, hasLabels, parseFilters, timeFilter } from "../output/filters.js";
 import { size } from "../output/size.js";
@@ -60,7 +60,7 @@ export async function imagePruneCommand(command: Command, options: PruneOptions)
   const filters = parseFilters(options.filter, pruneFilters);
   const which =
     options.all === true ? "all images without at least one container associated to them" : "all dangling images";
-  if (options.force !== true && !(await confirm(`WARNING! This will remove ${which}.`))) return EXIT_FAILURE;
+  if (options.force !== true && !(await confirm(`WARNING! This will remove ${which}.`))) return 0;
   const freed = await pruneImages(root, prunableImages(storedImages(root), options.all === true, filters));
   print(`Total reclaimed space: ${size(freed)}\n`);
   return 0;

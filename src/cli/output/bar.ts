@@ -41,3 +41,9 @@ export function bar(
   }
   return text.slice(0, width).padEnd(width);
 }
+
+/** What the two fills of a bar mean. */
+export function legend(solid: string, shaded: string, environment: NodeJS.ProcessEnv = process.env): string {
+  const set = isUnicode(environment) ? glyphs : plain;
+  return `${set.solid} ${solid} ${set.shaded} ${shaded}`;
+}

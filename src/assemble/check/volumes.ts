@@ -1,0 +1,57 @@
+import { existsSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import type { DataRoot } from "../../store/data-root.js";
+import { StoreError } from "../../store/error.js";
+import { lockDirectory } from "../../store/lock.js";
+import { isHalfFilled, mendVolume } from "../../store/populate.js";
+import { volumeData, volumeDirectory } from "../../store/volume-places.js";
+import { findVolume } from "../../store/volumes.js";
+import type { Finding } from "./finding.js";
+
+/** Volumes that a crash left half filled, and damaged ones. */
+export async function checkVolumes(root: DataRoot): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  for (const name of readdirSync(root.volumes)) {
+    try {
+      findings.push(...(await checkVolume(root, name)));
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+      findings.push({ what: `volume ${name}`, problem: error.message, remedy: keep(root, name) });
+    }
+  }
+  return findings;
+}
+
+async function checkVolume(root: DataRoot, name: string): Promise<Finding[]> {
+  const what = `volume ${name}`;
+  if (findVolume(root, name) === undefined) {
+    if (!existsSync(volumeDirectory(root, name))) return [];
+    return [
+      { what, problem: `${join(volumeDirectory(root, name), "volume.json")} is missing`, remedy: keep(root, name) },
+    ];
+  }
+  if (!existsSync(volumeData(root, name))) {
+    return [
+      { what, problem: `${volumeData(root, name)} is missing`, remedy: `remove the volume (cowfs volume rm ${name})` },
+    ];
+  }
+  if (!isHalfFilled(root, name)) return [];
+  // Whoever fills it holds its lock.
+  const lock = await lockDirectory(volumeDirectory(root, name), { limit: 0 });
+  if (lock === undefined) return [];
+  lock.release();
+  return [
+    {
+      what,
+      problem: "its first content was not copied to the end",
+      remedy: "finish that if all is there, otherwise leave it to the next start of a container",
+      repair: async () => {
+        await mendVolume(root, name);
+      },
+    },
+  ];
+}
+
+function keep(root: DataRoot, name: string): string {
+  return `its content is in ${volumeData(root, name)}: save that, and remove ${volumeDirectory(root, name)}`;
+}

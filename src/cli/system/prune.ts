@@ -1,0 +1,108 @@
+import type { Command } from "commander";
+import { recoverContainer, removeWithVolumes } from "../../assemble/container.js";
+import { containerLock, listContainers, placesOf } from "../../store/containers.js";
+import type { DataRoot } from "../../store/data-root.js";
+import { NotFoundError } from "../../store/error.js";
+import { takeLock } from "../../store/lock.js";
+import type { ContainerRecord } from "../../store/records.js";
+import { treeSize } from "../../store/tree-size.js";
+import { volumeData } from "../../store/volume-places.js";
+import { volumeUsers } from "../../store/volume-users.js";
+import { isAnonymous, listVolumes, removeVolume } from "../../store/volumes.js";
+import { daemonMounter } from "../container/mounter.js";
+import { complain, messageOf, print } from "../exit.js";
+import { prunableImages, pruneImages } from "../image/prune.js";
+import { storedImages } from "../image/stored.js";
+import { confirm } from "../output/confirm.js";
+import { type Filters, hasLabels, parseFilters, timeFilter } from "../output/filters.js";
+import { size } from "../output/size.js";
+import { rootOf } from "../root-option.js";
+
+export interface SystemPruneOptions {
+  readonly all?: boolean;
+  readonly volumes?: boolean;
+  readonly force?: boolean;
+  readonly filter?: string[];
+}
+
+const filterNames = ["until", "label", "label!"] as const;
+
+/** `cowfs system prune [-a] [--volumes] [-f]`: containers first, since they hold the rest. */
+export async function systemPruneCommand(command: Command, options: SystemPruneOptions): Promise<number> {
+  const root = rootOf(command);
+  const filters = parseFilters(options.filter, filterNames);
+  const warning = [
+    "WARNING! This will remove:",
+    "  - all stopped containers",
+    ...(options.volumes === true ? ["  - all anonymous volumes not used by at least one container"] : []),
+    options.all === true
+      ? "  - all images without at least one container associated to them"
+      : "  - all dangling images",
+  ].join("\n");
+  if (options.force !== true && !(await confirm(warning))) return 0;
+  let freed = await pruneContainers(root, filters);
+  if (options.volumes === true) freed += await pruneAnonymousVolumes(root, filters);
+  freed += await pruneImages(root, prunableImages(storedImages(root), options.all === true, filters));
+  print(`Total reclaimed space: ${size(freed)}\n`);
+  return 0;
+}
+
+/** Removes the containers that do not run; returns the bytes that their writable layers held. One that somebody is at work with is left. */
+async function pruneContainers(root: DataRoot, filters: Filters<(typeof filterNames)[number]>): Promise<number> {
+  const until = filters.get("until")?.map((word) => timeFilter("until", word)) ?? [];
+  let freed = 0;
+  const removed: string[] = [];
+  for (const record of listContainers(root)) {
+    if (until.some((time) => Date.parse(record.created) >= time) || !isLabelled(record.labels, filters)) continue;
+    try {
+      const bytes = await removeIfStopped(root, record);
+      if (bytes === undefined) continue;
+      freed += bytes;
+      removed.push(record.id);
+    } catch (error) {
+      if (!(error instanceof NotFoundError)) complain(messageOf(error));
+    }
+  }
+  if (removed.length > 0) print(`Deleted Containers:\n${removed.join("\n")}\n\n`);
+  return freed;
+}
+
+function isLabelled(labels: Readonly<Record<string, string>>, filters: Filters<(typeof filterNames)[number]>): boolean {
+  return (
+    hasLabels(labels, filters.get("label")) && !(filters.get("label!") ?? []).some((word) => hasLabels(labels, [word]))
+  );
+}
+
+async function removeIfStopped(root: DataRoot, { id }: ContainerRecord): Promise<number | undefined> {
+  const lock = await takeLock(root, containerLock(id), { limit: 0 });
+  if (lock === undefined) return undefined;
+  try {
+    const { status } = await recoverContainer(root, id, daemonMounter);
+    if (status === "running") return undefined;
+    const bytes = treeSize(Buffer.from(placesOf(root, id).upper));
+    await removeWithVolumes(root, id, { volumes: false });
+    return bytes;
+  } finally {
+    lock.release();
+  }
+}
+
+/** Removes the volumes that nobody named and nobody uses; returns the bytes that were in them. */
+async function pruneAnonymousVolumes(root: DataRoot, filters: Filters<(typeof filterNames)[number]>): Promise<number> {
+  let freed = 0;
+  const removed: string[] = [];
+  for (const volume of listVolumes(root)) {
+    if (!isAnonymous(volume) || !isLabelled(volume.labels, filters) || volumeUsers(root, volume.name).length > 0)
+      continue;
+    try {
+      const bytes = treeSize(Buffer.from(volumeData(root, volume.name)));
+      await removeVolume(root, volume.name);
+      freed += bytes;
+      removed.push(volume.name);
+    } catch (error) {
+      complain(messageOf(error));
+    }
+  }
+  if (removed.length > 0) print(`Deleted Volumes:\n${removed.join("\n")}\n\n`);
+  return freed;
+}

@@ -1,0 +1,102 @@
+import { listContainers, placesOf, readState } from "../../store/containers.js";
+import type { DataRoot } from "../../store/data-root.js";
+import { NotFoundError } from "../../store/error.js";
+import type { ContainerRecord, ContainerState, VolumeRecord } from "../../store/records.js";
+import { treeSize } from "../../store/tree-size.js";
+import { volumeData } from "../../store/volume-places.js";
+import { containersByVolume } from "../../store/volume-users.js";
+import { listVolumes } from "../../store/volumes.js";
+import { type StoredImage, storedImages } from "../image/stored.js";
+
+export interface ContainerUsage {
+  readonly record: ContainerRecord;
+  readonly state: ContainerState;
+  /** Of the writable layer. */
+  readonly size: number;
+}
+
+export interface VolumeUsage {
+  readonly record: VolumeRecord;
+  readonly size: number;
+  /** The names of the containers that use it. */
+  readonly users: readonly string[];
+}
+
+/** What lies in the data root, and what it weighs. */
+export interface Usage {
+  readonly images: readonly StoredImage[];
+  readonly containers: readonly ContainerUsage[];
+  readonly volumes: readonly VolumeUsage[];
+}
+
+/** Walks over all writable layers and volumes; layers of images have their sizes on record. What is removed meanwhile is left out. */
+export function usageOf(root: DataRoot): Usage {
+  const users = containersByVolume(root);
+  return {
+    images: storedImages(root),
+    containers: listContainers(root).flatMap((record) => {
+      try {
+        const state = readState(root, record.id);
+        return [{ record, state, size: treeSize(Buffer.from(placesOf(root, record.id).upper)) }];
+      } catch (error) {
+        if (error instanceof NotFoundError) return [];
+        throw error;
+      }
+    }),
+    volumes: listVolumes(root).map((record) => ({
+      record,
+      size: treeSize(Buffer.from(volumeData(root, record.name))),
+      users: users.get(record.name) ?? [],
+    })),
+  };
+}
+
+/** One kind of things: how many, how many of them in use, their size, and what of it a prune would free. */
+export interface Summary {
+  readonly type: string;
+  readonly total: number;
+  readonly active: number;
+  readonly size: number;
+  readonly reclaimable: number;
+}
+
+/** A line for each kind. A layer counts once, and can be freed if all images that have it are unused. */
+export function summaries({ images, containers, volumes }: Usage): Summary[] {
+  const layers = new Map<string, { size: number; isUsed: boolean }>();
+  for (const image of images) {
+    for (const { diffId, size } of image.records) {
+      const isUsed = image.containers.length > 0 || layers.get(diffId)?.isUsed === true;
+      layers.set(diffId, { size, isUsed });
+    }
+  }
+  const all = [...layers.values()];
+  const isRunning = ({ state }: ContainerUsage): boolean => state.status === "running";
+  const isUsed = ({ users }: VolumeUsage): boolean => users.length > 0;
+  return [
+    {
+      type: "Images",
+      total: images.length,
+      active: images.filter((image) => image.containers.length > 0).length,
+      size: total(all),
+      reclaimable: total(all.filter((layer) => !layer.isUsed)),
+    },
+    {
+      type: "Containers",
+      total: containers.length,
+      active: containers.filter(isRunning).length,
+      size: total(containers),
+      reclaimable: total(containers.filter((container) => !isRunning(container))),
+    },
+    {
+      type: "Local Volumes",
+      total: volumes.length,
+      active: volumes.filter(isUsed).length,
+      size: total(volumes),
+      reclaimable: total(volumes.filter((volume) => !isUsed(volume))),
+    },
+  ];
+}
+
+function total(things: readonly { readonly size: number }[]): number {
+  return things.reduce((sum, { size }) => sum + size, 0);
+}
