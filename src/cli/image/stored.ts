@@ -1,4 +1,5 @@
 import type { DataRoot } from "../../store/data-root.js";
+import { StoreError } from "../../store/error.js";
 import { imagesByLayer, imageUsers } from "../../store/image-users.js";
 import { listImages, type NamedImage, readConfig } from "../../store/images.js";
 import { readLayer } from "../../store/layers.js";
@@ -24,7 +25,7 @@ export function storedImages(root: DataRoot): StoredImage[] {
   const users = imageUsers(root);
   const records = new Map<string, LayerRecord>();
   const recordOf = (diffId: string): LayerRecord => {
-    const record = records.get(diffId) ?? readLayer(root, diffId);
+    const record = records.get(diffId) ?? recordIfAny(root, diffId);
     records.set(diffId, record);
     return record;
   };
@@ -43,6 +44,16 @@ export function storedImages(root: DataRoot): StoredImage[] {
   const time = ({ config }: StoredImage): number => Date.parse(config.created ?? "") || 0;
   // Sorting is stable: of those made at one time the one stored last stays first.
   return stored.sort((a, b) => time(b) - time(a));
+}
+
+/** One that is damaged weighs nothing in lists, and hides none of the rest: `cowfs system check` tells. */
+function recordIfAny(root: DataRoot, diffId: string): LayerRecord {
+  try {
+    return readLayer(root, diffId);
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    return { schema: 1, diffId, archiveSize: 0, size: 0, entries: 0, created: "" };
+  }
 }
 
 /** How an image is called: by its first name, or the beginning of its id. */

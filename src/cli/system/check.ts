@@ -54,15 +54,11 @@ function textOf(outcomes: readonly Outcome[], isRepair: boolean): string {
   const { green, yellow, red } = colours();
   if (outcomes.length === 0) return `${green("ok")}: nothing is wrong\n`;
   const lines = outcomes.map(({ what, problem, remedy, repair, left }) => {
-    const [word, tail] =
-      left === undefined
-        ? [green("mended"), remedy]
-        : repair === undefined
-          ? [red("damaged"), remedy]
-          : isRepair
-            ? [red("not mended"), `${left} (${remedy})`]
-            : [yellow("found"), `--repair would ${remedy}`];
-    return `${word}: ${cell(`${what}: ${problem}: ${tail}`)}\n`;
+    let [word, tail] = [yellow("found"), `--repair would ${remedy}`];
+    if (left === undefined) [word, tail] = [green("mended"), remedy];
+    else if (repair === undefined) [word, tail] = [red("damaged"), remedy];
+    else if (isRepair) [word, tail] = [red("not mended"), `${left} (${remedy})`];
+    return `${word}: ${cell(`${what}: ${problem} (${tail})`)}\n`;
   });
   const open = outcomes.filter(({ left }) => left !== undefined).length;
   return `${lines.join("")}${outcomes.length} found, ${outcomes.length - open} mended, ${open} left\n`;
