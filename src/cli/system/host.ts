@@ -1,6 +1,6 @@
-import { accessSync, constants, existsSync, readFileSync, statfsSync } from "node:fs";
+import { existsSync, readFileSync, statfsSync } from "node:fs";
 import { release } from "node:os";
-import { delimiter, join } from "node:path";
+import { findTool } from "../../assemble/runtime.js";
 import { errnoName } from "../../errno.js";
 import { AT_FDCWD, O_RDWR } from "../../native/constants.js";
 import { native } from "../../native/index.js";
@@ -29,25 +29,12 @@ export function backing(path: string) {
   };
 }
 
-const runtimes = ["crun", "runc", "youki", "unshare"];
-
-/** The programs that can run a container, by name, with their paths: the first is what `--runtime auto` takes. */
-export function foundRuntimes(environment: NodeJS.ProcessEnv = process.env): { Name: string; Path: string }[] {
-  // Runtimes are installed where only root looks by default.
-  const directories = [...(environment["PATH"] ?? "").split(delimiter), "/usr/sbin", "/sbin"].filter(Boolean);
-  return runtimes.flatMap((name) => {
-    const path = directories.map((directory) => join(directory, name)).find(isProgram);
+/** The programs that can run a container, by name, with their paths, in the order in which `--runtime auto` looks for them. */
+export function foundRuntimes(): { Name: string; Path: string }[] {
+  return ["crun", "runc", "unshare"].flatMap((name) => {
+    const path = findTool(name);
     return path === undefined ? [] : [{ Name: name, Path: path }];
   });
-}
-
-function isProgram(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** Whether the kernel's version, as `uname -r` says it, is at least this. */

@@ -3,6 +3,7 @@ import { arch, cpus, hostname, release, totalmem } from "node:os";
 import { join } from "node:path";
 import type { Command } from "commander";
 import type { DataRoot } from "../../store/data-root.js";
+import { imageUsers } from "../../store/image-users.js";
 import { print } from "../exit.js";
 import { colours } from "../output/colours.js";
 import { printObjects } from "../output/list.js";
@@ -22,6 +23,7 @@ function gather(root: DataRoot) {
     Images: digests(root.images),
     Layers: digests(root.layers),
     Containers: digests(root.containers),
+    ContainersRunning: imageUsers(root).filter(({ isRunning }) => isRunning).length,
     Volumes: readdirSync(root.volumes).length,
     Runtimes: foundRuntimes(),
     Rootless: process.geteuid?.() !== 0,
@@ -67,7 +69,7 @@ function page(info: ReturnType<typeof gather>): string {
       `${disk.Type} (${disk.Source} on ${disk.Mountpoint}), ${size(disk.Available, 3)} of ${size(disk.Total, 3)} free`,
     ],
     ["Images", `${info.Images} (${info.Layers} layers)`],
-    ["Containers", String(info.Containers)],
+    ["Containers", `${info.Containers} (${info.ContainersRunning} running)`],
     ["Volumes", String(info.Volumes)],
     [
       "Runtimes",

@@ -4,11 +4,9 @@ import { containerLock, listContainers, placesOf } from "../../store/containers.
 import type { DataRoot } from "../../store/data-root.js";
 import { NotFoundError } from "../../store/error.js";
 import { takeLock } from "../../store/lock.js";
+import { pruneVolumes } from "../../store/prune-volumes.js";
 import type { ContainerRecord } from "../../store/records.js";
 import { treeSize } from "../../store/tree-size.js";
-import { volumeData } from "../../store/volume-places.js";
-import { volumeUsers } from "../../store/volume-users.js";
-import { isAnonymous, listVolumes, removeVolume } from "../../store/volumes.js";
 import { daemonMounter } from "../container/mounter.js";
 import { complain, messageOf, print } from "../exit.js";
 import { prunableImages, pruneImages } from "../image/prune.js";
@@ -89,20 +87,8 @@ async function removeIfStopped(root: DataRoot, { id }: ContainerRecord): Promise
 
 /** Removes the volumes that nobody named and nobody uses; returns the bytes that were in them. */
 async function pruneAnonymousVolumes(root: DataRoot, filters: Filters<(typeof filterNames)[number]>): Promise<number> {
-  let freed = 0;
-  const removed: string[] = [];
-  for (const volume of listVolumes(root)) {
-    if (!isAnonymous(volume) || !isLabelled(volume.labels, filters) || volumeUsers(root, volume.name).length > 0)
-      continue;
-    try {
-      const bytes = treeSize(Buffer.from(volumeData(root, volume.name)));
-      await removeVolume(root, volume.name);
-      freed += bytes;
-      removed.push(volume.name);
-    } catch (error) {
-      complain(messageOf(error));
-    }
-  }
+  const { removed, bytes, failures } = await pruneVolumes(root, false, ({ labels }) => isLabelled(labels, filters));
+  for (const error of failures) if (!(error instanceof NotFoundError)) complain(error.message);
   if (removed.length > 0) print(`Deleted Volumes:\n${removed.join("\n")}\n\n`);
-  return freed;
+  return bytes;
 }
