@@ -92,6 +92,7 @@ cases("copies that are not synced yet", [
         flushed: "lower",
         osync: "lower",
         msynced: "lower",
+        punched: file("", { fill: 20_000, seed: 3 }),
       },
     ],
     upperPlace: "ext4:64M",
@@ -112,6 +113,8 @@ cases("copies that are not synced yet", [
         append synced more
         fd = open synced O_RDWR
         fsync $fd
+        append punched more
+        sh "fallocate -p -o 4096 -l 4096 punched"
         sh "printf LOWER | dd of=osync conv=notrunc oflag=dsync status=none"
       `);
       await merged.do(
@@ -141,6 +144,7 @@ cases("copies that are not synced yet", [
         cat synced -> lowermore
         cat flushed -> lowermore
         cat osync -> LOWER
+        sh "head -c 8192 punched | tail -c 4096 | tr -d '\\\\0' | wc -c; stat -c %s punched" -> "0 0\\n20004"
         cat msynced -> LOWER
         append lost more
         sh "tail -c 4 lost; head -c 200000 lost | cmp - ${area.at("lost")}" -> "0 more"

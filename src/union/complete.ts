@@ -17,7 +17,7 @@ import { ACCESS_WRITE, DATA_OWN } from "./node-table.js";
 import { PARK } from "./park.js";
 import { decodePending, encodePending, type Pending } from "./pending-mark.js";
 import { dropLookup } from "./rows.js";
-import { markUnsynced, mayBeUnsynced } from "./settle.js";
+import { isSynchronous, markUnsynced, mayBeUnsynced } from "./settle.js";
 import type { Union } from "./union.js";
 
 const CAPABILITY = "security.capability";
@@ -41,7 +41,7 @@ export function completeData(u: Union, node: number, size: number): number {
   const capability = native.getxattr(fd, "", CAPABILITY, value);
   r = capability < 0 && !isNoAttribute(capability) ? capability : 0;
   const length = Math.min(size, before.size);
-  const covers = mayBeUnsynced(u, node, input, length) ? length : 0;
+  const covers = mayBeUnsynced(u, node, input, length) && !isSynchronous(fd) ? length : 0;
   const completion: Completion = {
     before,
     cut: length < before.size,

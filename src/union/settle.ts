@@ -23,7 +23,7 @@ import {
 } from "../errno.js";
 import { HAS_METACOPY, HAS_PENDING, isNoAttribute, readPending } from "../layer/marks.js";
 import { STATX_ALL, Stat } from "../layer/stat.js";
-import { O_NONBLOCK, O_RDONLY } from "../native/constants.js";
+import { FS_IOC_GETFLAGS, O_NONBLOCK, O_RDONLY } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { takeMarks } from "./complete.js";
 import { PARK } from "./park.js";
@@ -39,12 +39,21 @@ const marked = new Stat();
 
 /**
  * Whether a copy of the first `length` bytes of the open file `input` for a node may be published before it is synced. One with holes may
- * not: after a crash nobody could tell its holes from missing data. One system call.
+ * not: after a crash nobody could tell its holes from missing data. Nor may one that each write is to sync (chattr +S), since nobody
+ * tells of that. Two system calls.
  */
 export function mayBeUnsynced(u: Union, node: number, input: number, length: number): boolean {
   if (!u.lazy || length === 0 || u.table.isNameless(node) || !u.unsynced.hasRoom) return false;
-  const hole = native.lseek(input, 0, SEEK_HOLE);
-  return hole >= length;
+  return native.lseek(input, 0, SEEK_HOLE) >= length && !isSynchronous(input);
+}
+
+const FS_SYNC_FL = 0x8;
+const flags = new Uint32Array(2);
+const flagBytes = new Uint8Array(flags.buffer);
+
+/** Whether each write to the open file `fd` syncs it, as chattr(1) can ask for. */
+export function isSynchronous(fd: number): boolean {
+  return native.ioctl(fd, FS_IOC_GETFLAGS, flagBytes) >= 0 && ((flags[0] as number) & FS_SYNC_FL) !== 0;
 }
 
 /** The upper, or its quota, is full, or there are too many descriptors: nothing that would not go with a sync instead. */

@@ -22,6 +22,7 @@ import { locate } from "../locate.js";
 import { APPEND_ONLY, IMMUTABLE, PROTECTED } from "../node-table.js";
 import { statNode } from "../present.js";
 import { storeProtattr } from "../protection.js";
+import { settle } from "../settle.js";
 import type { Union } from "../union.js";
 
 /** Of struct fsxattr, in its first word; in FS_IOC_GETFLAGS these are IMMUTABLE and APPEND_ONLY themselves. */
@@ -98,6 +99,8 @@ export function setFlags(u: Union, node: number, command: number, data: Uint8Arr
   // As on ext4: nothing else of an immutable file changes with the same call.
   if ((before & after & IMMUTABLE) !== 0 && isOther) return -EPERM;
   r = copyUp(u, node);
+  // Synchronous writes from now on would not be told of.
+  if (r === 0) r = settle(u, node);
   if (r < 0) return r;
   const forbidding = flagsOf(command, PROTECTED);
   wantedWords[0] = (wantedWords[0] as number) & ~forbidding;
