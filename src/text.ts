@@ -15,3 +15,8 @@ export function shownWhole(bytes: string, standIn: (byte: number) => string): st
 export function shown(bytes: string): string {
   return Buffer.from(bytes, "latin1").toString("utf8");
 }
+
+/** Text as the bytes of its UTF-8, for the kernel. */
+export function bytesOf(text: string): string {
+  return Buffer.from(text, "utf8").toString("latin1");
+}

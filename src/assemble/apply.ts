@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { ENOENT, ENOSYS, ENOTDIR, EROFS, errnoName, isAbsent } from "../errno.js";
+import { ENOENT, ENOSYS, EROFS, errnoName, isAbsent } from "../errno.js";
 import { S_IFDIR, S_IFMT, STATX_ALL, Stat } from "../layer/stat.js";
 import {
   MNT_DETACH,
@@ -21,32 +21,43 @@ import type { DataRoot } from "../store/data-root.js";
 import { StoreError } from "../store/error.js";
 import { populateVolume } from "../store/populate.js";
 import type { Propagation } from "../store/records.js";
-import { shown } from "../text.js";
+import { bytesOf, shown } from "../text.js";
+import { withImages } from "./image-mounts.js";
 import type { PlannedMount } from "./plan.js";
 import { openTarget } from "./target.js";
 import { tmpfsAttributes, tmpfsOptions } from "./tmpfs.js";
-
-function bytes(text: string): string {
-  return Buffer.from(text, "utf8").toString("latin1");
-}
+import type { UnionMounter } from "./union.js";
 
 /**
  * Mounts over a root, in order, by descriptors: what stands in the root leads no mount out of it. Before, volumes that are empty are filled with
  * what the root has at their targets. What a failure leaves half-way is undone. The process must not be the driver of that root. Throws
  * StoreError.
  */
-export function applyMounts(root: DataRoot, merged: string, planned: readonly PlannedMount[]): Promise<void> {
-  return applyOver(root, bytes(merged), planned);
+export function applyMounts(
+  root: DataRoot,
+  merged: string,
+  planned: readonly PlannedMount[],
+  mounter?: UnionMounter,
+): Promise<void> {
+  return applyOver(root, bytesOf(merged), planned, mounter);
 }
 
 /** The same, with the root's path in bytes. */
-export async function applyOver(root: DataRoot, merged: string, planned: readonly PlannedMount[]): Promise<void> {
+export async function applyOver(
+  root: DataRoot,
+  merged: string,
+  planned: readonly PlannedMount[],
+  mounter?: UnionMounter,
+): Promise<void> {
+  if (planned.length === 0) return;
   const top = native.openFollow(merged, O_PATH | O_DIRECTORY);
   if (top < 0) throw new StoreError(`${shown(merged)} cannot be opened: ${errnoName(top)}`);
   const mask = native.umask(0);
   try {
     for (const mount of planned) await populate(root, top, mount);
-    for (const mount of planned) attach(top, mount);
+    await withImages(root, planned, mounter, async (ready) => {
+      for (const mount of ready) attach(top, mount);
+    });
   } catch (error) {
     undoBelow(merged, true);
     throw error;
@@ -59,7 +70,7 @@ export async function applyOver(root: DataRoot, merged: string, planned: readonl
 /** Fills the volume of a mount, if it is to be filled and the root has a directory at the target. */
 async function populate(root: DataRoot, top: number, { populate: volume, target }: PlannedMount): Promise<void> {
   if (volume === undefined) return;
-  const source = native.openInRoot(top, bytes(target), O_PATH);
+  const source = native.openInRoot(top, bytesOf(target), O_PATH);
   if (source === -ENOENT) return;
   if (source < 0) throw new StoreError(`the target ${target} cannot be opened: ${errnoName(source)}`);
   try {
@@ -93,23 +104,22 @@ function attach(top: number, mount: PlannedMount): void {
   };
   const { target } = mount;
   try {
-    if (mount.kind === "image") throw new StoreError(`the image ${mount.source} at ${target} was not made ready`);
     const isNew = isMissing(top, target);
     const source = mount.kind === "tmpfs" ? undefined : openSource(mount, kept);
-    const place = openTarget(top, bytes(target), source !== undefined && !isDirectory(source));
+    const place = openTarget(top, bytesOf(target), source !== undefined && !isDirectory(source));
     if (place === -EROFS) {
       throw new StoreError(`the target ${target} is missing and cannot be made: the root is read-only`);
     }
     kept(place, `the target ${target} cannot be made`);
     const detached = source === undefined ? newTmpfs(mount, place, isNew, kept) : cloneSource(mount, source, kept);
-    const moved = native.moveMount(detached, place);
-    if (moved === -ENOTDIR) {
+    const what = mount.source || "a tmpfs";
+    if (isDirectory(place) !== (source === undefined || isDirectory(source))) {
       throw new StoreError(
-        `${mount.source || "a tmpfs"} cannot be mounted at ${target}: not a directory: a directory goes onto a directory, and a file onto a file`,
+        `${what} cannot be mounted at ${target}: not a directory: a directory goes onto a directory, and a file onto a file`,
       );
     }
-    if (moved < 0)
-      throw new StoreError(`${mount.source || "a tmpfs"} cannot be mounted at ${target}: ${errnoName(moved)}`);
+    const moved = native.moveMount(detached, place);
+    if (moved < 0) throw new StoreError(`${what} cannot be mounted at ${target}: ${errnoName(moved)}`);
     settle(mount, detached);
   } finally {
     for (const fd of descriptors) native.close(fd);
@@ -117,7 +127,7 @@ function attach(top: number, mount: PlannedMount): void {
 }
 
 function isMissing(top: number, target: string): boolean {
-  const fd = native.openInRoot(top, bytes(target), O_PATH);
+  const fd = native.openInRoot(top, bytesOf(target), O_PATH);
   if (fd >= 0) native.close(fd);
   return isAbsent(fd);
 }
@@ -126,14 +136,14 @@ type Keep = (fd: number, what: string) => number;
 
 /** The source of a bind; a part of it is looked for as in a root. */
 function openSource({ source, subpath, propagation }: PlannedMount, keep: Keep): number {
-  const fd = native.openFollow(bytes(source), O_PATH);
+  const fd = native.openFollow(bytesOf(source), O_PATH);
   if (fd === -ENOENT) {
     throw new StoreError(`invalid mount config for type "bind": bind source path does not exist: ${source}`);
   }
   keep(fd, `the source ${source} cannot be opened`);
   checkPropagation(fd, source, propagation);
   if (subpath === undefined) return fd;
-  return keep(native.openInRoot(fd, bytes(subpath), O_PATH), `${subpath} in ${source} cannot be opened`);
+  return keep(native.openInRoot(fd, bytesOf(subpath), O_PATH), `${subpath} in ${source} cannot be opened`);
 }
 
 /** A mount takes part in what happens below its source only if the source's mount shares that. */
@@ -196,10 +206,15 @@ function settle({ propagation, recursive, readOnly, kind, target }: PlannedMount
   if (result < 0) throw new StoreError(`the mount at ${target} cannot be made ${propagation}: ${errnoName(result)}`);
 }
 
-/** The mounts below a root, a path in bytes, in the order in which they were made. */
+/** The mounts on a root, a path in bytes, and on those: each after the one it is on. What lies below a covered root is not reached. */
 export function mountsBelow(merged: string): Mount[] {
-  const directory = `${merged}/`;
-  return readMounts().filter((mount) => mount.mountpoint.startsWith(directory));
+  const mounts = readMounts();
+  const top = mounts.findLast(({ mountpoint }) => mountpoint === merged);
+  const found = top === undefined ? [] : [top];
+  for (const over of found) {
+    for (const mount of mounts) if (mount.parent === over.id && mount.mountpoint !== merged) found.push(mount);
+  }
+  return found.slice(1);
 }
 
 /**
@@ -207,7 +222,7 @@ export function mountsBelow(merged: string): Mount[] {
  * made private first. Throws StoreError if something is in use; `force` detaches it then.
  */
 export function undoMounts(merged: string, force = false): void {
-  undoBelow(bytes(merged), force);
+  undoBelow(bytesOf(merged), force);
 }
 
 /** The same, with the root's path in bytes. */

@@ -119,6 +119,7 @@ async function launch(
     root,
     places.merged,
     planned.filter((mount) => !hidden.includes(mount)),
+    mounter,
   );
   rmSync(places.bundle, { recursive: true, force: true });
   mkdirSync(places.bundle, { mode: 0o711 });
@@ -177,7 +178,7 @@ export async function tidyUp(root: DataRoot, id: string, mounter: UnionMounter):
     spawnSync(program, args, { stdio: "ignore" });
   }
   if (isMounted(merged)) {
-    undoMounts(merged);
+    undoMounts(merged, true);
     await unmountUnion(mounter, merged);
   }
   rmSync(bundle, { recursive: true, force: true });

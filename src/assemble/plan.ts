@@ -32,8 +32,14 @@ export interface PlannedMount {
 /** What a tmpfs is without a word from the user. */
 const tmpfsFlags = ["noexec", "nosuid", "nodev"];
 
-/** Makes the volumes that specs name, and anonymous ones; returns the specs with a name in each. Throws StoreError. */
+/**
+ * Makes the volumes that specs name, and anonymous ones; returns the specs with a name in each. Throws StoreError, also for a bind whose source
+ * must exist and does not: then nothing is made.
+ */
 export async function ensureVolumes(root: DataRoot, specs: readonly MountSpec[]): Promise<MountSpec[]> {
+  for (const { type, source, createSource } of specs) {
+    if (type === "bind" && createSource !== true) checkSource(source ?? "");
+  }
   const named: MountSpec[] = [];
   for (const spec of specs) {
     if (spec.type !== "volume") {
@@ -105,12 +111,15 @@ function planImage(spec: MountSpec): PlannedMount {
   return { ...common(spec), kind: "image", source: spec.source ?? "", readOnly: true };
 }
 
+function checkSource(source: string): void {
+  if (existsSync(source)) return;
+  throw new StoreError(`invalid mount config for type "bind": bind source path does not exist: ${source}`);
+}
+
 function planBind(spec: MountSpec): PlannedMount {
   const source = spec.source ?? "";
-  if (!existsSync(source)) {
-    if (spec.createSource !== true) {
-      throw new StoreError(`invalid mount config for type "bind": bind source path does not exist: ${source}`);
-    }
+  if (spec.createSource !== true) checkSource(source);
+  else if (!existsSync(source)) {
     try {
       mkdirSync(source, { recursive: true, mode: 0o755 });
     } catch (cause) {

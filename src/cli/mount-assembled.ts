@@ -42,7 +42,8 @@ export async function assembledMountCommand(
   }
   const specs = await specsOf(root, flags);
   return await mountCommand({ ...words, lower, covered: true }, isLaunched, async (mountpoint) => {
-    await applyOver(root, mountpoint, await planMounts(root, await ensureVolumes(root, specs)));
+    const { daemonMounter } = await import("./container/mounter.js");
+    await applyOver(root, mountpoint, await planMounts(root, await ensureVolumes(root, specs)), daemonMounter);
   });
 }
 
@@ -55,12 +56,12 @@ async function layersOf(root: DataRoot, image: string, words: MountWords): Promi
 }
 
 async function specsOf(root: DataRoot, flags: MountFlags): Promise<MountSpec[]> {
-  const { containerMounts } = await import("../store/volume-users.js");
+  const { findContainer } = await import("../store/containers.js");
   try {
     return collectSpecs(flags, {
       cwd: shown(workingDirectory()),
       home: process.env["HOME"],
-      mountsOf: (container) => containerMounts(root, container),
+      mountsOf: (container) => findContainer(root, container).mounts,
     });
   } catch (error) {
     if (error instanceof SpecError) throw new UsageError(error.message, { cause: error });

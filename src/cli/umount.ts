@@ -5,7 +5,7 @@ import { native } from "../native/index.js";
 import { type Mount, readMounts, topMountOn } from "../native/mountinfo.js";
 import { processStart } from "../native/process.js";
 import { fileSystemType } from "../session/config.js";
-import { type LiveMount, liveMounts, type MountState } from "../session/state.js";
+import { type LiveMount, leftState, liveMounts, type MountState } from "../session/state.js";
 import { shown } from "../text.js";
 import { isInside } from "../union/paths.js";
 import { absolutePath, resolvedPath, workingDirectory } from "./arguments.js";
@@ -35,7 +35,8 @@ export async function umountCommand(path: string, lazy: boolean): Promise<number
       `${shown(mountpoint)} is covered by a mount of type ${top.type}: unmount that one first (umount ${shown(mountpoint)})`,
     );
   }
-  if (mount.state?.covered === true) await uncover(mountpoint, top, lazy);
+  // Nothing can be lost in a mount whose driver was killed.
+  if (leftState(mount)?.covered === true) await uncover(mountpoint, top, lazy || mount.state === undefined);
   const result = native.umount(mountpoint, lazy ? MNT_DETACH : 0);
   if (result === -EBUSY) {
     const inner = readMounts().filter((other) => other.mountpoint.startsWith(`${mountpoint}/`));

@@ -72,6 +72,20 @@ static bool may_stay(const char *name, char *const *words) {
 }
 
 /*
+ * Whether a word could be -v, --volume, --volumes-from, --mount or --tmpfs: what is mounted over a mount is the work of a process that is not
+ * its driver, and that ends with this one.
+ */
+static bool may_cover(const char *name, char *const *words) {
+  if (starts_with(name, "mount.")) return false; /* its -v means something else */
+  for (; *words != NULL; words++) {
+    const char *word = *words;
+    if (starts_with(word, "--volume") || starts_with(word, "--mount") || starts_with(word, "--tmpfs")) return true;
+    if (word[0] == '-' && word[1] != '-' && word[1 + strcspn(word + 1, "otv")] == 'v') return true;
+  }
+  return false;
+}
+
+/*
  * Runs node on main.js: `argv` has room for both before the words, and for one thread that compiles and collects garbage beside the
  * main one. Node starts four, which take the CPUs from the programs that wait for the driver, and memory.
  */
@@ -201,7 +215,7 @@ int main(int argc, char **argv) {
   const char *name = slash != NULL ? slash + 1 : argc > 0 ? argv[0] : "cowfs";
   char **words = argc > 0 ? argv + 1 : argv;
   int count = argc > 0 ? argc - 1 : 0;
-  bool forks = is_mount(name, words) && !may_stay(name, words);
+  bool forks = is_mount(name, words) && !may_stay(name, words) && !may_cover(name, words);
   /*
    * node --v8-pool-size=1 main.js [--launched NAME DIRECTORY] WORD… NULL. The directory is for its length: the driver writes its title, with the
    * mountpoint as an absolute path, over these words.

@@ -3,6 +3,8 @@ import { readFileSync } from "node:fs";
 /** One line of /proc/self/mountinfo (proc(5)). Paths are bytes in latin1 strings. */
 export interface Mount {
   readonly id: number;
+  /** The mount that it is mounted on. */
+  readonly parent: number;
   readonly major: number;
   readonly minor: number;
   /** The directory of the file system that the mount shows: "/" unless it is a bind mount of a part. */
@@ -28,12 +30,13 @@ export function parseMountinfo(text: string): Mount[] {
     // Optional fields of any number stand between the sixth and a lone dash.
     const [left, right] = line.split(" - ", 2);
     if (left === undefined || right === undefined) continue;
-    const [id, , device, root, mountpoint, options, ...tags] = left.split(" ");
+    const [id, parent, device, root, mountpoint, options, ...tags] = left.split(" ");
     const [type, source, superOptions] = right.split(" ");
     if (root === undefined || mountpoint === undefined || type === undefined) continue;
     const [major, minor] = (device ?? "").split(":");
     mounts.push({
       id: Number(id),
+      parent: Number(parent),
       major: Number(major),
       minor: Number(minor),
       root: unescapeOctal(root),

@@ -189,6 +189,7 @@ describe("mountinfo", () => {
     expect(parseMountinfo(text)).toEqual([
       {
         id: 85,
+        parent: 64,
         major: 0,
         minor: 39,
         root: "/",
@@ -201,6 +202,7 @@ describe("mountinfo", () => {
       },
       {
         id: 22,
+        parent: 1,
         major: 8,
         minor: 1,
         root: "/sub",

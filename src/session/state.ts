@@ -128,6 +128,15 @@ function isState(value: unknown): value is MountState {
   return typeof state.pid === "number" && typeof state.mountpoint === "string" && Array.isArray(state.lowers);
 }
 
+/** What the driver of a mount on record has left, whether it lives or was killed. */
+export function leftState({ minor, mountpoint }: LiveMount): MountState | undefined {
+  for (const directory of stateDirectories()) {
+    const state = readState(join(directory, `${minor}.json`));
+    if (state?.mountpoint === mountpoint) return state;
+  }
+  return undefined;
+}
+
 /** The states of drivers that live, by the minor device number of their mounts. */
 function liveStates(): Map<number, MountState> {
   const states = new Map<number, MountState>();

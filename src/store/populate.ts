@@ -3,6 +3,7 @@ import { dirname, join } from "node:path";
 import { EEXIST, errnoName } from "../errno.js";
 import { AT_FDCWD, O_DIRECTORY, O_PATH, O_RDONLY, RENAME_NOREPLACE } from "../native/constants.js";
 import { native } from "../native/index.js";
+import { bytesOf } from "../text.js";
 import { copyAttributes, copyTree, statDirectory } from "./copy-tree.js";
 import type { DataRoot } from "./data-root.js";
 import { StoreError } from "./error.js";
@@ -20,10 +21,6 @@ import { readVolume } from "./volumes.js";
  */
 const unfinished = ".populating";
 const complete = ".populated";
-
-function bytes(text: string): string {
-  return Buffer.from(text, "utf8").toString("latin1");
-}
 
 /** Does something while nobody else fills this volume. Throws NotFoundError if it was removed meanwhile. */
 async function withVolume<T>(root: DataRoot, name: string, work: (place: string) => T | Promise<T>): Promise<T> {
@@ -76,9 +73,9 @@ export function fillVolume(
 }
 
 async function buildIn(path: string, build: (target: number) => void | Promise<void>): Promise<void> {
-  const made = native.mkdirAs(AT_FDCWD, bytes(path), 0o700, 0, 0);
+  const made = native.mkdirAs(AT_FDCWD, bytesOf(path), 0o700, 0, 0);
   if (made < 0) throw new StoreError(`${path} cannot be made: ${errnoName(made)}`);
-  const target = native.open(AT_FDCWD, bytes(path), O_RDONLY | O_DIRECTORY, 0);
+  const target = native.open(AT_FDCWD, bytesOf(path), O_RDONLY | O_DIRECTORY, 0);
   if (target < 0) throw new StoreError(`${path} cannot be opened: ${errnoName(target)}`);
   try {
     await build(target);
@@ -90,7 +87,7 @@ async function buildIn(path: string, build: (target: number) => void | Promise<v
 }
 
 function publishContent(built: string, published: string): void {
-  const renamed = native.rename(AT_FDCWD, bytes(built), AT_FDCWD, bytes(published), RENAME_NOREPLACE);
+  const renamed = native.rename(AT_FDCWD, bytesOf(built), AT_FDCWD, bytesOf(published), RENAME_NOREPLACE);
   if (renamed < 0) throw new StoreError(`${published} cannot be made: ${errnoName(renamed)}`);
 }
 
@@ -110,8 +107,8 @@ function mend(place: string, data: string): string[] {
 }
 
 function moveContent(from: string, data: string): void {
-  const source = native.open(AT_FDCWD, bytes(from), O_PATH | O_DIRECTORY, 0);
-  const target = native.open(AT_FDCWD, bytes(data), O_PATH | O_DIRECTORY, 0);
+  const source = native.open(AT_FDCWD, bytesOf(from), O_PATH | O_DIRECTORY, 0);
+  const target = native.open(AT_FDCWD, bytesOf(data), O_PATH | O_DIRECTORY, 0);
   try {
     if (source < 0 || target < 0)
       throw new StoreError(`${from} cannot be opened: ${errnoName(Math.min(source, target))}`);
@@ -119,7 +116,8 @@ function moveContent(from: string, data: string): void {
     for (const name of readdirSync(Buffer.from(from), { encoding: "latin1" })) {
       const moved = native.rename(source, name, target, name, RENAME_NOREPLACE);
       // Somebody has made one of that name: his stays.
-      if (moved === -EEXIST) rmSync(Buffer.from(`${bytes(from)}/${name}`, "latin1"), { recursive: true, force: true });
+      if (moved === -EEXIST)
+        rmSync(Buffer.from(`${bytesOf(from)}/${name}`, "latin1"), { recursive: true, force: true });
       else if (moved < 0) throw new StoreError(`${from} cannot be moved into ${data}: ${errnoName(moved)}`);
     }
     copyAttributes(source, target, stat);

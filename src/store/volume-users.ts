@@ -1,9 +1,9 @@
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { type Mount, parseMountinfo } from "../native/mountinfo.js";
+import { bytesOf, shown } from "../text.js";
 import type { DataRoot } from "./data-root.js";
-import { NotFoundError } from "./error.js";
-import type { ContainerRecord, MountSpec } from "./records.js";
+import type { ContainerRecord } from "./records.js";
 
 /**
  * Who uses a volume: the names of containers whose records mention it, running or not, and the mountpoints that show it. It is asked of the
@@ -26,15 +26,6 @@ export function containersByVolume(root: DataRoot): Map<string, string[]> {
     }
   }
   return users;
-}
-
-/** The mounts of a container, by its name or id. Throws NotFoundError. */
-export function containerMounts(root: DataRoot, word: string): readonly MountSpec[] {
-  for (const id of readdirSync(root.containers)) {
-    const record = containerRecord(join(root.containers, id, "config.json"));
-    if (record !== undefined && (record.name === word || record.id === word)) return record.mounts;
-  }
-  throw new NotFoundError(`no such container: ${word}`);
 }
 
 /** A record that is missing or damaged names no volume; `cowfs system check` finds it. */
@@ -91,7 +82,7 @@ function placeOf(path: string, mounts: readonly Mount[]): Place | undefined {
  */
 export function mountsOf(directory: string): string[] {
   const [own = [], ...others] = mountTables();
-  const path = Buffer.from(directory, "utf8").toString("latin1");
+  const path = bytesOf(directory);
   const place = placeOf(path, own);
   if (place === undefined) return [];
   const found = new Set<string>();
@@ -99,5 +90,5 @@ export function mountsOf(directory: string): string[] {
     if (mount.mountpoint === path || `${mount.major}:${mount.minor}` !== place.device) continue;
     if (isWithin(mount.root, place.path)) found.add(mount.mountpoint);
   }
-  return [...found].map((bytes) => Buffer.from(bytes, "latin1").toString("utf8"));
+  return [...found].map(shown);
 }
