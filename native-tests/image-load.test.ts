@@ -1,8 +1,10 @@
-import { readdirSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Area } from "./harness/area.js";
 import { shell } from "./harness/command.js";
 import { makeLayout, Store } from "./harness/images.js";
+import { cowfsProgram } from "./harness/mounts.js";
 
 let area: Area;
 let store: Store;
@@ -44,10 +46,7 @@ test("an OCI layout, its archive, gzip and zstd, and docker-archives of it are o
     expect(await store.run("image", "load", archive)).toBe("Loaded image: example.org/some/image:1\n");
   }
   expect(store.id("example.org/some/image:1")).toBe(id);
-  const piped = await shell(
-    `cat docker.tar.gz | ${process.env["COWFS_TEST_PROGRAM"] ?? `${import.meta.dirname}/../build/cowfs`} --root root2 image load`,
-    { cwd: area.path },
-  );
+  const piped = await shell(`cat docker.tar.gz | ${cowfsProgram} --root root2 image load`, { cwd: area.path });
   expect(piped).toBe("Loaded image: example.org/some/image:1\n");
   expect(leftovers()).toEqual([]);
 });
@@ -100,4 +99,83 @@ describe("what is wrong in an archive is one line, and leaves nothing", () => {
     expect(readdirSync(`${store.root}/images`)).toEqual([]);
     expect(leftovers()).toEqual([]);
   });
+});
+
+test("of several platforms the right one is loaded, and what there is not is said", async () => {
+  await shell(
+    `umoci init --layout oci
+     for arch in arm64 amd64; do
+       umoci new --image oci:$arch; umoci config --image oci:$arch --architecture $arch --config.label arch=$arch
+     done
+     python3 - <<'EOF'
+import json
+index = json.load(open("oci/index.json"))
+for one, arch in zip(index["manifests"], ["arm64", "amd64"]):
+    one["platform"] = {"os": "linux", "architecture": one["annotations"].pop("org.opencontainers.image.ref.name")}
+json.dump(index, open("oci/index.json", "w"))
+EOF`,
+    { cwd: area.path },
+  );
+  const own = process.arch === "arm64" ? "arm64" : "amd64";
+  const other = own === "arm64" ? "amd64" : "arm64";
+  const loaded = async (...options: string[]): Promise<unknown> => {
+    const { images } = JSON.parse(await store.run("image", "load", "--json", "oci", ...options)) as {
+      images: { id: string }[];
+    };
+    return images.map(({ id }) => store.config(id).architecture);
+  };
+  expect(await loaded()).toEqual([own]);
+  expect(await loaded("--platform", `linux/${other}`)).toEqual([other]);
+  const { status, stderr } = await store.attempt("image", "load", "oci", "--platform", "linux/s390x");
+  expect(status).toBe(1);
+  expect(stderr).toMatch(/has no image for linux\/s390x, only for linux\/(arm64|amd64), linux\/(arm64|amd64)/);
+});
+
+test("what podman saves is loaded, in both of its formats", async () => {
+  await shell(
+    `mkdir -p t/dir; echo x >t/dir/file; ln t/dir/file t/hard; chown 12:13 t/dir; tar cf t.tar -C t .
+     podman() { command podman --root "$PWD/storage" --runroot "$PWD/run" --storage-driver vfs --cgroup-manager cgroupfs --events-backend none "$@"; }
+     podman import -q -c 'CMD ["/bin/true"]' t.tar localhost/some:tag
+     podman save -q -o docker.tar localhost/some:tag; podman save -q --format oci-archive -o oci.tar localhost/some:tag
+     podman rmi -a -f >/dev/null`,
+    { cwd: area.path },
+  );
+  expect(await store.run("image", "load", "-q", "-i", "docker.tar")).toBe("Loaded image: localhost/some:tag\n");
+  const id = store.id("localhost/some:tag");
+  expect(await store.difference(id, area.at("t"), "notimes")).toBe("");
+  expect(store.config(id).config?.["Cmd"]).toEqual(["/bin/true"]);
+  expect(await store.run("image", "load", "-q", "-i", "oci.tar")).toBe("Loaded image: localhost/some:tag\n");
+});
+
+test("two loads of one image at once both succeed, and one that is killed leaves nothing but a temporary", async () => {
+  await shell(
+    `for layer in 1 2 3; do
+       mkdir -p $layer; for i in $(seq 60); do head -c 60000 /dev/urandom >$layer/$layer-$i; done
+     done`,
+    { cwd: area.path },
+  );
+  const maker = new Store(area, area.at("maker"));
+  await maker.run("image", "import", "1", "one");
+  await maker.run("image", "import", "-b", "one", "2", "two");
+  await maker.run("image", "import", "-b", "two", "3", "three");
+  await maker.run("image", "save", "-o", "three.tar", "three");
+  mkdirSync(store.root);
+  for (let round = 0; round < 6; round++) {
+    const child = spawn(cowfsProgram, ["--root", store.root, "image", "load", "-q", "three.tar"], {
+      cwd: area.path,
+      stdio: "ignore",
+    });
+    const ended = new Promise((resolve) => child.once("close", resolve));
+    await new Promise((resolve) => setTimeout(resolve, 60 + round * 50));
+    child.kill("SIGKILL");
+    await ended;
+    const layers = existsSync(`${store.root}/layers`) ? readdirSync(`${store.root}/layers`) : [];
+    if (existsSync(`${store.root}/images/names.json`)) expect(layers).toHaveLength(3);
+  }
+  rmSync(store.root, { recursive: true });
+  const both = [1, 2].map(() => store.run("image", "load", "-q", "three.tar"));
+  expect(await Promise.all(both)).toEqual(["Loaded image: three:latest\n", "Loaded image: three:latest\n"]);
+  expect(leftovers()).toEqual([]);
+  expect(readdirSync(`${store.root}/layers`)).toHaveLength(3);
+  expect(await store.run("image", "verify", "--all", "--digests", "-q")).toBe("");
 });

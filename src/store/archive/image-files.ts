@@ -6,8 +6,8 @@ import { native } from "../../native/index.js";
 import { StoreError } from "../error.js";
 import { components, quote } from "./layer-names.js";
 import type { FileSource } from "./read-source.js";
-import { BLOCK, LINK, SYMLINK } from "./tar-header.js";
-import { type TarEntry, type TarHandler, TarParser } from "./tar-parser.js";
+import { BLOCK, LINK, SYMLINK, type TarEntry } from "./tar-header.js";
+import { type TarHandler, TarParser } from "./tar-parser.js";
 
 export interface ImageFiles {
   /** What it is, for messages. */

@@ -19,8 +19,8 @@ import {
   readAttributes,
 } from "./quick-manifest.js";
 import { SkeletonWriter } from "./skeleton.js";
-import { BLOCK_DEVICE, CHARACTER, DIRECTORY, FIFO, FILE, LINK, SYMLINK } from "./tar-header.js";
-import type { TarEntry, TarHandler } from "./tar-parser.js";
+import { BLOCK_DEVICE, CHARACTER, DIRECTORY, FIFO, FILE, LINK, SYMLINK, type TarEntry } from "./tar-header.js";
+import type { TarHandler } from "./tar-parser.js";
 
 /** A directory: its attributes are set when nothing changes in it any more. */
 interface DirectoryState {
@@ -75,6 +75,9 @@ export class LayerWriter implements TarHandler {
   private readonly gid = process.getegid?.() ?? 0;
   private readonly warnings: string[] = [];
   private current: CurrentFile | undefined;
+  /** The directory part of the last entry's path, as the archive writes it, and that directory while it is sure to be open. */
+  private near = "";
+  private nearParent: { readonly fd: number; readonly path: string } | undefined;
   private attributesByUser = false;
 
   /**
@@ -98,6 +101,16 @@ export class LayerWriter implements TarHandler {
   }
 
   entry(entry: TarEntry): boolean {
+    // Most entries lie where the one before them did. A name that begins with a point may be special.
+    const slash = entry.path.lastIndexOf("/");
+    const letter = entry.path.charCodeAt(slash + 1);
+    if (entry.type === FILE && slash === this.near.length && letter !== 0x2e && entry.path.startsWith(this.near)) {
+      const name = entry.path.slice(slash + 1);
+      const parent = this.nearParent;
+      if (parent !== undefined && name.length <= 255 && !name.includes("\0")) {
+        return this.beginFile(parent.fd, name, parent.path === "" ? name : `${parent.path}/${name}`, entry);
+      }
+    }
     const parts = components(entry.path);
     const meaning = meaningOf(parts);
     if (meaning === "metadata") return false;
@@ -107,6 +120,8 @@ export class LayerWriter implements TarHandler {
     }
     const name = parts[parts.length - 1] as string;
     const parent = this.directories.find(parts.slice(0, -1), true);
+    this.nearParent = entry.type === FILE && slash > 0 ? parent : undefined;
+    this.near = entry.path.slice(0, Math.max(slash, 0));
     if (meaning === "opaque") {
       this.state(parent.path).opaque = true;
       return false;
@@ -319,6 +334,7 @@ export class LayerWriter implements TarHandler {
 
   /** Takes away what an earlier entry made, as tar does; its content may be needed for the archive. */
   private makeRoom(fd: number, name: string, path: string): void {
+    this.nearParent = undefined;
     if (this.states.has(path)) {
       const below = `${path}/`;
       for (const key of [...this.files.keys()]) if (key.startsWith(below)) this.keep(key);

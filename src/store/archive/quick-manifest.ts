@@ -106,7 +106,7 @@ export function parseRow(line: string): ManifestRow | undefined {
 }
 
 export function formatTime(seconds: number, nsec: number): string {
-  return `${seconds}.${String(nsec).padStart(9, "0")}`;
+  return nsec === 0 ? `${seconds}.000000000` : `${seconds}.${String(nsec).padStart(9, "0")}`;
 }
 
 export function extentOf(stat: Stat): string {

@@ -35,8 +35,14 @@ export interface TarHeader {
   minor: number;
 }
 
+/** An entry with what the headers before it say. */
+export interface TarEntry extends TarHeader {
+  /** By name, both bytes as latin1; undefined if there are none. */
+  xattrs: Map<string, string> | undefined;
+}
+
 /** The header in the 512 bytes at `offset`; undefined if they are zeros, which end an archive. Throws StoreError. */
-export function decodeHeader(bytes: Buffer, offset: number): TarHeader | undefined {
+export function decodeHeader(bytes: Buffer, offset: number): TarEntry | undefined {
   const sum = checksum(bytes, offset);
   if (sum === 8 * 0x20 && bytes[offset] === 0) return undefined;
   if (number(bytes, offset + 148, 8) !== sum) {
@@ -65,6 +71,7 @@ export function decodeHeader(bytes: Buffer, offset: number): TarHeader | undefin
     linkPath: text(bytes, offset + 157, 100),
     major: hasDevice ? number(bytes, offset + 329, 8) : 0,
     minor: hasDevice ? number(bytes, offset + 337, 8) : 0,
+    xattrs: undefined,
   };
 }
 

@@ -12,14 +12,8 @@ import {
   PAX,
   PAX_GLOBAL,
   parsePaxTime,
-  type TarHeader,
+  type TarEntry,
 } from "./tar-header.js";
-
-/** An entry with what the headers before it say. */
-export interface TarEntry extends TarHeader {
-  /** By name, both bytes as latin1; undefined if there are none. */
-  xattrs: Map<string, string> | undefined;
-}
 
 /** Who takes what is in the archive. What it throws ends the reading. */
 export interface TarHandler {
@@ -115,7 +109,7 @@ export class TarParser {
     return length;
   }
 
-  private take(header: TarHeader | undefined): void {
+  private take(header: TarEntry | undefined): void {
     if (header === undefined) {
       this.zeroBlocks++;
       if (this.zeroBlocks === 2) this.state = "end";
@@ -143,8 +137,7 @@ export class TarParser {
     this.state = size === 0 ? "header" : state;
   }
 
-  private entry(header: TarHeader): void {
-    const entry: TarEntry = { ...header, xattrs: undefined };
+  private entry(entry: TarEntry): void {
     if (this.globals.size > 0) apply(this.globals, entry);
     if (this.longName !== undefined) entry.path = this.longName;
     if (this.longLink !== undefined) entry.linkPath = this.longLink;

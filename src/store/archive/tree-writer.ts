@@ -6,8 +6,9 @@ import { native } from "../../native/index.js";
 import { StoreError } from "../error.js";
 import { LayerDirectories } from "./layer-directories.js";
 import { components, quote } from "./layer-names.js";
+import type { TarEntry } from "./tar-header.js";
 import { BLOCK_DEVICE, CHARACTER, DIRECTORY, FIFO, FILE, LINK, SYMLINK } from "./tar-header.js";
-import type { TarEntry, TarHandler } from "./tar-parser.js";
+import type { TarHandler } from "./tar-parser.js";
 
 /** The file whose content is coming. */
 interface CurrentFile {
