@@ -48,7 +48,14 @@ export function open(u: Union, node: number, flags: number, changer: Changer | n
   // Who has a backing file writes to it however it was opened, and so past what protects it (protection.ts).
   const mayPass = table.protection(node) === 0;
   const backing = before === undefined ? (mayPass ? openFiles.register(fd) : 0) : before.backing;
-  if (before === undefined) openFiles.add(node, backing, hasOwnData(u, node));
+  return opened(u, node, access, backing, before === undefined && hasOwnData(u, node));
+}
+
+/** Counts one more open file of a node, and returns its backing. `isOwn`: of a first one, whether its data are the upper's. */
+function opened(u: Union, node: number, access: number, backing: number, isOwn: boolean): number {
+  const { openFiles } = u;
+  const before = openFiles.get(node);
+  if (before === undefined) openFiles.add(node, backing, isOwn);
   else before.handles++;
   if (access !== O_RDONLY) openFiles.setWritten(node);
   // Only such a descriptor can be mapped shared and writable.
@@ -75,11 +82,7 @@ export function openOwn(u: Union, node: number, flags: number): number {
     if (fd < 0) return fd;
     if (before === undefined) backing = openFiles.register(fd);
   }
-  if (before === undefined) openFiles.add(node, backing, backing > 0);
-  else before.handles++;
-  if (access !== O_RDONLY) openFiles.setWritten(node);
-  if (access === O_RDWR && backing > 0) openFiles.setMappable(node);
-  return backing;
+  return opened(u, node, access, backing, backing > 0);
 }
 
 /** The kernel would not tell of O_SYNC and msync(2), which must settle a copy that is not synced yet. */
