@@ -1,4 +1,7 @@
+import { fileURLToPath } from "node:url";
+import { expect } from "vitest";
 import { cases } from "./harness/cases.js";
+import { command } from "./harness/command.js";
 import { file } from "./harness/layers.js";
 
 cases("opening", [
@@ -159,6 +162,17 @@ cases("reading and writing", [
       fdatasync $fd
       syncfs $fd
     `,
+  },
+  {
+    name: "asynchronous direct writes while others read through the cache",
+    lowers: [{}],
+    tree: "none",
+    // Where files are passed through, the cache is that of the upper's file system.
+    options: { cowfs: ["--io", "cached"] },
+    run: async (merged) => {
+      const aio = fileURLToPath(new URL("tools/aio.py", import.meta.url));
+      expect(await command("python3", [aio, `${merged.root}/f`, "12"])).toBe("0 stale\n");
+    },
   },
   {
     name: "O_DIRECT",

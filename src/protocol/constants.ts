@@ -26,7 +26,6 @@ export const INIT_HAS_IOCTL_DIR = 1 << 11;
 export const INIT_AUTO_INVAL_DATA = 1 << 12;
 export const INIT_DO_READDIRPLUS = 1 << 13;
 export const INIT_READDIRPLUS_AUTO = 1 << 14;
-export const INIT_ASYNC_DIO = 1 << 15;
 export const INIT_WRITEBACK_CACHE = 1 << 16;
 export const INIT_NO_OPEN_SUPPORT = 1 << 17;
 export const INIT_PARALLEL_DIROPS = 1 << 18;

@@ -14,6 +14,7 @@ const pageSize = 4096;
  * - POSIX_LOCKS, FLOCK_LOCKS: locks stay with the kernel, where they are right for one mount;
  * - ATOMIC_O_TRUNC (but with passthrough): with zero-message opens O_TRUNC comes as a SETATTR of the size;
  * - WRITEBACK_CACHE: sizes and times would be the kernel's, and a copy-up would come after write(2) returned;
+ * - ASYNC_DIO: what others read into the cache during a direct write is dropped only after a synchronous one, and would stay;
  * - AUTO_INVAL_DATA: files change only through the mount;
  * - READDIRPLUS_AUTO: a plain READDIR first costs a LOOKUP for each entry later;
  * - EXPORT_SUPPORT: needs lookups by nodeid of what was forgotten.
@@ -24,7 +25,6 @@ const wanted =
   c.INIT_DONT_MASK |
   c.INIT_HAS_IOCTL_DIR |
   c.INIT_DO_READDIRPLUS |
-  c.INIT_ASYNC_DIO |
   c.INIT_NO_OPEN_SUPPORT |
   c.INIT_NO_OPENDIR_SUPPORT |
   c.INIT_PARALLEL_DIROPS |
