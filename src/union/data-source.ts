@@ -161,7 +161,7 @@ function search(u: Union, node: number): DataSource | number {
   const name = table.name(node);
   let r = statBacking(u, node, own);
   if (r < 0) return r;
-  own.size = u.unsynced.voids.get(node)?.size ?? own.size;
+  const size = u.unsynced.voids.get(node)?.size ?? own.size;
   const { atFd, atName } = u;
   r = readMark(u, atFd, atName);
   if (r >= 0) r = redirectOf(u, atFd, atName);
@@ -180,7 +180,7 @@ function search(u: Union, node: number): DataSource | number {
   // An object without a name can only be found by what it says itself.
   if (r === 0 && absolute === null) r = nameless ? -EIO : searchParts(u, node, redirect ?? name, state);
   if (r === 0) r = searchLayers(u, node, state);
-  if (r === 1 && seen.size !== own.size) {
+  if (r === 1 && seen.size !== size) {
     state.wrong = OTHER_SIZE;
     r = -EIO;
   }
