@@ -99,6 +99,22 @@ describe("an upper that is read-only when the mount starts", () => {
     expect(await shell("find fs low -printf '%p %C@\\n' | sort", { cwd: area.path })).toBe(before);
   });
 
+  test("a copy that a crash of the machine made void is the lower file, whatever size it has got", async () => {
+    const boot = "00000000-0000-0000-0000-000000000000";
+    await shell(
+      `echo lower > low/void; cd fs/up; truncate -s 12345 void; chmod 600 void; setfattr -n trusted.overlay.impure -v y .
+       setfattr -n trusted.overlay.metacopy void; setfattr -n trusted.overlay.cowfs.pending -v "6 420 1000 0 1000 0  ${boot} 6" void`,
+      { cwd: area.path },
+    );
+    await command("chattr", ["+i", area.at("fs/work")]);
+    const mounted = await here("mount", "--lower", "low", "--upper", "fs/up", "--work", "fs/work", "-o", "ro", "m");
+    expect(mounted.status).toBe(0);
+    expect(await shell("stat -c '%F %s %a %Y' m/void; cat m/void", { cwd: area.path })).toBe(
+      "regular file 6 600 1000\nlower\n",
+    );
+    expect(await here("umount", "m")).toEqual(silent);
+  });
+
   test("what it would have to be created in is named", async () => {
     await command("chattr", ["+i", area.at("fs")]);
     const { status, stderr } = await here("mount", "--lower", "low", "--upper", "fs/new", "m");

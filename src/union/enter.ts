@@ -96,7 +96,7 @@ function noteData(u: Union, node: number, fd: number, name: string, stat: Stat):
   u.table.setData(node, own === 1 ? DATA_OWN : DATA_BELOW);
   if ((marks & HAS_PENDING) === 0) return marks;
   if (u.readOnly) {
-    const before = own === 1 ? null : voidBefore(fd, name);
+    const before = own === 1 ? null : voidBefore(fd, name, stat);
     if (before !== null) u.unsynced.voids.set(node, before);
     return marks;
   }

@@ -313,8 +313,15 @@ export function dropIfGone(u: Union, node: number): void {
   if (r === 0 && stat.nlink === 0) u.unsynced.drop(one);
 }
 
-/** For a file that is about to be void: what its attributes must say while it cannot be changed. */
-export function voidBefore(dirfd: number, name: string): Stat | null {
+/**
+ * What the attributes of a void copy, which `found` describes, must say while it cannot be changed; null if its mark does not tell. The mode of one
+ * that was finished stays, as users may have changed it since.
+ */
+export function voidBefore(dirfd: number, name: string, found: Stat): Stat | null {
   const length = readPending(dirfd, name, value);
-  return length < 0 ? null : (decodePending(value.latin1Slice(0, length))?.before ?? null);
+  const pending = length < 0 ? null : decodePending(value.latin1Slice(0, length));
+  if (pending === null) return null;
+  const { before, boot } = pending;
+  before.mode = boot === "" ? (found.mode & ~0o7777) | before.mode : found.mode;
+  return before;
 }
