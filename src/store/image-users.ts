@@ -1,36 +1,43 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { readState } from "./containers.js";
 import type { DataRoot } from "./data-root.js";
+import { StoreError } from "./error.js";
 import type { NamedImage } from "./images.js";
-import type { ContainerRecord, ContainerState } from "./records.js";
+import type { ContainerRecord } from "./records.js";
 
 /** A container, as far as an image is concerned. */
 export interface ImageUser {
   readonly id: string;
   readonly name: string;
   readonly image: string;
-  /** As recorded: whether its process still lives is not asked. */
   readonly isRunning: boolean;
 }
 
 /**
- * The containers that there are, whatever their records are worth: one that cannot be read names no image. It is asked of the records each
- * time, since a count kept somewhere would be wrong after a crash; who removes an image asks while the store lock is held.
+ * The containers that there are. It is asked of the records each time, since a count kept somewhere would be wrong after a crash; who removes
+ * an image asks while the store lock is held, and with `strict`: a record that cannot be read may be of any image, and is a StoreError then.
+ * Otherwise it is left out.
  */
-export function imageUsers(root: DataRoot): ImageUser[] {
+export function imageUsers(root: DataRoot, { strict = false } = {}): ImageUser[] {
   return readdirSync(root.containers).flatMap((id) => {
-    const record = read<ContainerRecord>(join(root.containers, id, "config.json"));
-    if (typeof record?.image?.id !== "string") return [];
-    const state = read<ContainerState>(join(root.containers, id, "state.json"));
-    return [{ id, name: record.name ?? id, image: record.image.id, isRunning: state?.status === "running" }];
+    const path = join(root.containers, id, "config.json");
+    try {
+      const record = JSON.parse(readFileSync(path, "utf8")) as ContainerRecord;
+      return [{ id, name: record.name, image: record.image.id, isRunning: isRunning(root, id) }];
+    } catch (cause) {
+      const { code } = cause as NodeJS.ErrnoException;
+      if (!strict || code === "ENOENT" || code === "ENOTDIR") return [];
+      throw new StoreError(`${path} cannot be read, and may be of any image: see cowfs system check`, { cause });
+    }
   });
 }
 
-function read<T>(path: string): Partial<T> | undefined {
+function isRunning(root: DataRoot, id: string): boolean {
   try {
-    return JSON.parse(readFileSync(path, "utf8")) as Partial<T>;
+    return readState(root, id).status === "running";
   } catch {
-    return undefined;
+    return false;
   }
 }
 

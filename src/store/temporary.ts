@@ -46,7 +46,10 @@ export async function abandonedTemporaries(root: DataRoot): Promise<string[]> {
   for (const name of readdirSync(root.temporary)) {
     const lock = await takeLock(root, `tmp-${name}`, { limit: 0 });
     if (lock === undefined) continue;
-    abandoned.push(join(root.temporary, name));
+    const path = join(root.temporary, name);
+    // It may have been disposed of since the names were read: then the lock is a new file, of no use to anybody.
+    if (existsSync(path)) abandoned.push(path);
+    else rmSync(join(root.locks, `tmp-${name}`), { force: true });
     lock.release();
   }
   return abandoned;

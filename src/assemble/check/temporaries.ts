@@ -10,8 +10,15 @@ import { takeLock } from "../../store/lock.js";
 import { abandonedTemporaries } from "../../store/temporary.js";
 import type { Finding } from "./finding.js";
 
-/** How old a lock is that cannot be one that somebody is just about to take, in milliseconds. */
+/**
+ * How old a lock is that cannot be one that somebody is just about to take, and a file that cannot be one that somebody is just about to
+ * rename, in milliseconds. A writer's pid tells less: it may be one of another pid namespace.
+ */
 const settled = 10 * 60_000;
+
+function isSettled(path: string): boolean {
+  return Date.now() - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Date.now()) >= settled;
+}
 
 /** What is being built or taken away by somebody who is gone; files of atomic writes that came to nothing; and locks of what there is no more. */
 export async function checkTemporaries(root: DataRoot): Promise<Finding[]> {
@@ -58,8 +65,7 @@ async function staleLocks(root: DataRoot): Promise<Finding[]> {
   for (const name of readdirSync(root.locks)) {
     if (!/^(tmp|container)-/.test(name) || present.has(name)) continue;
     const path = join(root.locks, name);
-    const age = Date.now() - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Date.now());
-    if (age < settled) continue;
+    if (!isSettled(path)) continue;
     const lock = await takeLock(root, name, { limit: 0 });
     if (lock === undefined) continue;
     lock.release();
@@ -81,9 +87,8 @@ function halfWritten(root: DataRoot): Finding[] {
   ];
   return directories.flatMap((directory) =>
     readdirSync(directory).flatMap((name): Finding[] => {
-      const pid = /\.(\d+)\.new$/.exec(name)?.[1];
-      if (pid === undefined || isAlive(Number(pid))) return [];
       const path = join(directory, name);
+      if (!/\.\d+\.new$/.test(name) || !isSettled(path)) return [];
       return [
         {
           what: path.slice(root.path.length + 1),
@@ -100,8 +105,4 @@ function within(directory: string): string[] {
   return readdirSync(directory, { withFileTypes: true })
     .filter((entry) => entry.isDirectory())
     .map(({ name }) => join(directory, name));
-}
-
-function isAlive(pid: number): boolean {
-  return statSync(`/proc/${pid}`, { throwIfNoEntry: false }) !== undefined;
 }

@@ -74,6 +74,8 @@ function firstSentence(text: string): string {
 
 function kindOfOption(option: Option): Kind {
   if (option.argChoices !== undefined) return option.argChoices;
+  // What it takes may begin with one.
+  if (option.long === "--volume") return "volumes";
   return kindOfName(/[<[]([^\]>]*)/.exec(option.flags)?.[1] ?? "");
 }
 

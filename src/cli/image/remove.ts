@@ -60,7 +60,7 @@ function repositoryOf(name: string): string {
 }
 
 function usersOf(root: DataRoot, id: string): ImageUser[] {
-  const users = imageUsers(root).filter(({ image }) => image === id);
+  const users = imageUsers(root, { strict: true }).filter(({ image }) => image === id);
   return users.sort((a, b) => Number(b.isRunning) - Number(a.isRunning));
 }
 
