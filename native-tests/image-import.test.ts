@@ -81,6 +81,9 @@ test("what tar can say comes through: formats, names, links, owners, times, attr
   expect(await store.difference(gnu, area.at("gnu"), "dirtimes")).toBe("");
   expect(await store.run("image", "verify", "--all", "--digests", "-q")).toBe("");
   await here("setfacl -m u:33:rw,m::rw t/big; setfacl -d -m g:44:rx t/empty");
+  await here("tar --acls --xattrs --xattrs-include='*' --format=pax -cf acl.tar -C t .");
+  const words = (await store.run("image", "import", "acl.tar", "words")).trim();
+  expect(await store.difference(words, area.at("t"), "dirtimes")).toBe("");
   const acl = (await store.run("image", "import", "t", "acl")).trim();
   expect(await store.difference(acl, area.at("t"), "dirtimes")).toBe("");
 });

@@ -104,7 +104,13 @@ export class LayerWriter implements TarHandler {
     // Most entries lie where the one before them did. A name that begins with a point may be special.
     const slash = entry.path.lastIndexOf("/");
     const letter = entry.path.charCodeAt(slash + 1);
-    if (entry.type === FILE && slash === this.near.length && letter !== 0x2e && entry.path.startsWith(this.near)) {
+    if (
+      entry.type === FILE &&
+      entry.lostAcl === undefined &&
+      slash === this.near.length &&
+      letter !== 0x2e &&
+      entry.path.startsWith(this.near)
+    ) {
       const name = entry.path.slice(slash + 1);
       const parent = this.nearParent;
       if (parent !== undefined && name.length <= 255 && !name.includes("\0")) {
@@ -113,6 +119,8 @@ export class LayerWriter implements TarHandler {
     }
     const parts = components(entry.path);
     const meaning = meaningOf(parts);
+    if (entry.lostAcl !== undefined)
+      this.warn(`${quote(entry.path)} lost its ACL ${quote(entry.lostAcl)}: somebody in it is unknown here`);
     if (meaning === "metadata") return false;
     if (parts.length === 0) {
       if (entry.type === DIRECTORY) this.setDirectory("", entry);

@@ -39,6 +39,8 @@ export interface TarHeader {
 export interface TarEntry extends TarHeader {
   /** By name, both bytes as latin1; undefined if there are none. */
   xattrs: Map<string, string> | undefined;
+  /** An ACL that could not be understood, for a warning. */
+  lostAcl?: string;
 }
 
 /** The header in the 512 bytes at `offset`; undefined if they are zeros, which end an archive. Throws StoreError. */

@@ -1,5 +1,6 @@
 /** Reads a tar archive that comes in pieces, without a copy of what is in files. */
 import { StoreError } from "../error.js";
+import { aclOfText } from "./acl-text.js";
 import {
   BLOCK,
   decodeHeader,
@@ -222,6 +223,16 @@ function apply(records: ReadonlyMap<string, string>, entry: TarEntry): void {
           throw new StoreError(`the tar archive is damaged: the time of ${JSON.stringify(entry.path)} is no number`);
         }
         [entry.mtime, entry.mtimeNsec] = time;
+        break;
+      }
+      case "SCHILY.acl.access":
+      case "SCHILY.acl.default": {
+        const acl = aclOfText(value);
+        if (acl === undefined) entry.lostAcl = value;
+        else {
+          entry.xattrs ??= new Map();
+          entry.xattrs.set(key.endsWith("access") ? "system.posix_acl_access" : "system.posix_acl_default", acl);
+        }
         break;
       }
       default:
