@@ -4,6 +4,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { Area } from "./harness/area.js";
 import { command, shell } from "./harness/command.js";
 import { cowfsProgram } from "./harness/mounts.js";
+import { Store } from "./harness/store.js";
 
 let area: Area;
 
@@ -80,4 +81,25 @@ test.skipIf(!has("fish"))("fish completes the same, with descriptions (needs fis
   expect(await complete("cowfs --root /x info --j")).toMatch(/^--json\t/);
   expect(await complete("cowfs mount --log arch")).toMatch(/^archive\.tar/);
   expect(await complete("cowfs umount arch")).toBe("");
+});
+
+test("names of images, containers and volumes are those of the data root", async () => {
+  const store = new Store();
+  try {
+    await store.image("example/app:1", [area.at("work")]);
+    await store.ok("create", "--name", "web", "example/app:1", "true");
+    await store.ok("volume", "create", "data");
+    await type(
+      ["bash", "--norc", "--noprofile", "-i"],
+      [
+        ["source <(cowfs completion bash); echo rea''dy\n", "ready"],
+        [`cowfs --root ${store.path} image rm exa\t`, "example/app:1"],
+        [`\x15cowfs --root ${store.path} start \t`, "start web"],
+        [`\x15cowfs --root ${store.path} volume rm \t`, "rm data"],
+        [`\x15cowfs --root ${store.path} run -v da\t`, "-v data"],
+      ],
+    );
+  } finally {
+    expect(await store.remove()).toEqual([]);
+  }
 });
