@@ -1,6 +1,8 @@
 /** How the program ends: exit codes, and the two kinds of failure with a message for the user. */
 export const EXIT_FAILURE = 1;
 export const EXIT_USAGE = 2;
+/** `cowfs run` failed by itself, in whatever way; other codes are the program's. */
+export const EXIT_RUN_FAILED = 125;
 
 /** Something did not work: one line for the user, exit code 1. */
 export class CommandError extends Error {

@@ -1,7 +1,16 @@
 import { Command, CommanderError, Option } from "commander";
 import { shown } from "../text.js";
 import { argumentBytes } from "./arguments.js";
-import { CommandError, complain, EXIT_FAILURE, EXIT_USAGE, messageOf, oneLine, print } from "./exit.js";
+import {
+  CommandError,
+  complain,
+  EXIT_FAILURE,
+  EXIT_RUN_FAILED,
+  EXIT_USAGE,
+  messageOf,
+  oneLine,
+  print,
+} from "./exit.js";
 import { mountHelp } from "./mount-help.js";
 import type { MountWords } from "./mount-plan.js";
 import { isStoreCommand } from "./store-commands.js";
@@ -10,6 +19,8 @@ import { version } from "./version.js";
 /** Does what the command line says. Returns the exit code; failures have been said on stderr. */
 export async function run(argv: readonly string[]): Promise<number> {
   let code = 0;
+  // The exit codes of `run` are its program's, but for a few that are Docker's.
+  let isRun = false;
   // The launcher says what it was called as, and has forked: this process is to become the driver.
   const isLaunched = argv[2] === "--launched";
   const finish = (result: number): void => {
@@ -21,6 +32,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     if (words === null) return 0;
     const program = buildProgram(finish, isLaunched, words.includes("--as-helper"));
     const [first] = skipRoot(words);
+    isRun = first === "run";
     // A mount has no use for the other commands, and should not wait for them.
     if (first === undefined || !mountCommands.has(first)) {
       const { addStoreCommands } = await import("./store-commands-all.js");
@@ -34,9 +46,10 @@ export async function run(argv: readonly string[]): Promise<number> {
   } catch (error) {
     if (error instanceof CommanderError) {
       // It has been said already. Help that was asked for is no failure.
-      return error.exitCode === 0 ? 0 : EXIT_USAGE;
+      return error.exitCode === 0 ? 0 : isRun ? EXIT_RUN_FAILED : EXIT_USAGE;
     }
     complain(messageOf(error));
+    if (isRun) return EXIT_RUN_FAILED;
     return error instanceof CommandError ? error.exitCode : EXIT_FAILURE;
   }
 }

@@ -6,13 +6,10 @@ import type { DataRoot } from "../../store/data-root.js";
 import { StoreError } from "../../store/error.js";
 import type { ContainerRecord } from "../../store/records.js";
 import { startMonitor } from "../daemon.js";
-import { CommandError, complain, messageOf, print, UsageError } from "../exit.js";
+import { CommandError, complain, EXIT_RUN_FAILED, messageOf, print, UsageError } from "../exit.js";
 import { createContainer } from "./create.js";
 import type { CreateWords } from "./create-words.js";
 import { daemonMounter } from "./mounter.js";
-
-/** cowfs itself, or the runtime, failed. */
-export const EXIT_RUN_FAILED = 125;
 
 export interface RunWords extends CreateWords {
   readonly detach?: boolean;
