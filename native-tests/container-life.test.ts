@@ -27,7 +27,11 @@ const status = (name: string): Promise<string> => store.ok("ps", "-a", "--format
 /** Nothing of a container runs or is mounted. */
 async function expectAtRest(id: string): Promise<void> {
   expect(mountInfo().filter(({ mountpoint }) => mountpoint.includes(id))).toEqual([]);
-  expect((await attempt("pgrep", ["-f", `monitor ${id.slice(0, 12)}|driver .*${id}`])).stdout).toBe("");
+  // A monitor ends a moment after it has recorded the end.
+  await until(
+    async () => (await attempt("pgrep", ["-f", `monitor ${id.slice(0, 12)}|driver .*${id}`])).stdout === "",
+    "the end of the monitor and the driver",
+  );
   expect(existsSync(placesOf(store.root, id).bundle)).toBe(false);
 }
 
