@@ -4,7 +4,7 @@ import { O_PATH } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { readMounts } from "../native/mountinfo.js";
 import { shown } from "../text.js";
-import { capabilities, isBelowDefaults, type Launch, readonlyPaths } from "./bundle.js";
+import { capabilities, isBelowDefaults, type Launch, readIfAny, readonlyPaths } from "./bundle.js";
 import { RootView } from "./root-view.js";
 import { bundleFiles, needTool, quoted } from "./runtime.js";
 
@@ -77,7 +77,13 @@ export function enterScript(launch: Launch, bundle: string, containers: string):
 
 /** Programs of the host, which find the container's program once they are in its root. */
 function enterCommand({ process: { env, user, args, cwd } }: Launch): string {
-  const groups = user.additionalGids.length === 0 ? ["--clear-groups"] : [`--groups=${user.additionalGids.join(",")}`];
+  // Where setgroups(2) is denied, in the user namespace of somebody who is not root, the groups stay what they are.
+  const groups =
+    readIfAny("/proc/self/setgroups")?.trim() === "deny"
+      ? ["--keep-groups"]
+      : user.additionalGids.length === 0
+        ? ["--clear-groups"]
+        : [`--groups=${user.additionalGids.join(",")}`];
   const bounding = ["-all", ...capabilities.map((name) => `+${name.slice("CAP_".length).toLowerCase()}`)].join(",");
   return [
     ...[needTool("env", "coreutils"), "-i", ...env],

@@ -150,5 +150,7 @@ export function quoted(word: string): string {
 /** The same command on a terminal of its own, whose output is copied to stdout. It must not see the end of its stdin. */
 export function onTerminal({ program, args }: CommandLine): CommandLine {
   const line = ["exec", program, ...args].map(quoted).join(" ");
-  return { program: needTool("script", "bsdutils"), args: ["-q", "-e", "-f", "-c", line, "/dev/null"] };
+  // It has the user's shell run the line, which is written for another.
+  const script = [needTool("script", "bsdutils"), "-q", "-e", "-f", "-c", line, "/dev/null"];
+  return { program: needTool("env", "coreutils"), args: ["SHELL=/bin/sh", ...script] };
 }
