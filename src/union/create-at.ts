@@ -6,7 +6,7 @@
 import { EEXIST, ENAMETOOLONG, EPERM, ignore } from "../errno.js";
 import { isNoAttribute, looksLikeMark, WHITEOUT_PREFIX } from "../layer/marks.js";
 import { S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, S_ISGID, STATX_ALL, Stat } from "../layer/stat.js";
-import { AT_REMOVEDIR, RENAME_EXCHANGE } from "../native/constants.js";
+import { AT_REMOVEDIR, O_CREAT, O_EXCL, O_NOATIME, O_RDWR, RENAME_EXCHANGE } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { copyUpDirectory } from "./copy-up.js";
 import {
@@ -35,6 +35,7 @@ import type { Union } from "./union.js";
 
 const DEFAULT_ACL = "system.posix_acl_default";
 const nothing = new Uint8Array(0);
+const NEW_FILE = O_CREAT | O_EXCL | O_RDWR | O_NOATIME;
 
 /** What to create; one object, filled for each request. */
 export interface Creation {
@@ -49,12 +50,22 @@ export interface Creation {
   gid: number;
   /** The node to link, or 0. */
   hardLink: number;
+  /**
+   * Of a regular file: it is to be opened for reading and writing as it is made, where that costs nothing. `fd` is the descriptor then,
+   * the caller's to close also when something fails, else -1.
+   */
+  opens: boolean;
+  fd: number;
 }
 
-export const creation: Creation = { mode: 0, major: 0, minor: 0, target: "", umask: 0, uid: 0, gid: 0, hardLink: 0 };
+function nothingToCreate(): Creation {
+  return { mode: 0, major: 0, minor: 0, target: "", umask: 0, uid: 0, gid: 0, hardLink: 0, opens: false, fd: -1 };
+}
+
+export const creation = nothingToCreate();
 
 /** What is really made where owners are stored: an object of the driver's user. */
-const own: Creation = { mode: 0, major: 0, minor: 0, target: "", umask: 0, uid: 0, gid: 0, hardLink: 0 };
+const own = nothingToCreate();
 
 const there = new Stat();
 const parentStat = new Stat();
@@ -91,7 +102,7 @@ export function createAt(u: Union, parent: number, name: string, c: Creation): n
   const stores = c.hardLink === 0 && (u.ownership?.stored ?? null) !== null;
   const lookalike = needsPlain(u, name, c);
   if (marked === 0 && !lookalike && !stores) {
-    r = make(u, c, parentFd, name, acl === ACL_SOME);
+    r = c.opens ? makeOpen(u, c, parentFd, name, acl === ACL_SOME) : make(u, c, parentFd, name, acl === ACL_SOME);
     if (r === -EEXIST && isWhiteoutThere(upper, parentFd, name))
       r = createOver(u, parent, directory, parentFd, name, c, true);
   } else {
@@ -159,6 +170,15 @@ function make(u: Union, c: Creation, dirfd: number, name: string, acl: boolean):
     default:
       return native.mknodAs(dirfd, name, mode, c.major, c.minor, c.uid, c.gid);
   }
+}
+
+/** Makes a regular file, and opens it by the same system call: 0 or -errno. */
+function makeOpen(u: Union, c: Creation, dirfd: number, name: string, acl: boolean): number {
+  const mode = (acl ? c.mode : c.mode & ~c.umask) & 0o7777;
+  let fd = native.openAs(dirfd, name, NEW_FILE, mode, c.uid, c.gid);
+  if (fd < 0 && u.descriptors.makeRoom(fd)) fd = native.openAs(dirfd, name, NEW_FILE, mode, c.uid, c.gid);
+  c.fd = Math.max(fd, -1);
+  return Math.min(fd, 0);
 }
 
 function isWhiteoutThere(upper: Part, parentFd: number, name: string): boolean {

@@ -70,6 +70,7 @@ function enterUpper(u: Union, parent: number, name: string, type: number, entry:
   const node = addRow(u, parent, name, type, 0);
   if (u.found.fresh) {
     u.table.setData(node, DATA_OWN);
+    u.table.setLacksCapability(node, true);
     return node;
   }
   const impure = entry === null ? isImpure(u, parent) : 1;

@@ -187,6 +187,22 @@ function collect(
   return 0;
 }
 
+/** The entries by their offsets, those of one offset by name. V8 sorts numbers alone without a call for each comparison. */
+function inOrder(offsets: Float64Array, names: readonly string[]): Uint32Array {
+  const order = new Uint32Array(names.length);
+  const places = new Map<number, number>();
+  for (let i = 0; i < offsets.length; i++) places.set(offsets[i] as number, i);
+  if (places.size === offsets.length) {
+    const sorted = offsets.slice().sort();
+    for (let k = 0; k < sorted.length; k++) order[k] = places.get(sorted[k] as number) as number;
+    return order;
+  }
+  for (let i = 0; i < order.length; i++) order[i] = i;
+  return order.sort(
+    (a, b) => (offsets[a] as number) - (offsets[b] as number) || ((names[a] as string) < (names[b] as string) ? -1 : 1),
+  );
+}
+
 /** The merged entries of a directory, sorted by offset, or -errno. */
 export function mergedListing(u: Union, node: number, directory: Directory): Listing | number {
   const names: string[] = [];
@@ -204,14 +220,11 @@ export function mergedListing(u: Union, node: number, directory: Directory): Lis
   if (r < 0) return r;
   const unsorted = new Float64Array(names.length);
   for (let i = 0; i < names.length; i++) unsorted[i] = offsetOf(names[i] as string);
-  const order = Array.from(names.keys()).sort(
-    (a, b) =>
-      (unsorted[a] as number) - (unsorted[b] as number) || ((names[a] as string) < (names[b] as string) ? -1 : 1),
-  );
+  const order = inOrder(unsorted, names);
   const fileSystems = directory.parts.map((part) => fileSystemOf(u, node, part));
   const count = order.length;
   const listing: Listing = {
-    names: order.map((i) => names[i] as string),
+    names: Array.from(order, (i) => names[i] as string),
     types: new Uint8Array(count),
     parts: new Uint16Array(count),
     inoLow: new Uint32Array(count),

@@ -33,6 +33,8 @@ export const PROTECTED = IMMUTABLE | APPEND_ONLY;
 const PROTECTION_MASK = PROTECTED << PROTECTION_SHIFT;
 /** Protected since the node is known: the kernel may hold pages that were changed before. */
 const LATE = 1 << 9;
+/** The object is known to have no `security.capability`. */
+const INCAPABLE = 1 << 10;
 /** How the node's descriptor is open: two bits of the flags. */
 const ACCESS_SHIFT = 1;
 const ACCESS_MASK = 3 << ACCESS_SHIFT;
@@ -222,6 +224,13 @@ export class NodeTable {
   inheritProtection(node: number, from: number): void {
     this.flags[node] = (this.flags[node] as number) | ((this.flags[from] as number) & (PROTECTION_MASK | LATE));
   }
+  /** Whether it is known that the node has no `security.capability`. */
+  lacksCapability(node: number): boolean {
+    return ((this.flags[node] as number) & INCAPABLE) !== 0;
+  }
+  setLacksCapability(node: number, lacks: boolean): void {
+    this.flags[node] = lacks ? (this.flags[node] as number) | INCAPABLE : (this.flags[node] as number) & ~INCAPABLE;
+  }
   isPinned(node: number): boolean {
     return ((this.flags[node] as number) & PINNED) !== 0;
   }
@@ -293,10 +302,12 @@ export class NodeTable {
    */
   removeName(node: number, parent: number, name: string): void {
     this.children[parent] = (this.children[parent] as number) - 1;
-    const key = `${parent}/${name}`;
-    if (this.aliases.get(key) === node) {
-      this.dropAlias(node, key);
-      return;
+    if (this.aliases.size > 0) {
+      const key = `${parent}/${name}`;
+      if (this.aliases.get(key) === node) {
+        this.dropAlias(node, key);
+        return;
+      }
     }
     this.unhang(node);
     const keys = this.aliasKeys.get(node);

@@ -25,14 +25,26 @@ export function loseName(u: Union, node: number, parent: number, name: string): 
   release(u, node);
 }
 
+/** Whether a row stays, or is none: something still refers to it. */
+function isHeld(u: Union, node: number): boolean {
+  const { table } = u;
+  return (
+    node === ROOT ||
+    !table.isAlive(node) ||
+    table.hasLookups(node) ||
+    table.hasChildren(node) ||
+    u.openFiles.isNeeded(node)
+  );
+}
+
 /** Frees a row that neither the kernel nor a child refers to, and then its parents as far as that holds for them. */
 export function release(u: Union, node: number): void {
   const { table } = u;
+  if (isHeld(u, node)) return;
   const pending = [node];
   for (let one = pending.pop(); one !== undefined; one = pending.pop()) {
     // A parent of two names of one node stands in the list twice.
-    if (one === ROOT || !table.isAlive(one) || table.hasLookups(one) || table.hasChildren(one)) continue;
-    if (u.openFiles.isNeeded(one)) continue;
+    if (isHeld(u, one)) continue;
     const directory = table.directory(one);
     if (directory !== undefined) dropParts(u, directory);
     dropDescriptor(u, one);

@@ -4,7 +4,10 @@ import { S_IFREG } from "../../layer/stat.js";
 import { O_ACCMODE, O_DIRECT, O_RDONLY, O_RDWR, O_TRUNC } from "../../native/constants.js";
 import { native } from "../../native/index.js";
 import { copyUpData } from "../copy-up.js";
+import { creation } from "../create-at.js";
 import type { Cred } from "../cred.js";
+import { hold } from "../held.js";
+import { ACCESS_WRITE } from "../node-table.js";
 import { mayOpen } from "../protection.js";
 import { closeFile, dropLookup, succeed } from "../rows.js";
 import type { Changer } from "../set-id.js";
@@ -134,12 +137,26 @@ export function create(
   flags: number,
   cred: Cred,
 ): number {
+  creation.opens = true;
   const node = mknod(u, parent, name, S_IFREG | (mode & 0o7777), 0, 0, umask, cred);
+  const { fd } = creation;
+  creation.opens = false;
+  creation.fd = -1;
+  if (fd >= 0) {
+    if (node < 0) ignore(native.close(fd), "nothing was written through it");
+    else hold(u, node, fd, ACCESS_WRITE);
+  }
   return node < 0 ? node : openCreated(u, node, flags);
 }
 
 /** Opens a file that has just been made, and keeps `u.stat`: the nodeid, or -errno with the lookup taken back. */
 export function openCreated(u: Union, node: number, flags: number): number {
+  const { openFiles, table } = u;
+  const fd = table.descriptor(node);
+  if (fd >= 0 && (flags & O_DIRECT) === 0 && table.protection(node) === 0) {
+    ignore(opened(u, node, flags & O_ACCMODE, openFiles.register(fd), true), "the backing is in `openFiles`");
+    return node;
+  }
   u.created.copyFrom(u.stat);
   // It is empty: there is nothing to truncate, and no privilege to lose.
   const backing = open(u, node, flags & ~O_TRUNC, null);

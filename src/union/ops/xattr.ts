@@ -13,6 +13,7 @@ import type { Union } from "../union.js";
 import { isReserved, shownName, storedName } from "../xattr-names.js";
 
 const nothing = new Uint8Array(0);
+const CAPABILITY = "security.capability";
 
 /**
  * Sets an attribute; `flags` are XATTR_CREATE and XATTR_REPLACE. `aclKillSgid`: an ACL comes from a caller who may
@@ -32,6 +33,7 @@ export function setxattr(
   if (r === 0) r = copyUp(u, node);
   if (r === 0) r = locate(u, node);
   if (r < 0) return r;
+  if (name === CAPABILITY) u.table.setLacksCapability(node, false);
   const stored = ownership === null ? value : ownership.storedValue(name, value, u.scratch);
   if (typeof stored === "number") return stored;
   r = native.setxattr(u.atFd, u.atName, storedName(name), stored, flags);
@@ -49,13 +51,19 @@ export function setxattr(
   return changeMode(u, u.atFd, u.atName, u.aside.mode & 0o7777 & ~S_ISGID);
 }
 
-/** Reads an attribute into `out`: its length, or -errno; an empty `out` asks for the length only. */
+/**
+ * Reads an attribute into `out`: its length, or -errno; an empty `out` asks for the length only. Before each chown(2) and the first
+ * write the kernel asks for the capabilities of a file: of one that has none only once, and of one made in this mount never.
+ */
 export function getxattr(u: Union, node: number, name: string, out: Uint8Array): number {
   const { ownership } = u;
   if (isReserved(name) || ownership?.hides(name)) return -ENODATA;
   const r = locate(u, node);
   if (r < 0) return r;
+  const isCapability = name === CAPABILITY;
+  if (isCapability && u.table.lacksCapability(node)) return -ENODATA;
   const length = native.getxattr(u.atFd, u.atName, storedName(name), out);
+  if (isCapability && length === -ENODATA) u.table.setLacksCapability(node, true);
   return ownership === null ? length : ownership.showValue(u.atFd, u.atName, name, out, length);
 }
 
