@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { errnoName } from "../errno.js";
 import { O_CREAT, O_EXCL, O_RDWR } from "../native/constants.js";
 import { native } from "../native/index.js";
-import { LayerThreads } from "./archive/build-layer.js";
+import { LayerReader, LayerThreads } from "./archive/build-layer.js";
 import { DirectoryFiles, type ImageFiles, openUserPath, TarFiles } from "./archive/image-files.js";
 import { type PlannedImage, type PlannedLayer, planImages } from "./archive/image-plan.js";
 import { ownPlatform, type Platform } from "./archive/platform.js";
@@ -106,12 +106,15 @@ class ImageLayers {
     const queue = [...wanted.values()].sort((a, b) => b.source.length - a.source.length);
     for (const { diffId, source } of wanted.values()) this.tell({ kind: "begins", diffId, total: source.length });
     const count = Math.min(availableParallelism(), queue.length);
-    const results = await Promise.allSettled(Array.from({ length: count }, () => this.work(queue)));
+    const readers = Array.from({ length: Math.ceil(count / 2) }, () => new LayerReader());
+    const work = Array.from({ length: count }, (_, index) => this.work(queue, readers[index >> 1] as LayerReader));
+    const results = await Promise.allSettled(work);
+    await Promise.all(readers.map((reader) => reader.end()));
     for (const result of results) if (result.status === "rejected") throw result.reason;
   }
 
-  private async work(queue: PlannedLayer[]): Promise<void> {
-    const threads = new LayerThreads();
+  private async work(queue: PlannedLayer[], reader: LayerReader): Promise<void> {
+    const threads = new LayerThreads(reader);
     try {
       for (let layer = queue.shift(); layer !== undefined; layer = queue.shift()) {
         const { diffId, source, blobDigest } = layer;

@@ -29,18 +29,36 @@ const smallArchive = 8 * 1024 * 1024;
 
 /** Builds a layer in the directory `path`, which must not exist, and syncs it. Throws StoreError; what is in `path` then is the caller's to remove. */
 export async function buildLayer(path: string, source: LayerSource, options: BuildOptions = {}): Promise<BuiltLayer> {
-  const threads = new LayerThreads();
+  const reader = new LayerReader();
+  const threads = new LayerThreads(reader);
   try {
     return await threads.build(path, source, options);
   } finally {
-    await threads.end();
+    await Promise.all([threads.end(), reader.end()]);
   }
 }
 
-/** A pair of threads that builds one layer after the other; started when the first one needs them. */
+/** The thread that reads, started when it is needed. Two unpackers have one: reading and hashing take half as long as writing. */
+export class LayerReader {
+  private thread: LayerThread | undefined;
+
+  get(program: string): LayerThread {
+    this.thread ??= new LayerThread(program);
+    return this.thread;
+  }
+
+  async end(): Promise<void> {
+    await this.thread?.end();
+    this.thread = undefined;
+  }
+}
+
+/** A thread that writes one layer after the other, started when the first one needs it, and the one that reads for it. */
 export class LayerThreads {
-  private reader: LayerThread | undefined;
   private unpacker: LayerThread | undefined;
+
+  /** The reader is the caller's to end. */
+  constructor(private readonly reader: LayerReader) {}
 
   async build(path: string, source: LayerSource, options: BuildOptions): Promise<BuiltLayer> {
     if (programPath === undefined || (isFile(source) && source.length < smallArchive))
@@ -50,12 +68,9 @@ export class LayerThreads {
     const unpacked = this.unpacker.run({ kind: "unpack", path, port: port1 }, [port1]);
     let read: Promise<Answer>;
     if (isFile(source)) {
-      this.reader ??= new LayerThread(programPath);
-      read = this.reader.run(
-        { kind: "read", source, port: port2, options: expected(options) },
-        [port2],
-        options.progress,
-      );
+      read = this.reader
+        .get(programPath)
+        .run({ kind: "read", source, port: port2, options: expected(options) }, [port2], options.progress);
     } else read = readTo(source, port2, options);
     try {
       const [built] = await Promise.all([unpacked, read]);
@@ -69,8 +84,7 @@ export class LayerThreads {
   }
 
   async end(): Promise<void> {
-    await Promise.all([this.reader?.end(), this.unpacker?.end()]);
-    this.reader = undefined;
+    await this.unpacker?.end();
     this.unpacker = undefined;
   }
 }
@@ -123,6 +137,12 @@ export type Job =
 type Answer = BuiltLayer | ReadArchive;
 type Message = { readonly read: number } | { readonly answer: Answer } | { readonly error: string };
 
+/** One of the jobs that a thread has at a time. */
+export interface Numbered<T> {
+  readonly number: number;
+  readonly what: T;
+}
+
 /** On the way between reader and unpacker: a piece and how much of it is content, or the end. */
 type Piece = { readonly piece: ArrayBuffer; readonly length: number } | { readonly archive: ReadArchive };
 
@@ -134,6 +154,7 @@ const programPath = ((): string | undefined => {
 
 class LayerThread {
   private readonly worker: Worker;
+  private jobs = 0;
 
   constructor(program: string) {
     // Room for what 20,000 files need: collecting garbage in the middle of it costs a tenth of the time.
@@ -148,7 +169,9 @@ class LayerThread {
         worker.off("error", failed);
         worker.off("exit", exited);
       };
-      const message = (said: Message): void => {
+      const number = this.jobs++;
+      const message = ({ number: other, what: said }: Numbered<Message>): void => {
+        if (other !== number) return;
         if ("read" in said) progress?.(said.read);
         else {
           done();
@@ -162,7 +185,7 @@ class LayerThread {
       };
       const exited = (): void => failed(new StoreError("a thread that builds a layer has ended"));
       worker.on("message", message).on("error", failed).on("exit", exited);
-      worker.postMessage(job, transfer);
+      worker.postMessage({ number, what: job } satisfies Numbered<Job>, transfer);
     });
   }
 
@@ -171,8 +194,12 @@ class LayerThread {
   }
 }
 
-/** What a thread does: jobs, one after the other. `say` takes its messages. */
-export async function runLayerJob(job: Job, say: (message: Message) => void): Promise<void> {
+/** What a thread does. `say` takes its messages. */
+export async function runLayerJob(
+  { number, what: job }: Numbered<Job>,
+  post: (message: Numbered<Message>) => void,
+): Promise<void> {
+  const say = (what: Message): void => post({ number, what });
   try {
     const answer =
       job.kind === "unpack"
@@ -201,13 +228,19 @@ async function readTo(source: LayerSource, port: MessagePort, options: BuildOpti
     else waiting.resolve(buffer);
     waiting = undefined;
   });
-  port.on("close", () => waiting?.reject(new StoreError("the thread that writes a layer has ended")));
+  let closed = false;
+  const writerEnded = (): StoreError => new StoreError("the thread that writes a layer has ended");
+  port.on("close", () => {
+    closed = true;
+    waiting?.reject(writerEnded());
+  });
   let told = 0;
   const sink: PieceSink = {
     take: () =>
       empty.pop() ??
       new Promise((resolve, reject) => {
-        waiting = { resolve, reject };
+        if (closed) reject(writerEnded());
+        else waiting = { resolve, reject };
       }),
     send: (piece, length) => {
       const memory = piece.buffer as ArrayBuffer;
