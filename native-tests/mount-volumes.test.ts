@@ -187,6 +187,27 @@ describe("volumes of containers", () => {
     expect(await said(["-v", `${at("host/sub")}:/data`], "ls /data")).toBe("");
   });
 
+  test("what a container has removed from its volume does not come back at its next start; an image that is mounted stays", async () => {
+    await store.image("other", [store.area.at("tree")], { Env: ["PATH=/bin", "OTHER=1"] });
+    const words = ["--mount", "type=image,source=other,target=/image", "-v", "again:/data"];
+    await store.ok(
+      "create",
+      "--name",
+      "again",
+      ...words,
+      "base",
+      "sh",
+      "-c",
+      "cat /image/data/sub/deep; ls -A /data; rm -r /data/*",
+    );
+    expect(await store.ok("start", "-a", "again")).toBe("deepfile\nother\nsub\n");
+    expect(await store.ok("start", "-a", "again").catch(String)).toContain("deep");
+    expect(readdirSync(at("root/volumes/again/_data"))).toEqual([]);
+    expect((await store.run(["image", "rm", "other"])).stderr).toContain("again");
+    await store.ok("rm", "again");
+    await store.ok("image", "rm", "other");
+  });
+
   test("VOLUMEs of an image are anonymous volumes, filled; those whose target is taken are passed over; --rm removes them", async () => {
     const script = "cat /data/sub/deep; ls -d /none/yet; grep -c -E ' (/data|/none/yet) ' /proc/mounts";
     expect(await said([], script, "volumes")).toBe("deep/none/yet\n2\n");

@@ -81,7 +81,7 @@ async function start(root: DataRoot, id: string, watch: Watch): Promise<Containe
   if (state.status === "running") throw new StoreError(`container ${record.name} is running already`);
   try {
     await tidyUp(root, id, watch.mounter);
-    const { runtime, running } = await launch(root, record, watch);
+    const { runtime, running } = await launch(root, record, watch, state.started === undefined);
     writeState(root, id, {
       schema: 1,
       status: "running",
@@ -109,16 +109,19 @@ async function launch(
   root: DataRoot,
   record: ContainerRecord,
   { mounter, attachment }: Watch,
+  isFirst: boolean,
 ): Promise<{ runtime: Runtime; running: ContainerProcess }> {
   const runtimes = runtimesFor(record.runtime);
   const places = placesOf(root, record.id);
   await mounter.mount(await unionOf(root, record));
   const planned = await planMounts(root, record.mounts);
   const hidden = planned.filter(({ target }) => isBelowDefaults(target));
+  // What a container has removed from its volume does not come back when it starts again.
+  const fill = isFirst ? {} : { populate: undefined };
   await applyMounts(
     root,
     places.merged,
-    planned.filter((mount) => !hidden.includes(mount)),
+    planned.filter((mount) => !hidden.includes(mount)).map((mount) => ({ ...mount, ...fill })),
     mounter,
   );
   rmSync(places.bundle, { recursive: true, force: true });

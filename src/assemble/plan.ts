@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync } from "node:fs";
 import { type DataRoot, reason } from "../store/data-root.js";
 import { StoreError } from "../store/error.js";
+import { findImage } from "../store/images.js";
 import type { MountSpec, Propagation } from "../store/records.js";
 import { mountVolume } from "../store/volume-mounts.js";
 import { volumeData } from "../store/volume-places.js";
@@ -26,22 +27,23 @@ export interface PlannedMount {
   readonly flags: readonly string[];
   readonly data: readonly string[];
   /** The volume to fill with what the root has at the target, if it is empty. */
-  readonly populate?: string;
+  readonly populate?: string | undefined;
 }
 
 /** What a tmpfs is without a word from the user. */
 const tmpfsFlags = ["noexec", "nosuid", "nodev"];
 
 /**
- * Makes the volumes that specs name, and anonymous ones; returns the specs with a name in each. Throws StoreError, also for a bind whose source
- * must exist and does not: then nothing is made.
+ * Makes the volumes that specs name, and anonymous ones; returns the specs with the name of a volume or the id of an image in each. Throws
+ * StoreError, also for an image that is not there, and a bind whose source must exist and does not: then nothing is made.
  */
 export async function ensureVolumes(root: DataRoot, specs: readonly MountSpec[]): Promise<MountSpec[]> {
-  for (const { type, source, createSource } of specs) {
-    if (type === "bind" && createSource !== true) checkSource(source ?? "");
-  }
+  const found = specs.map((spec) => {
+    if (spec.type === "bind" && spec.createSource !== true) checkSource(spec.source ?? "");
+    return spec.type === "image" ? { ...spec, source: findImage(root, spec.source ?? "").id } : spec;
+  });
   const named: MountSpec[] = [];
-  for (const spec of specs) {
+  for (const spec of found) {
     if (spec.type !== "volume") {
       named.push(spec);
       continue;

@@ -15,16 +15,18 @@ export interface ImageUser {
 }
 
 /**
- * The containers that there are. It is asked of the records each time, since a count kept somewhere would be wrong after a crash; who removes
- * an image asks while the store lock is held, and with `strict`: a record that cannot be read may be of any image, and is a StoreError then.
- * Otherwise it is left out.
+ * The containers that there are, for each image that they are made of or have mounted. It is asked of the records each time, since a count kept
+ * somewhere would be wrong after a crash; who removes an image asks while the store lock is held, and with `strict`: a record that cannot be read
+ * may be of any image, and is a StoreError then. Otherwise it is left out.
  */
 export function imageUsers(root: DataRoot, { strict = false } = {}): ImageUser[] {
   return readdirSync(root.containers).flatMap((id) => {
     const path = join(root.containers, id, "config.json");
     try {
-      const record = JSON.parse(readFileSync(path, "utf8")) as ContainerRecord;
-      return [{ id, name: record.name, image: record.image.id, isRunning: isRunning(root, id) }];
+      const { name, image, mounts } = JSON.parse(readFileSync(path, "utf8")) as ContainerRecord;
+      const mounted = mounts.flatMap(({ type, source }) => (type === "image" ? (source ?? []) : []));
+      const running = isRunning(root, id);
+      return [...new Set([image.id, ...mounted])].map((used) => ({ id, name, image: used, isRunning: running }));
     } catch (cause) {
       const { code } = cause as NodeJS.ErrnoException;
       if (!strict || code === "ENOENT" || code === "ENOTDIR") return [];

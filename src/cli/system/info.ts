@@ -23,7 +23,7 @@ function gather(root: DataRoot) {
     Images: digests(root.images),
     Layers: digests(root.layers),
     Containers: digests(root.containers),
-    ContainersRunning: imageUsers(root).filter(({ isRunning }) => isRunning).length,
+    ContainersRunning: new Set(imageUsers(root).flatMap(({ id, isRunning }) => (isRunning ? [id] : []))).size,
     Volumes: readdirSync(root.volumes).length,
     Runtimes: foundRuntimes(),
     Rootless: process.geteuid?.() !== 0,
