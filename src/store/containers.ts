@@ -19,7 +19,7 @@ import { nearest } from "./images.js";
 import { storeLock, withLock } from "./lock.js";
 import { checkName, digestHex, isIdPrefix, shortId } from "./names.js";
 import type { ContainerRecord, ContainerState } from "./records.js";
-import { discard, makeTemporary } from "./temporary.js";
+import { makeTemporary } from "./temporary.js";
 
 /** Where the parts of a container lie. Only `upper`, `work` and the two records are there at all times. */
 export interface ContainerPlaces {
@@ -227,12 +227,17 @@ export async function renameContainer(root: DataRoot, id: string, name: string):
 /** Takes a container that does not run away, with its writable layer. The lock of the container is held. */
 export async function removeContainer(root: DataRoot, id: string): Promise<void> {
   const { path } = placesOf(root, id);
-  const { name } = readContainer(root, id);
-  await discard(root, path);
-  await withLock(root, storeLock, () => {
-    // Another container may have taken the name meanwhile.
-    if (readlinkIfAny(join(root.containerNames, name)) === id) rmSync(join(root.containerNames, name), { force: true });
-  });
+  const gone = await makeTemporary(root, "gone");
+  try {
+    // Together, so that nobody who holds the lock sees a name without its container.
+    await withLock(root, storeLock, () => {
+      const link = join(root.containerNames, readContainer(root, id).name);
+      publish(path, join(gone.path, id));
+      if (readlinkIfAny(link) === id) rmSync(link, { force: true });
+    });
+  } finally {
+    gone.dispose();
+  }
   // Ids are never used twice: whoever has waited for this lock finds no container.
   rmSync(join(root.locks, containerLock(id)), { force: true });
 }

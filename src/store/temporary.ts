@@ -1,7 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
-import { basename, join } from "node:path";
-import { publish } from "./atomic.js";
+import { join } from "node:path";
 import type { DataRoot } from "./data-root.js";
 import { type Lock, takeLock } from "./lock.js";
 
@@ -28,16 +27,6 @@ export async function makeTemporary(root: DataRoot, what: string): Promise<Tempo
       lock.release();
     },
   };
-}
-
-/** Removes a directory of the data root: at once for everybody by a rename, and then in its own time. */
-export async function discard(root: DataRoot, path: string): Promise<void> {
-  const temporary = await makeTemporary(root, "gone");
-  try {
-    if (existsSync(path)) publish(path, join(temporary.path, basename(path)));
-  } finally {
-    temporary.dispose();
-  }
 }
 
 /** The temporaries whose owner is gone. */
