@@ -12,8 +12,6 @@
 
 /* ---- one environment (the main thread, or a worker) ---- */
 
-enum { CLOSING_MOST = 32 };
-
 struct poller;
 struct pool;
 
@@ -23,8 +21,6 @@ struct addon {
   struct pool *pool;     /* jobs.c; NULL when no threads run */
   atomic_int ended;      /* ended jobs whose callback is still due */
   atomic_int write_error; /* -errno of the first failed write since it was last asked for */
-  int closing[CLOSING_MOST]; /* descriptors to close when there is no request: closeLater */
-  int closing_count;
   int open_handles;      /* libuv handles that are not fully closed yet */
   napi_async_cleanup_hook_handle cleanup; /* set while the environment is being torn down */
 };

@@ -13,37 +13,6 @@ static int64_t now_nanoseconds(void) {
   return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-/* ---- closing while nobody waits ---- */
-
-static void close_one(struct addon *addon) { (void)close(addon->closing[--addon->closing_count]); }
-
-static int close_waiting(struct addon *addon) {
-  int count = addon->closing_count;
-  while (addon->closing_count > 0) close_one(addon);
-  return count;
-}
-
-static napi_value channel_close_later(napi_env env, napi_callback_info info) {
-  struct args a;
-  args_read(&a, env, info);
-  int fd = arg_int(&a, 0);
-  if (args_bad(&a)) return args_refuse(&a);
-  if (a.addon->poller == NULL || a.addon->closing_count == CLOSING_MOST) {
-    (void)close(fd);
-  } else {
-    a.addon->closing[a.addon->closing_count++] = fd;
-  }
-  return result(env, 0);
-}
-
-static napi_value channel_close_waiting(napi_env env, napi_callback_info info) {
-  struct args a;
-  args_read(&a, env, info);
-  return result(env, close_waiting(a.addon));
-}
-
-/* ---- requests and replies ---- */
-
 /*
  * Yielding while it spins lets a client on the same CPU go on; a client elsewhere finds us awake, which is what
  * spinning is for. An ended job ends the spinning: someone may be waiting for it.
@@ -54,10 +23,6 @@ static int64_t receive(struct addon *addon, int fd, struct bytes into, int64_t s
     ssize_t count = read(fd, into.data, into.length);
     if (count >= 0) return count;
     if (errno == EINTR || errno == ENOENT) continue; /* the request was aborted between wake-up and copy */
-    if (errno == EAGAIN && addon->closing_count > 0) {
-      close_one(addon);
-      continue;
-    }
     if (errno != EAGAIN || spin_microseconds <= 0) return -errno;
     int64_t now = now_nanoseconds();
     if (deadline == 0) deadline = now + spin_microseconds * 1000;
@@ -183,7 +148,6 @@ static napi_value channel_poll_start(napi_env env, napi_callback_info info) {
 /* The descriptor may be closed as soon as this returns: stopping takes it out of the loop's epoll set. */
 void channel_close(struct addon *addon) {
   struct poller *poller = addon->poller;
-  (void)close_waiting(addon);
   if (poller == NULL) return;
   addon->poller = NULL;
   uv_poll_stop(&poller->handle);
@@ -203,8 +167,6 @@ const struct function channel_functions[] = {
   {"reply", channel_reply},
   {"replyAndReceive", channel_reply_and_receive},
   {"replyError", channel_reply_error},
-  {"closeLater", channel_close_later},
-  {"closeWaiting", channel_close_waiting},
   {"pollStart", channel_poll_start},
   {"pollStop", channel_poll_stop},
   {NULL, NULL},

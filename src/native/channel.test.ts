@@ -46,25 +46,6 @@ afterEach(() => {
 });
 
 describe("channel", () => {
-  it("closes what can wait when no request is there, and at once where no channel is watched", () => {
-    const fd = pipe();
-    const isOpen = (one: number) => native.lseek(one, 0, 1) >= 0;
-    const early = native.open(AT_FDCWD, path, O_RDONLY, 0);
-    expect(native.closeLater(early)).toBe(0);
-    expect(isOpen(early)).toBe(false);
-    expect(native.pollStart(fd, () => {})).toBe(0);
-    const [first, second] = [0, 1].map(() => native.open(AT_FDCWD, path, O_RDONLY, 0)) as [number, number];
-    for (const each of [first, second]) expect(native.closeLater(each)).toBe(0);
-    say(fd, "request");
-    expect(native.receive(fd, Buffer.alloc(64), 0)).toBe(7);
-    expect([isOpen(first), isOpen(second)]).toEqual([true, true]);
-    expect(native.receive(fd, Buffer.alloc(64), 0)).toBe(-EAGAIN);
-    expect([isOpen(first), isOpen(second)]).toEqual([false, false]);
-    expect(native.closeWaiting()).toBe(0);
-    expect(native.closeLater(native.open(AT_FDCWD, path, O_RDONLY, 0))).toBe(0);
-    expect(native.closeWaiting()).toBe(1);
-  });
-
   it("receives what is there, and says EAGAIN when nothing comes while it spins", () => {
     const fd = pipe();
     const into = Buffer.alloc(64);

@@ -173,13 +173,6 @@ export interface Native {
   /** The -errno of the first failed write of `replyAndReceive` or of a self-answering job since the last call, or 0. */
   replyError(): number;
   /**
-   * close(2), but not before a `receive` finds no request, where a channel is watched: the last descriptor of a removed file
-   * takes its blocks along, which may last. At most 32 wait, others are closed at once.
-   */
-  closeLater(fd: number): number;
-  /** Closes the descriptors that wait; returns their number. */
-  closeWaiting(): number;
-  /**
    * Watches `fd` for input on the event loop (uv_poll) and calls `onReadable`; one channel at a time (EBUSY). After an
    * unmount it is called once more, and `receive` says -ENODEV: end there, for no further call comes. Keeps the process
    * alive.

@@ -92,8 +92,7 @@ export class Dispatcher {
   /**
    * Handles the FORGETs that the kernel has queued: a file that was removed a moment ago keeps its blocks until its
    * descriptor here is closed, and nobody may hear that the disk is full before. The kernel hands them out between other
-   * requests, which are kept for `handleKept`. Returns how many there were, and how many such descriptors waited to be closed. One
-   * read(2) where there are none.
+   * requests, which are kept for `handleKept`. Returns how many there were. One read(2) where there are none.
    */
   drainForgets(): number {
     const s = this.service;
@@ -101,7 +100,7 @@ export class Dispatcher {
     const { uid, gid } = s.cred;
     this.drained ??= new Request(this.main.bytes.length);
     const drained = this.drained;
-    let freed = native.closeWaiting();
+    let forgets = 0;
     for (let count = 0; count < drainMost; count++) {
       const received = native.receive(s.channel, drained.bytes, 0);
       // Also the end of the mount: the loop meets it again.
@@ -111,7 +110,7 @@ export class Dispatcher {
       } else if (drained.opcode === FORGET || drained.opcode === BATCH_FORGET) {
         s.request = drained;
         ignore(this.handle(drained), "FORGET has no answer");
-        freed++;
+        forgets++;
       } else {
         this.kept.push(withOwnBytes(drained));
       }
@@ -119,7 +118,7 @@ export class Dispatcher {
     s.request = before;
     s.cred.uid = uid;
     s.cred.gid = gid;
-    return freed + native.closeWaiting();
+    return forgets;
   }
 
   /** Whether requests wait for `handleKept`. */

@@ -1,4 +1,4 @@
-import { EAGAIN, ENODEV, errnoName, ignore } from "../errno.js";
+import { EAGAIN, ENODEV, errnoName } from "../errno.js";
 import { native } from "../native/index.js";
 import type { Dispatcher } from "./dispatch.js";
 import type { Service } from "./service.js";
@@ -84,10 +84,7 @@ export class Loop {
       // Both the end of the turn and the requests that waited for a job need the answer out of the way first.
       if (jobs || (handled % clockEvery === 0 && performance.now() - started > turnMilliseconds)) {
         if (length > 0) dispatcher.send(length);
-        if (!jobs) {
-          ignore(native.closeWaiting(), "however many: perhaps no request comes for a while");
-          return;
-        }
+        if (!jobs) return;
         dispatcher.handleKept();
         this.pollJobs();
         received = native.receive(channel, bytes, 0);

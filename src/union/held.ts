@@ -90,7 +90,7 @@ export function dropDescriptor(u: Union, node: number): void {
   }
   table.setPinned(node, false);
   u.descriptors.unpin();
-  ignore(native.closeLater(fd), "whatever was written through it was answered already");
+  ignore(native.close(fd), "whatever was written through it was answered already");
 }
 
 /** Forgets where a metacopy's data is. */

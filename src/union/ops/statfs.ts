@@ -1,11 +1,9 @@
-import { ignore } from "../../errno.js";
 import { native } from "../../native/index.js";
 import { ROOT } from "../node-table.js";
 import type { Union } from "../union.js";
 
 /** Reads the file system statistics of the topmost layer, where new data goes, into `u.statfs`: 0 or -errno. */
 export function statfs(u: Union, _node: number): number {
-  ignore(native.closeWaiting(), "however many: the blocks of removed files are free now");
   const top = u.table.directory(ROOT)?.top;
   return native.statfs(top?.fd ?? -1, u.statfs);
 }
