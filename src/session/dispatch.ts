@@ -5,6 +5,7 @@ import {
   BATCH_FORGET,
   COPY_FILE_RANGE,
   COPY_FILE_RANGE_64,
+  CREATE,
   FALLOCATE,
   FORGET,
   LSEEK,
@@ -81,6 +82,9 @@ export class Dispatcher {
     const { opcode } = request;
     const timed = this.statistics.count(opcode);
     const start = timed ? performance.now() : 0;
+    // What is passed through, the kernel writes without asking here: what removed files held must be free by then.
+    if ((opcode === CREATE || opcode === OPEN) && s.union.descriptors.hasPinned)
+      ignore(this.drainForgets(), "however many");
     let result = this.run(request);
     if (isFull(result) && !s.union.committed && this.drainForgets() > 0) result = this.run(request);
     if (timed) this.statistics.time(opcode, performance.now() - start);

@@ -35,6 +35,11 @@ export class Descriptors {
     return this.held + this.pinned;
   }
 
+  /** Whether a nameless node, which the kernel may have forgotten without our knowing yet, keeps a descriptor and so its blocks. */
+  get hasPinned(): boolean {
+    return this.pinned > 0;
+  }
+
   /** Takes over an open descriptor; the least recently used one is closed if there are too many. */
   keep(fd: number, node: number, layer: number): void {
     if (fd >= this.nodes.length) this.growTo(fd);
