@@ -46,6 +46,39 @@ test("the archive of a layer can be had again byte for byte, also with files tha
   expect(again.equals(bytes)).toBe(true);
 });
 
+test.each([
+  0, 200,
+])("a file takes the place of a directory with %i others, while its own parent is open", async (count) => {
+  const area = scratch();
+  const root = openDataRoot(join(area, "root"));
+  const file = join(area, "archive.tar");
+  const add = (...paths: string[]): void =>
+    void execFileSync("tar", ["--no-recursion", "-rf", file, "-C", join(area, "source"), ...paths]);
+  const source = (path: string): string => join(area, "source", path);
+  mkdirSync(source("p/q/d/deep"), { recursive: true });
+  const many = Array.from({ length: count }, (_, i) => `p/q/d/n${i}`);
+  for (const path of [...many, "x"]) mkdirSync(source(path));
+  for (const path of [...many.map((name) => `${name}/f`), "x/one", "p/q/d/deep/file"])
+    writeFileSync(source(path), path);
+  add("x/one", "p/q/d/deep/file", ...many.map((name) => `${name}/f`), "x/one");
+  rmSync(source("p/q/d"), { recursive: true });
+  writeFileSync(source("p/q/d"), "a file now");
+  add("x/one", "p/q/d");
+  rmSync(source("p/q/d"));
+  mkdirSync(source("p/q/d"));
+  writeFileSync(source("p/q/d/last"), "last");
+  add("p/q/d", "p/q/d/last");
+  const bytes = readFileSync(file);
+  const layer = await createLayerFromTar(root, Readable.from([bytes]));
+  const tree = layerTree(root, layer.diffId);
+  expect(execFileSync("find", [".", "-type", "f"], { cwd: tree, encoding: "utf8" }).split("\n").sort()).toEqual([
+    "",
+    "./p/q/d/last",
+    "./x/one",
+  ]);
+  expect(Buffer.concat(await openLayerArchive(root, layer.diffId).toArray()).equals(bytes)).toBe(true);
+});
+
 test("an archive with another digest than expected leaves nothing", async () => {
   const area = scratch();
   const root = openDataRoot(join(area, "root"));

@@ -81,9 +81,12 @@ export class LayerDirectories {
     return next;
   }
 
-  /** To be called when a directory is replaced by something else: what is open may be gone. */
-  forget(): void {
-    for (const fd of this.open.values()) native.close(fd);
-    this.open.clear();
+  /** To be called when a directory is replaced by something else: it, and those in it, are closed; all are if none is named. */
+  forget(path = ""): void {
+    for (const [known, fd] of this.open) {
+      if (path !== "" && known !== path && !known.startsWith(`${path}/`)) continue;
+      native.close(fd);
+      this.open.delete(known);
+    }
   }
 }

@@ -12,6 +12,7 @@ import { isNoAttribute } from "../../layer/marks.js";
 import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG, type Stat } from "../../layer/stat.js";
 import { native } from "../../native/index.js";
 import { archivedAttribute } from "./layer-names.js";
+import type { TarEntry } from "./tar-header.js";
 
 export const TYPES: Readonly<Record<number, string>> = {
   [S_IFREG]: "file",
@@ -122,4 +123,30 @@ export function escapePath(path: string): string {
 
 export function unescapePath(path: string): string {
   return path.replace(/%([0-9a-f]{2})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 16)));
+}
+
+/** The line of an object that has these attributes. `kind` is the type in its mode. */
+export function rowOf(
+  type: string,
+  path: string,
+  kind: number,
+  { mode, uid, gid, mtime, mtimeNsec }: Pick<TarEntry, "mode" | "uid" | "gid" | "mtime" | "mtimeNsec">,
+  extent: string,
+  content: string,
+  attributes: string,
+): string {
+  const time = formatTime(mtime, mtimeNsec);
+  return formatRow({ type, mode: kind | mode, uid, gid, extent, time, content, attributes, path });
+}
+
+/** The line of another name of the object that the line `original` is about. */
+export function sameRow(original: string, first: string, path: string): string {
+  const mode = Number.parseInt(original.split(" ")[1] as string, 8);
+  const extent = escapePath(first);
+  return formatRow({ type: "same", mode, uid: 0, gid: 0, extent, time: "-", content: "-", attributes: "-", path });
+}
+
+/** The line `same`, of `sameRow`, with another path. */
+export function renamedRow(same: string, path: string): string {
+  return `${same.slice(0, same.lastIndexOf(" "))} ${escapePath(path)}\n`;
 }
