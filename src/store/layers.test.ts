@@ -7,6 +7,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { openLayerArchive } from "./archive/layer-archive.js";
 import { openDataRoot } from "./data-root.js";
 import { createLayerFromTar, createLayerFromTree, hasLayer, layerTree } from "./layers.js";
+import { verifyArchive, verifyLayer } from "./verify-layer.js";
 
 function scratch(): string {
   const path = mkdtempSync(join(tmpdir(), "cowfs-layers-"));
@@ -77,6 +78,24 @@ test.each([
     "./x/one",
   ]);
   expect(Buffer.concat(await openLayerArchive(root, layer.diffId).toArray()).equals(bytes)).toBe(true);
+});
+
+test("a hard-linked file whose first name is replaced stays under the others", async () => {
+  const area = scratch();
+  const root = openDataRoot(join(area, "root"));
+  const file = join(area, "archive.tar");
+  const source = (path: string): string => join(area, path);
+  writeFileSync(source("a"), "linked");
+  for (const name of ["b", "c"]) linkSync(source("a"), source(name));
+  execFileSync("tar", ["-cf", file, "-C", area, "a", "b", "c"]);
+  rmSync(source("a"));
+  writeFileSync(source("a"), "alone");
+  execFileSync("tar", ["-rf", file, "-C", area, "a"]);
+  const layer = await createLayerFromTar(root, Readable.from([readFileSync(file)]));
+  expect(layer.size).toBe("linked".length + "alone".length);
+  expect(readFileSync(join(layerTree(root, layer.diffId), "c"), "utf8")).toBe("linked");
+  expect(await verifyLayer(root, layer.diffId)).toEqual([]);
+  expect(await verifyArchive(root, layer.diffId)).toEqual([]);
 });
 
 test("an archive with another digest than expected leaves nothing", async () => {

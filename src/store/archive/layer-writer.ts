@@ -10,7 +10,7 @@ import { AttributeWriter, failed } from "./attribute-writer.js";
 import { DirectoryStates } from "./directory-states.js";
 import { LayerDirectories } from "./layer-directories.js";
 import { components, meaningOf, quote } from "./layer-names.js";
-import { escapePath, type Hashes, hex64, renamedRow, rowOf, sameRow } from "./quick-manifest.js";
+import { escapePath, extentOfRow, type Hashes, hex64, renamedRow, rowOf, sameRow } from "./quick-manifest.js";
 import { SkeletonWriter } from "./skeleton.js";
 import { BLOCK_DEVICE, CHARACTER, DIRECTORY, FIFO, FILE, LINK, SYMLINK, type TarEntry } from "./tar-header.js";
 import type { TarHandler } from "./tar-parser.js";
@@ -48,8 +48,10 @@ export class LayerWriter implements TarHandler {
   private readonly states: DirectoryStates;
   /** The manifest's lines of everything but directories. */
   private readonly rows = new Map<string, string>();
-  /** Files of the tree by path: size, and number in the skeleton. */
-  private readonly files = new Map<string, { readonly size: number; readonly number: number }>();
+  /** The other names of hard-linked objects, by the name whose line of the manifest tells all. */
+  private readonly otherNames = new Map<string, Set<string>>();
+  /** Files of the tree by path: their number in the skeleton. */
+  private readonly files = new Map<string, number>();
   private current: CurrentFile | undefined;
   /** The directory part of the last entry's path, as the archive writes it, and that directory while it is sure to be open. */
   private near = "";
@@ -168,7 +170,7 @@ export class LayerWriter implements TarHandler {
     this.skeleton.end();
     const { lines, implied, opaqueRoot } = this.states.finish(this.directories);
     let size = 0;
-    for (const file of this.files.values()) size += file.size;
+    for (const row of this.rows.values()) if (row.startsWith("file ")) size += Number(extentOfRow(row));
     return {
       size,
       entries: this.states.count + this.rows.size,
@@ -194,7 +196,7 @@ export class LayerWriter implements TarHandler {
     const { uid, gid } = this.attributes;
     const file = this.createAt(fd, name, path, () => native.openAs(fd, name, flags, mode, uid, gid));
     const number = this.skeleton.file(path, entry.size);
-    this.files.set(path, { size: entry.size, number });
+    this.files.set(path, number);
     this.current = { fd: file, path, entry, stream: undefined, hash: emptyHash, written: 0 };
     return true;
   }
@@ -224,17 +226,19 @@ export class LayerWriter implements TarHandler {
     if (held < 0) throw failed("linked", path, held);
     try {
       const { fd } = this.directories.find(parentParts, true);
-      const original = this.rows.get(fromPath);
-      if (original === undefined || original.startsWith("whiteout ")) {
+      if (!this.rows.has(fromPath) || this.isWhiteout(fromPath)) {
         throw new StoreError(
           `${quote(entry.path)} in the archive is a hard link to ${quote(entry.linkPath)}, which the layer does not have before it`,
         );
       }
       this.createAt(fd, name, path, () => native.link(held, targetName, fd, name));
-      this.rows.set(
-        path,
-        original.startsWith("same ") ? renamedRow(original, path) : sameRow(original, fromPath, path),
-      );
+      // It may have become the first name just now, where `path` was that before.
+      const original = this.rows.get(fromPath) as string;
+      const first = original.startsWith("same ") ? extentOfRow(original) : fromPath;
+      this.rows.set(path, sameRow(original, first, path));
+      const others = this.otherNames.get(first);
+      if (others === undefined) this.otherNames.set(first, new Set([path]));
+      else others.add(path);
     } finally {
       native.close(held);
     }
@@ -316,7 +320,20 @@ export class LayerWriter implements TarHandler {
       if (removed === -ENOENT && this.isWhiteout(path)) removed = native.unlink(fd, WHITEOUT_PREFIX + name, 0);
       if (removed < 0 && removed !== -ENOENT) throw failed("replaced", path, removed);
     }
+    this.unlist(path);
+  }
+
+  /** A name is gone. If it was the first of several, the next one is. */
+  private unlist(path: string): void {
+    const row = this.rows.get(path);
     this.rows.delete(path);
+    if (row?.startsWith("same ")) this.otherNames.get(extentOfRow(row))?.delete(path);
+    const [next, ...others] = this.otherNames.get(path) ?? [];
+    this.otherNames.delete(path);
+    if (row === undefined || next === undefined) return;
+    this.rows.set(next, renamedRow(row, next));
+    for (const name of others) this.rows.set(name, sameRow(row, next, name));
+    this.otherNames.set(next, new Set(others));
   }
 
   private takeDirectory(fd: number, name: string, path: string): void {
@@ -328,7 +345,7 @@ export class LayerWriter implements TarHandler {
       // No part of the path is a link: it is the real one.
       if (key.startsWith(below)) this.keep(key, AT_FDCWD, `${aside}/${key.slice(below.length)}`);
     }
-    for (const key of [...this.rows.keys()]) if (key.startsWith(below)) this.rows.delete(key);
+    for (const key of [...this.rows.keys()]) if (key.startsWith(below)) this.unlist(key);
     this.states.forget(path);
     this.directories.forget(path);
     rmSync(Buffer.from(aside, "latin1"), { recursive: true });
@@ -336,7 +353,7 @@ export class LayerWriter implements TarHandler {
 
   /** Moves a file of the layer, which is (dirfd, name) now, to where the skeleton finds it. */
   private keep(path: string, dirfd: number, name: string): void {
-    const { number } = this.files.get(path) as { number: number };
+    const number = this.files.get(path) as number;
     const moved = native.rename(dirfd, name, AT_FDCWD, `${this.replacedPath()}/${number}`, 0);
     if (moved < 0) throw failed("replaced", path, moved);
     this.files.delete(path);

@@ -146,7 +146,12 @@ export function sameRow(original: string, first: string, path: string): string {
   return formatRow({ type: "same", mode, uid: 0, gid: 0, extent, time: "-", content: "-", attributes: "-", path });
 }
 
-/** The line `same`, of `sameRow`, with another path. */
-export function renamedRow(same: string, path: string): string {
-  return `${same.slice(0, same.lastIndexOf(" "))} ${escapePath(path)}\n`;
+/** The extent that a line says: of `same`, the path of the first name. */
+export function extentOfRow(row: string): string {
+  return unescapePath(row.split(" ", 5)[4] as string);
+}
+
+/** The line of the same object under another path. */
+export function renamedRow(row: string, path: string): string {
+  return `${row.slice(0, row.lastIndexOf(" "))} ${escapePath(path)}\n`;
 }
