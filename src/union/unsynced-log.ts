@@ -4,7 +4,7 @@
  * it would show what is below such copies. It is not synced: after a crash of the machine it may have lost lines, and says only that
  * there were such copies. So it stays until the next mount has found them.
  */
-import { EEXIST, EINVAL, ignore, isAbsent } from "../errno.js";
+import { EEXIST, EINVAL, ENOSPC, ignore, isAbsent } from "../errno.js";
 import { STATX_ALL, Stat } from "../layer/stat.js";
 import { AT_REMOVEDIR, O_CREAT, O_NONBLOCK, O_RDONLY, O_RDWR } from "../native/constants.js";
 import { native } from "../native/index.js";
@@ -57,6 +57,8 @@ export class UnsyncedLog {
       if (opened < 0) return opened;
       this.fd = opened;
       this.length = 0;
+    }
+    if (this.length === 0) {
       const head = this.append(`${this.boot}\n`);
       if (head < 0) return head;
     }
@@ -64,10 +66,12 @@ export class UnsyncedLog {
     return this.append(`${this.handle.subarray(0, size).toString("hex")}\n`);
   }
 
+  /** 0 or -errno. A part of a line, which a disk that is nearly full takes, does not count: the next one is written over it. */
   private append(line: string): number {
     const written = native.pwrite(this.fd, Buffer.from(line, "latin1"), 0, line.length, this.length);
-    if (written > 0) this.length += written;
-    return Math.min(written, 0);
+    if (written < line.length) return written < 0 ? written : -ENOSPC;
+    this.length += written;
+    return 0;
   }
 
   /** Nothing is unsynced any more. */
