@@ -15,6 +15,7 @@ import {
   READ,
   RELEASE,
   SETXATTR,
+  TMPFILE,
 } from "../protocol/opcodes.js";
 import { Request } from "../protocol/request.js";
 import { traceReply, traceRequest } from "../protocol/trace.js";
@@ -45,6 +46,9 @@ function withOwnBytes(request: Request): Request {
  * read, and the kernel's own counts.
  */
 const meansItself = new Set([BATCH_FORGET, COPY_FILE_RANGE, COPY_FILE_RANGE_64, FORGET, LSEEK, OPEN, READ, RELEASE]);
+
+/** After these the kernel may write to a file by itself. */
+const opensFile = new Set([CREATE, OPEN, TMPFILE]);
 
 /** From the bytes of a request to the bytes of its answer: checks, handler, error, trace, parking. */
 export class Dispatcher {
@@ -83,8 +87,8 @@ export class Dispatcher {
     const timed = this.statistics.count(opcode);
     const start = timed ? performance.now() : 0;
     // What is passed through, the kernel writes without asking here: what removed files held must be free by then.
-    if ((opcode === CREATE || opcode === OPEN) && s.union.descriptors.hasPinned)
-      ignore(this.drainForgets(), "however many");
+    // A read(2) for each that is opened while a file without a name is known; otherwise nothing.
+    if (s.union.descriptors.hasPinned && opensFile.has(opcode)) ignore(this.drainForgets(), "however many");
     let result = this.run(request);
     if (isFull(result) && !s.union.committed && this.drainForgets() > 0) result = this.run(request);
     if (timed) this.statistics.time(opcode, performance.now() - start);
