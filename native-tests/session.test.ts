@@ -136,7 +136,8 @@ describe("a big copy-up", () => {
   });
 
   test("ends a killed caller at once, and the next one finds the copy", async () => {
-    await mount();
+    // Synced, so that the caller cannot have it before it is killed.
+    await mount("-o", "fsync=strict");
     const start = performance.now();
     const killed = await attempt("timeout", ["-s", "KILL", "0.1", "truncate", "-s", "+1", area.at("m", "big")]);
     expect(killed.status).not.toBe(0);
