@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { MountSpec } from "../../store/records.js";
 import { collectSpecs } from "./collect.js";
 import { parseMountFlag } from "./mount-flag.js";
+import { parseSize } from "./size.js";
 import { SpecError } from "./spec-error.js";
 import { parseTmpfsFlag } from "./tmpfs-flag.js";
 import { parseVolumeFlag } from "./volume-flag.js";
@@ -268,4 +269,17 @@ describe("all mounts of a container", () => {
   ])("two of one target: %j", (flags) => {
     expect(errorOf(() => collectSpecs(flags, context))).toBe("Duplicate mount point: /x");
   });
+});
+
+test("sizes that people write", () => {
+  expect(["4096", "64k", "1.5GB", "64KiB", "1 M", "x", "-1", ""].map(parseSize)).toEqual([
+    4096,
+    65536,
+    1.5 * 1024 ** 3,
+    65536,
+    1024 ** 2,
+    undefined,
+    undefined,
+    undefined,
+  ]);
 });

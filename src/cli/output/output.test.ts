@@ -4,7 +4,7 @@ import { bar } from "./bar.js";
 import { hasColours } from "./colours.js";
 import { booleanFilter, hasLabels, parseFilters, timeFilter } from "./filters.js";
 import { listText, objectsText, type View } from "./list.js";
-import { parseSize, size } from "./size.js";
+import { size } from "./size.js";
 import { cell, table } from "./table.js";
 
 test.each([
@@ -20,19 +20,9 @@ test.each([
   expect(size(bytes)).toBe(text);
 });
 
-test("sizes of three digits, and sizes that people write", () => {
+test("sizes of three digits", () => {
   expect(size(72_793_210, 3)).toBe("72.8MB");
   expect(size(999_600, 3)).toBe("1MB");
-  expect(["4096", "64k", "1.5GB", "64KiB", "1 M", "x", "-1", ""].map(parseSize)).toEqual([
-    4096,
-    65536,
-    1.5 * 1024 ** 3,
-    65536,
-    1024 ** 2,
-    undefined,
-    undefined,
-    undefined,
-  ]);
 });
 
 test.each([

@@ -12,11 +12,3 @@ export function size(bytes: number, digits = 4): string {
   }
   return `${Number(value.toPrecision(digits))}${units[unit]}`;
 }
-
-/** A size as people write it: `100m`, `1.5GB`, `4096`, `64KiB`; units of 1024, as Docker and mount(8) take them. Undefined if it is none. */
-export function parseSize(text: string): number | undefined {
-  const match = /^(\d+(?:\.\d+)?) ?([kmgtp]?)(?:i?b)?$/i.exec(text.trim());
-  if (match === null) return undefined;
-  const power = " kmgtp".indexOf((match[2] || " ").toLowerCase());
-  return Math.floor(Number(match[1]) * 1024 ** power);
-}
