@@ -1,4 +1,4 @@
-import { BLOCK, encodeHeader, endOfArchive, FILE, padding } from "./tar-header.js";
+import { BLOCK, encodeHeader, endOfArchive, FILE, ofRoot, padding } from "./tar-header.js";
 
 /** A file of an archive of an image: its content, or where its content comes from. */
 export interface ArchiveMember {
@@ -16,9 +16,8 @@ export async function* contentOf({ content }: ArchiveMember): AsyncGenerator<Buf
 
 /** A tar archive of members, in pieces: regular files of root that anybody may read, as of 1970, so that the same image gives the same bytes. */
 export async function* archiveOf(members: AsyncIterable<ArchiveMember>): AsyncGenerator<Buffer> {
-  const none = { uid: 0, gid: 0, mtime: 0, mtimeNsec: 0, linkPath: "", major: 0, minor: 0 };
   for await (const member of members) {
-    yield encodeHeader({ ...none, path: member.path, type: FILE, mode: 0o644, size: member.size });
+    yield encodeHeader({ ...ofRoot, path: member.path, type: FILE, mode: 0o644, size: member.size });
     let sent = 0;
     for await (const piece of contentOf(member)) {
       sent += piece.length;

@@ -43,11 +43,6 @@ export function meaningOf(parts: readonly string[]): NameMeaning {
   return "plain";
 }
 
-/** Whether union file systems take an attribute for a mark of their own, whatever its name stands for. */
-export function isMark(attribute: string): boolean {
-  return attribute.startsWith(TRUSTED_PREFIX) || attribute.startsWith(USER_PREFIX);
-}
-
 /**
  * The name under which an attribute of an archive is kept in a layer: as overlayfs does it for nested mounts, what would be taken for a mark
  * gets the prefix twice, and shows in the union as it was. Undefined: it is left out, since it could not be told from a mark.

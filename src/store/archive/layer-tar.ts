@@ -35,6 +35,7 @@ import {
   FIFO,
   FILE,
   LINK,
+  ofRoot,
   padding,
   SYMLINK,
   type TarHeader,
@@ -255,21 +256,7 @@ class Archiver {
 
   private whiteout(directory: string, name: string): Buffer {
     const path = directory === "" ? name : `${directory}/${name}`;
-    return encodeHeader({
-      ...{
-        path,
-        type: FILE,
-        mode: 0o600,
-        uid: 0,
-        gid: 0,
-        size: 0,
-        mtime: 0,
-        mtimeNsec: 0,
-        linkPath: "",
-        major: 0,
-        minor: 0,
-      },
-    });
+    return encodeHeader({ ...ofRoot, path, type: FILE, mode: 0o600, size: 0 });
   }
 
   /** The pax records of the attributes of an object; three system calls for each attribute less than two. */

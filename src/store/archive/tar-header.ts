@@ -35,6 +35,9 @@ export interface TarHeader {
   minor: number;
 }
 
+/** Of what is nobody's in particular: root's, as of 1970. */
+export const ofRoot = { uid: 0, gid: 0, mtime: 0, mtimeNsec: 0, linkPath: "", major: 0, minor: 0 };
+
 /** An entry with what the headers before it say. */
 export interface TarEntry extends TarHeader {
   /** By name, both bytes as latin1; undefined if there are none. */
