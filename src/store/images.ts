@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { syncDirectory, writeJson } from "./atomic.js";
+import { publish, syncDirectory, writeJson } from "./atomic.js";
 import { type DataRoot, reason } from "./data-root.js";
 import { NotFoundError, StoreError } from "./error.js";
 import { adoptDirectories } from "./implied-directories.js";
@@ -34,12 +34,15 @@ function namesFile(root: DataRoot): string {
 /** `name:tag` → image id. Throws StoreError if the file is damaged. */
 export function readNames(root: DataRoot): Readonly<Record<string, string>> {
   const path = namesFile(root);
+  let names: unknown;
   try {
-    return (JSON.parse(readFileSync(path, "utf8")) as ImageNames).names;
+    names = (JSON.parse(readFileSync(path, "utf8")) as Partial<ImageNames> | null)?.names;
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === "ENOENT") return {};
     throw new StoreError(`${path} cannot be read: ${reason(cause)}`, { cause });
   }
+  if (typeof names !== "object" || names === null) throw new StoreError(`${path} is damaged: it has no names`);
+  return names as Record<string, string>;
 }
 
 /** Replaces all names. The store lock must be held. */
@@ -120,8 +123,7 @@ export async function storeImage(
         }
       }
       if (!existsSync(join(directory, "image.json"))) {
-        renameSync(built, directory);
-        syncDirectory(root.images);
+        publish(built, directory);
       }
       if (checked.length > 0) {
         writeNames(root, { ...readNames(root), ...Object.fromEntries(checked.map((name) => [name, id])) });
@@ -151,16 +153,16 @@ function adopt(root: DataRoot, diffIds: readonly string[], built: readonly Built
 /** The record of an image by its whole id. Throws NotFoundError, or StoreError if it is damaged. */
 export function readImage(root: DataRoot, id: string): ImageRecord {
   const path = join(imageDirectory(root, id), "image.json");
-  let record: ImageRecord;
+  let record: ImageRecord | null;
   try {
-    record = JSON.parse(readFileSync(path, "utf8")) as ImageRecord;
+    record = JSON.parse(readFileSync(path, "utf8")) as ImageRecord | null;
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === "ENOENT") {
       throw new NotFoundError(`there is no image ${shortId(id)}`, { cause });
     }
     throw new StoreError(`${path} cannot be read: ${reason(cause)}`, { cause });
   }
-  if (record.schema !== 1 || record.id !== id || !Array.isArray(record.layers))
+  if (record?.schema !== 1 || record.id !== id || !Array.isArray(record.layers))
     throw new StoreError(`${path} is damaged`);
   return record;
 }
@@ -183,13 +185,23 @@ export function readConfig(root: DataRoot, id: string): ImageConfig {
   return parseConfig(readConfigBytes(root, id), `the configuration of the image ${shortId(id)}`);
 }
 
+/** As `readImage`, for who looks among all images: says what to do about one that is damaged. */
+function usableImage(root: DataRoot, id: string): ImageRecord {
+  try {
+    return readImage(root, id);
+  } catch (cause) {
+    if (cause instanceof NotFoundError || !(cause instanceof StoreError)) throw cause;
+    throw new StoreError(`${cause.message}: cowfs system check --repair takes it away`, { cause });
+  }
+}
+
 /** All images, the newest first. Throws StoreError. */
 export function listImages(root: DataRoot): NamedImage[] {
   const byId = new Map<string, string[]>();
   for (const [name, id] of Object.entries(readNames(root))) byId.set(id, [...(byId.get(id) ?? []), name]);
   const images = readdirSync(root.images)
     .filter((name) => /^[0-9a-f]{64}$/.test(name))
-    .map((hex) => ({ ...readImage(root, `sha256:${hex}`), names: (byId.get(`sha256:${hex}`) ?? []).sort() }));
+    .map((hex) => ({ ...usableImage(root, `sha256:${hex}`), names: (byId.get(`sha256:${hex}`) ?? []).sort() }));
   return images.sort((a, b) => (a.stored < b.stored ? 1 : a.stored > b.stored ? -1 : a.id < b.id ? -1 : 1));
 }
 
@@ -200,7 +212,7 @@ export function listImages(root: DataRoot): NamedImage[] {
 export function findImage(root: DataRoot, word: string): NamedImage {
   const names = readNames(root);
   const named = (id: string): NamedImage => ({
-    ...readImage(root, id),
+    ...usableImage(root, id),
     names: Object.keys(names).filter((name) => names[name] === id),
   });
   if (isIdPrefix(word)) {

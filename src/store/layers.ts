@@ -47,16 +47,16 @@ export function hasLayer(root: DataRoot, diffId: string): boolean {
 /** Throws NotFoundError if there is no such layer, StoreError if its record is damaged. */
 export function readLayer(root: DataRoot, diffId: string): LayerRecord {
   const path = join(layerDirectory(root, diffId), "layer.json");
-  let record: LayerRecord;
+  let record: LayerRecord | null;
   try {
-    record = JSON.parse(readFileSync(path, "utf8")) as LayerRecord;
+    record = JSON.parse(readFileSync(path, "utf8")) as LayerRecord | null;
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === "ENOENT") {
       throw new NotFoundError(`the layer ${shortId(diffId)} is missing`, { cause });
     }
     throw new StoreError(`${path} cannot be read: ${reason(cause)}`, { cause });
   }
-  if (record.schema !== 1 || record.diffId !== diffId) throw new StoreError(`${path} is damaged`);
+  if (record?.schema !== 1 || record.diffId !== diffId) throw new StoreError(`${path} is damaged`);
   return record;
 }
 
