@@ -27,7 +27,10 @@ export interface TarHandler {
   raw(chunk: Buffer, start: number, length: number): void;
 }
 
-/** Headers that describe the next entry are held in memory: real ones have some hundred bytes, an attribute at most 64 KiB. */
+/**
+ * What describes the next entry, however many headers say it, is held in memory, and so is what holds for all entries: real ones have some
+ * hundred bytes, an attribute at most 64 KiB.
+ */
 const longestHeader = 16 * 1024 * 1024;
 
 type State = "header" | "description" | "content" | "skipped" | "padding" | "end";
@@ -42,6 +45,9 @@ export class TarParser {
   private pad = 0;
   private description: Buffer[] = [];
   private describes = "";
+  /** Bytes of the headers that describe the next entry, and of those that hold for all. */
+  private ofEntry = 0;
+  private ofAll = 0;
   private readonly globals = new Map<string, string>();
   private pax: Map<string, string> | undefined;
   private longName: string | undefined;
@@ -122,7 +128,10 @@ export class TarParser {
       case PAX_GLOBAL:
       case GNU_LONG_NAME:
       case GNU_LONG_LINK:
-        if (header.size > longestHeader) throw new StoreError("the tar archive is damaged: a pax header is too long");
+        if (header.type === PAX_GLOBAL) this.ofAll += header.size;
+        else this.ofEntry += header.size;
+        if (this.ofAll > longestHeader || this.ofEntry > longestHeader)
+          throw new StoreError("the tar archive is damaged: a pax header is too long");
         this.describes = header.type;
         this.body(header.size, "description");
         if (header.size === 0) this.describe();
@@ -151,6 +160,7 @@ export class TarParser {
     this.pax = undefined;
     this.longName = undefined;
     this.longLink = undefined;
+    this.ofEntry = 0;
     // Links, devices, directories have no content, though some writers give the size of what a link leads to.
     const size = entry.type >= LINK && entry.type <= FIFO ? 0 : entry.size;
     const wanted = this.handler.entry(entry);
