@@ -1,5 +1,6 @@
 import type { DataRoot } from "../../store/data-root.js";
 import { findImage } from "../../store/images.js";
+import { UsageError } from "../exit.js";
 import { booleanFilter, type Filters, hasLabels, timeFilter } from "../output/filters.js";
 import { type StoredImage, splitName } from "./stored.js";
 
@@ -14,7 +15,13 @@ export function matchesReference(name: string, pattern: string): boolean {
     return part.length > 1 ? part : part.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&");
   });
   const { repository } = splitName(name);
-  return [name, repository].some((text) => new RegExp(`^${expression}$`).test(text));
+  let matcher: RegExp;
+  try {
+    matcher = new RegExp(`^${expression}$`);
+  } catch (cause) {
+    throw new UsageError(`--filter reference=${pattern}: no pattern`, { cause });
+  }
+  return [name, repository].some((text) => matcher.test(text));
 }
 
 /**
