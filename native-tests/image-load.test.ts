@@ -46,7 +46,10 @@ test("an OCI layout, its archive, gzip and zstd, and docker-archives of it are o
     expect(await store.run("image", "load", archive)).toBe("Loaded image: example.org/some/image:1\n");
   }
   expect(store.id("example.org/some/image:1")).toBe(id);
-  const piped = await shell(`cat docker.tar.gz | ${cowfsProgram} --root root2 image load`, { cwd: area.path });
+  // What writes may begin later than what reads.
+  const piped = await shell(`{ sleep 1; cat docker.tar.gz; } | ${cowfsProgram} --root root2 image load`, {
+    cwd: area.path,
+  });
   expect(piped).toBe("Loaded image: example.org/some/image:1\n");
   expect(leftovers()).toEqual([]);
 });

@@ -1,3 +1,4 @@
+import { isatty } from "node:tty";
 import type { Command } from "commander";
 import { parsePlatform } from "../../store/archive/platform.js";
 import { loadImages } from "../../store/load-images.js";
@@ -12,7 +13,8 @@ export async function loadCommand(command: Command, path: string | undefined, wo
   if (path !== undefined && input !== undefined) throw new UsageError("the archive is named twice");
   const named = path ?? input;
   const source = named === "-" ? undefined : named;
-  if (source === undefined && process.stdin.isTTY === true) {
+  // Not `process.stdin`: to make that, Node lets a pipe answer EAGAIN when it is empty, also to whoever reads it here.
+  if (source === undefined && isatty(0)) {
     throw new UsageError("there is nothing to load: name an archive, or give it on the standard input");
   }
   const platform = words.platform === undefined ? undefined : parsePlatform(words.platform);
