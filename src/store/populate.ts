@@ -8,6 +8,7 @@ import { copyAttributes, copyTree, statDirectory } from "./copy-tree.js";
 import type { DataRoot } from "./data-root.js";
 import { StoreError } from "./error.js";
 import { type Lock, lockDirectory } from "./lock.js";
+import { removeTree } from "./temporary.js";
 import { volumeMount } from "./volume-options.js";
 import { volumeData, volumeDirectory } from "./volume-places.js";
 import { readVolume } from "./volumes.js";
@@ -64,7 +65,7 @@ export function fillVolume(
       await buildIn(built, build);
       publishContent(built, join(place, complete));
     } catch (error) {
-      rmSync(built, { recursive: true, force: true });
+      removeTree(built);
       throw new StoreError(`the volume ${name} cannot be filled: ${(error as Error).message}`, { cause: error });
     }
     mend(place, data);
@@ -96,7 +97,7 @@ function mend(place: string, data: string): string[] {
   const done: string[] = [];
   const present = readdirSync(place);
   if (present.includes(unfinished)) {
-    rmSync(join(place, unfinished), { recursive: true, force: true });
+    removeTree(join(place, unfinished));
     done.push("removed content that was not copied to the end");
   }
   if (present.includes(complete)) {

@@ -1,7 +1,9 @@
+import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { DataRoot } from "./data-root.js";
+import { StoreError } from "./error.js";
 import { type Lock, takeLock } from "./lock.js";
 
 /**
@@ -22,11 +24,27 @@ export async function makeTemporary(root: DataRoot, what: string): Promise<Tempo
   return {
     path,
     dispose: () => {
-      rmSync(path, { recursive: true, force: true });
+      removeTree(path);
       rmSync(join(root.locks, `tmp-${name}`), { force: true });
       lock.release();
     },
   };
+}
+
+/**
+ * Removes a file or a directory with all that is in it, if it is there. Node goes by paths, which a tree of a layer may have longer than the kernel
+ * takes; then rm(1), which goes by descriptors, does it. Throws Node's exceptions, or StoreError.
+ */
+export function removeTree(path: string): void {
+  try {
+    rmSync(path, { recursive: true, force: true });
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== "ENAMETOOLONG") throw cause;
+    const { status, stderr, error } = spawnSync("rm", ["-rf", "--", path], { encoding: "utf8" });
+    if (status !== 0) {
+      throw new StoreError(`${path} cannot be removed: ${error?.message ?? stderr.trim()}`, { cause });
+    }
+  }
 }
 
 /** The temporaries whose owner is gone. */

@@ -7,7 +7,7 @@ import { readMounts } from "../../native/mountinfo.js";
 import type { DataRoot } from "../../store/data-root.js";
 import { StoreError } from "../../store/error.js";
 import { takeLock } from "../../store/lock.js";
-import { abandonedTemporaries } from "../../store/temporary.js";
+import { abandonedTemporaries, removeTree } from "../../store/temporary.js";
 import type { Finding } from "./finding.js";
 
 /**
@@ -30,7 +30,7 @@ export async function checkTemporaries(root: DataRoot): Promise<Finding[]> {
       remedy: "remove it",
       repair: () => {
         unmountBelow(path);
-        rmSync(path, { recursive: true, force: true });
+        removeTree(path);
         rmSync(join(root.locks, `tmp-${path.slice(root.temporary.length + 1)}`), { force: true });
       },
     };
