@@ -161,6 +161,25 @@ describe("rm and prune", () => {
 });
 
 describe("export and import", () => {
+  test("a backup that fails leaves what was there under its name", async () => {
+    await volume("create", "data");
+    await area.build(dataOf("data"), { big: { data: "", fill: 3 << 20 } });
+    await command("mknod", [area.at("full"), "c", "1", "7"]);
+    await command("mkdir", [area.at("small")]);
+    await command("mount", ["-t", "tmpfs", "-o", "size=1m", "tmpfs", area.at("small")]);
+    await shell(`echo before > ${area.at("small", "backup.tar")}`);
+    for (const name of ["full", "small/backup.tar"]) {
+      expect(await volume("export", "data", "-o", name)).toMatchObject({
+        status: 1,
+        stderr: expect.stringMatching(/^cowfs: cannot write .*no space left/i),
+      });
+    }
+    expect(
+      await shell(`stat -c %F ${area.at("full")}; cat ${area.at("small", "backup.tar")}; ls ${area.at("small")}`),
+    ).toBe("character special file\nbefore\nbackup.tar\n");
+    await command("umount", [area.at("small")]);
+  });
+
   test("backup and restore: another root has the same tree", async () => {
     await volume("create", "data");
     await area.build(dataOf("data"), {

@@ -1,10 +1,10 @@
-import { createWriteStream, renameSync, rmSync } from "node:fs";
 import { isatty } from "node:tty";
 import { withMerged, withoutMounts } from "../../assemble/merged.js";
 import { writeLayerTar } from "../../store/archive/layer-tar.js";
 import { findContainer } from "../../store/containers.js";
 import type { DataRoot } from "../../store/data-root.js";
 import { UsageError } from "../exit.js";
+import { writeArchiveFile } from "../output/archive-file.js";
 import { daemonMounter } from "./mounter.js";
 
 /** `cowfs export`: the merged tree, without volumes and binds, as a tar archive. Returns the exit code. */
@@ -15,17 +15,7 @@ export async function exportCommand(root: DataRoot, name: string, options: { out
     throw new UsageError("an archive is not for a terminal: use -o FILE, or send it to another program");
   }
   await withMerged(root, record, daemonMounter, false, (merged) =>
-    withoutMounts(merged, async (tree) => {
-      if (output === undefined) return await writeLayerTar(tree, process.stdout, { marks: "none" });
-      const temporary = `${output}.${process.pid}.new`;
-      try {
-        await writeLayerTar(tree, createWriteStream(temporary, { flags: "wx" }), { marks: "none" });
-        renameSync(temporary, output);
-      } catch (error) {
-        rmSync(temporary, { force: true });
-        throw error;
-      }
-    }),
+    withoutMounts(merged, (tree) => writeArchiveFile(output, (to) => writeLayerTar(tree, to, { marks: "none" }))),
   );
   return 0;
 }

@@ -1,6 +1,6 @@
-import { createWriteStream, existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
+import { createWriteStream, existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
-import { Readable, type Writable } from "node:stream";
+import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createGzip } from "node:zlib";
 import type { Command } from "commander";
@@ -12,6 +12,7 @@ import { StoreError } from "../../store/error.js";
 import { findImage, type NamedImage } from "../../store/images.js";
 import { imageName, isIdPrefix } from "../../store/names.js";
 import { CommandError, UsageError } from "../exit.js";
+import { writeArchiveFile } from "../output/archive-file.js";
 import { rootOf } from "../root-option.js";
 
 export interface SaveCommandOptions {
@@ -41,9 +42,13 @@ export async function imageSaveCommand(
   const gzip = options.compress === "gzip";
   try {
     if (format === "oci-dir") await writeDirectory(ociLayout(root, images, { gzip }), resolve(output ?? ""));
-    else await writeArchive(membersOf(root, images, format, gzip), output, format === "docker-archive" && gzip);
+    else {
+      const archive = Readable.from(archiveOf(membersOf(root, images, format, gzip)), { objectMode: false });
+      const through = format === "docker-archive" && gzip ? [createGzip()] : [];
+      await writeArchiveFile(output, (to) => pipeline([archive, ...through, to]));
+    }
   } catch (cause) {
-    if (cause instanceof StoreError) throw cause;
+    if (cause instanceof StoreError || cause instanceof CommandError) throw cause;
     throw new StoreError(`the image cannot be saved${output === undefined ? "" : ` to ${output}`}: ${reason(cause)}`, {
       cause,
     });
@@ -66,26 +71,6 @@ function chosen(root: DataRoot, words: readonly string[]): NamedImage[] {
     images.set(image.id, { ...image, names: [...new Set([...known, ...names])] });
   }
   return [...images.values()];
-}
-
-/** A regular file appears under its name when it is whole; to anything else, and to stdout, is written as it comes. */
-async function writeArchive(
-  members: AsyncIterable<ArchiveMember>,
-  output: string | undefined,
-  gzip: boolean,
-): Promise<void> {
-  const archive = Readable.from(archiveOf(members), { objectMode: false });
-  const write = (to: Writable): Promise<void> => (gzip ? pipeline(archive, createGzip(), to) : pipeline(archive, to));
-  if (output === undefined) return write(process.stdout);
-  if (existsSync(output) && !statSync(output).isFile()) return write(createWriteStream(output));
-  const temporary = `${output}.${process.pid}.new`;
-  try {
-    await write(createWriteStream(temporary, { flush: true }));
-    renameSync(temporary, output);
-  } catch (error) {
-    rmSync(temporary, { force: true });
-    throw error;
-  }
 }
 
 /** A directory that does not exist yet, or is empty, becomes the layout as a whole. */

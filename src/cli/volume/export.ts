@@ -1,10 +1,10 @@
-import { createWriteStream, rmSync } from "node:fs";
 import { writeLayerTar } from "../../store/archive/layer-tar.js";
 import type { DataRoot } from "../../store/data-root.js";
 import { mountVolume } from "../../store/volume-mounts.js";
 import { volumeData } from "../../store/volume-places.js";
 import { readVolume } from "../../store/volumes.js";
-import { CommandError, systemReason } from "../exit.js";
+import { CommandError } from "../exit.js";
+import { writeArchiveFile } from "../output/archive-file.js";
 
 /** `cowfs volume export`. Returns the exit code. */
 export async function exportCommand(root: DataRoot, name: string, { output }: { output?: string }): Promise<number> {
@@ -14,25 +14,6 @@ export async function exportCommand(root: DataRoot, name: string, { output }: { 
   }
   await mountVolume(root, volume);
   const data = volumeData(root, name);
-  if (output === undefined || output === "-") {
-    await written("the output", () => writeLayerTar(data, process.stdout, { marks: "none" }));
-    return 0;
-  }
-  try {
-    await written(output, () => writeLayerTar(data, createWriteStream(output), { marks: "none" }));
-  } catch (error) {
-    // Half an archive would be taken for a whole one.
-    rmSync(output, { force: true });
-    throw error;
-  }
+  await writeArchiveFile(output, (to) => writeLayerTar(data, to, { marks: "none" }));
   return 0;
-}
-
-async function written(where: string, write: () => Promise<void>): Promise<void> {
-  try {
-    await write();
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).syscall === undefined) throw cause;
-    throw new CommandError(`cannot write ${where}: ${systemReason(cause)}`, { cause });
-  }
 }
