@@ -95,7 +95,7 @@ async function buildHere(path: string, source: LayerSource, options: BuildOption
   try {
     const piece = Buffer.allocUnsafeSlow(pieceSize);
     const archive = await readSource(source, {
-      take: () => piece,
+      take: () => builder.backlog?.then(() => piece) ?? piece,
       send: (_, length) => builder.push(piece.subarray(0, length)),
       progress: (read) => options.progress?.(read),
     });
@@ -270,7 +270,10 @@ async function unpackFrom(path: string, port: MessagePort): Promise<BuiltLayer> 
         if ("archive" in said) return resolve(said.archive);
         try {
           builder.push(Buffer.from(said.piece, 0, said.length));
-          port.postMessage(said.piece, [said.piece]);
+          const giveBack = (): void => port.postMessage(said.piece, [said.piece]);
+          const { backlog } = builder;
+          if (backlog === undefined) giveBack();
+          else backlog.then(giveBack, reject);
         } catch (error) {
           reject(error);
         }

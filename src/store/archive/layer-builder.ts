@@ -1,4 +1,5 @@
 /** A layer's directory, from the pieces of its archive: the tree, its record, its manifest and the rest of the archive. */
+import { once } from "node:events";
 import { closeSync, mkdirSync, openSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { finished } from "node:stream/promises";
@@ -14,6 +15,9 @@ import { LayerWriter } from "./layer-writer.js";
 import { type Hashes, loadHashes } from "./quick-manifest.js";
 import type { ReadArchive } from "./read-source.js";
 import { TarParser } from "./tar-parser.js";
+
+/** An archive may consist of what no file holds (content of entries that are passed over), which is compressed more slowly than it is read. */
+const mostWaiting = 16 << 20;
 
 export class LayerBuilder {
   private readonly tree: number;
@@ -61,6 +65,12 @@ export class LayerBuilder {
         this.failure ??= error as Error;
       }
     });
+  }
+
+  /** If much of what was taken still waits to be written: when that has gone down. Whoever pushes on without waiting fills the memory. */
+  get backlog(): Promise<void> | undefined {
+    if (this.skeleton.writableLength < mostWaiting || this.failure !== undefined) return undefined;
+    return once(this.skeleton, "drain").then(() => {});
   }
 
   /** Takes the next bytes of the archive, which are used no more when this returns. Throws StoreError. */
