@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { ENOENT, ENOSYS, EROFS, errnoName, isAbsent } from "../errno.js";
+import { EINVAL, ENOENT, ENOSYS, EROFS, errnoName, isAbsent } from "../errno.js";
 import { S_IFDIR, S_IFMT, STATX_ALL, Stat } from "../layer/stat.js";
 import {
   MNT_DETACH,
@@ -227,8 +227,14 @@ export function undoMounts(merged: string, force = false): void {
 
 /** The same, with the root's path in bytes. */
 export function undoBelow(merged: string, force: boolean): void {
-  const mounts = mountsBelow(merged);
-  for (const { mountpoint } of mounts) native.mount("", mountpoint, "", MS_PRIVATE, "");
+  // Nothing is unmounted before all are private: what is unmounted on a shared mount is so wherever that is mounted, on the host, too.
+  const mounts = mountsBelow(merged).filter(({ mountpoint }) => {
+    const result = native.mount("", mountpoint, "", MS_PRIVATE, "");
+    // It is gone already.
+    if (result === -EINVAL || result === -ENOENT) return false;
+    if (result < 0) throw new StoreError(`${shown(mountpoint)} cannot be made private: ${errnoName(result)}`);
+    return true;
+  });
   for (const { mountpoint } of mounts.reverse()) {
     let result = native.umount(mountpoint, UMOUNT_NOFOLLOW);
     if (result < 0 && force) result = native.umount(mountpoint, UMOUNT_NOFOLLOW | MNT_DETACH);
