@@ -29,7 +29,7 @@ export function withMerged<T>(
     if (readState(root, record.id).status === "running") return await work(merged, true);
     await mounter.mount(await unionOf(root, record));
     try {
-      if (volumes) await applyMounts(root, merged, await planMounts(root, record.mounts));
+      if (volumes) await applyMounts(root, merged, await planMounts(root, record.mounts), mounter);
       return await work(merged, false);
     } finally {
       undoMounts(merged);
