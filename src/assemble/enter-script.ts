@@ -46,6 +46,8 @@ export function enterScript(launch: Launch, bundle: string, containers: string):
     for (const one of launch.mounts) {
       const target = hostPath(one.destination);
       if (isBelowDefaults(one.destination) && one.destination.lastIndexOf("/") > 0) {
+        const outer = one.destination.slice(0, one.destination.indexOf("/", 1));
+        lines.push(...linkLines(hostPath(outer), one.destination.slice(outer.length + 1)));
         lines.push(`mkdir -p ${quoted(one.type === "bind" ? target.replace(/\/[^/]*$/, "") : target)}`);
         if (one.type === "bind")
           lines.push(`[ -d ${quoted(one.source)} ] && mkdir -p ${quoted(target)} || : >>${quoted(target)}`);
@@ -100,6 +102,18 @@ function enterCommand({ process: { env, user, args, cwd } }: Launch): string {
   ]
     .map(quoted)
     .join(" ");
+}
+
+/**
+ * Ends the script where a name of a path in a directory is a symbolic link: what the container has left in a volume, or /proc/self/root, would
+ * lead to the host, where directories would be made.
+ */
+function linkLines(directory: string, path: string): string[] {
+  const names = path.split("/");
+  return names.map((_, index) => {
+    const prefix = quoted(join(directory, ...names.slice(0, index + 1)));
+    return `[ ! -L ${prefix} ] || { echo "cowfs: a mount cannot lead through a symbolic link:" ${prefix} >&2; exit 1; }`;
+  });
 }
 
 function mountLines(mount: string, one: Launch["mounts"][number], target: string): string[] {
