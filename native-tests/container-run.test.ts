@@ -65,6 +65,15 @@ for (const runtime of ["crun", "runc", "unshare"]) {
       expect(lines.slice(10)).toEqual(["/", "uid=0(root) gid=0(root)"]);
     });
 
+    test("no volume leads to the host through a symbolic link of /proc", async () => {
+      const outside = store.area.at(`outside-${runtime}`);
+      const ended = await run(["-v", `escape:/proc/self/root${outside}`, "base", "true"]);
+      expect(existsSync(outside)).toBe(false);
+      // runc follows the link within the container, the others refuse.
+      expect(ended.status).toBe(runtime === "runc" ? 0 : 125);
+      if (runtime === "unshare") expect(ended.stderr).toMatch(/a mount cannot lead through a symbolic link/);
+    });
+
     test("exit codes: the program's, 128 and the signal, 125, 126, 127", async () => {
       expect((await run(["base", ...sh("exit 7")])).status).toBe(7);
       // The first process of a container is spared by signals that it does not expect; others are not.
