@@ -1,6 +1,7 @@
 // @ts-check
 /**
- * Builds dist/: main.js, which loads the bundle of everything else, the bundle, and the code that V8 makes of it (see src/main.ts).
+ * Builds dist/: main.js, which loads one of two bundles, those (everything, and what mounts alone need), and the code that V8 makes of them
+ * (see src/main.ts, src/bundle.ts).
  * The addon and fuse-native stay outside; so does pino, which few mounts need.
  */
 import { createHash } from "node:crypto";
@@ -63,26 +64,55 @@ function compiled(source) {
   return script.createCachedData();
 }
 
-const program = await bundle("src/entry.ts", {
-  external: ["fuse-native", "*.node"],
-  define: { COWFS_VERSION: JSON.stringify(version), "import.meta.url": "__url" },
-  banner: {
-    js: '(function(require,__filename){const module={exports:{}},exports=module.exports,__url=require("node:url").pathToFileURL(__filename).href;',
+/** Where everything else than mounting begins: see src/bundle.ts. */
+const beyondMounting = /\/(store-commands-all|mount-assembled|container\/monitor|layer-thread)\.js$/;
+
+const mountingOnly = {
+  name: "mounting only",
+  /** @param {import("esbuild").PluginBuild} builder */
+  setup(builder) {
+    builder.onResolve({ filter: beyondMounting }, () => ({ path: "beyond", namespace: "beyond" }));
+    builder.onLoad({ filter: /^/, namespace: "beyond" }, () => ({
+      contents: 'throw new Error("a mistake in src/bundle.ts: this command line needs more than mounting does")',
+    }));
   },
-  footer: { js: "return module.exports})" },
-  plugins: [elsewhere],
-});
-const name = `program-${createHash("sha256").update(program).digest("hex").slice(0, 16)}.js`;
+};
+
+/**
+ * The program as a function of `require` and its own file name: name, text.
+ * @param {string} prefix
+ * @param {import("esbuild").Plugin[]} plugins
+ * @returns {Promise<[string, string]>}
+ */
+async function program(prefix, plugins) {
+  const text = await bundle("src/entry.ts", {
+    external: ["fuse-native", "*.node"],
+    define: { COWFS_VERSION: JSON.stringify(version), "import.meta.url": "__url" },
+    banner: {
+      js: '(function(require,__filename){const module={exports:{}},exports=module.exports,__url=require("node:url").pathToFileURL(__filename).href;',
+    },
+    footer: { js: "return module.exports})" },
+    plugins,
+  });
+  return [`${prefix}-${createHash("sha256").update(text).digest("hex").slice(0, 16)}.js`, text];
+}
+
+const [wholeName, whole] = await program("program", [elsewhere]);
+const [mountName, mounting] = await program("mount", [mountingOnly, elsewhere]);
+const define = { COWFS_BUNDLE: JSON.stringify(wholeName), COWFS_MOUNT_BUNDLE: JSON.stringify(mountName) };
+// The same text that main.js reads, by the byte.
+const cached = (/** @type {string} */ text) => compiled(Buffer.from(text).toString("latin1"));
 
 // A program that runs meanwhile must find what it loads: the new files come first, the entry last, and only then old ones go.
 const files = new Map(
   /** @type {[string, string | Buffer][]} */ ([
     ["package.json", '{ "type": "commonjs" }\n'],
     ["pino.js", await bundle("node_modules/pino/pino.js", {})],
-    [name, program],
-    // The same text that main.js reads, by the byte.
-    [`${name}.cache`, compiled(Buffer.from(program).toString("latin1"))],
-    ["main.js", await bundle("src/main.ts", { define: { COWFS_BUNDLE: JSON.stringify(name) } })],
+    [wholeName, whole],
+    [`${wholeName}.cache`, cached(whole)],
+    [mountName, mounting],
+    [`${mountName}.cache`, cached(mounting)],
+    ["main.js", await bundle("src/main.ts", { define })],
   ]),
 );
 mkdirSync(dist, { recursive: true });

@@ -20,7 +20,8 @@ import ts from "typescript";
  * @type {Record<string, string[]>}
  */
 const below = {
-  main: ["entry"],
+  main: ["entry", "bundle"],
+  bundle: [],
   entry: ["cli", "errno"],
   cli: ["assemble", "snapshotter", "session", "store", "union", "layer", "native", "errno"],
   assemble: ["store", "layer", "native", "errno"],
@@ -61,7 +62,7 @@ const bigintNames = /^(BigInt|BigInt64Array|BigUint64Array|(get|set|read|write)B
  */
 function areaOf(file) {
   const parts = file.split(sep).slice(1);
-  if (parts.length === 1) return /** @type {string} */ (parts[0]).replace(/\.ts$/, "");
+  if (parts.length === 1) return /** @type {string} */ (parts[0]).replace(/(\.test)?\.ts$/, "");
   return parts[0] === "union" && parts[1] === "ops" && parts.length > 2
     ? "union/ops"
     : /** @type {string} */ (parts[0]);

@@ -6,12 +6,14 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Script } from "node:vm";
+import { needsWhole } from "./bundle.js";
 import type { Entry } from "./entry.js";
 
-/** The file name of the bundle, which holds a digest of its content: V8 tells code and source apart by their lengths alone. */
+/** The file names of the bundles, which hold digests of their content: V8 tells code and source apart by their lengths alone. */
 declare const COWFS_BUNDLE: string;
+declare const COWFS_MOUNT_BUNDLE: string;
 
-const path = join(__dirname, COWFS_BUNDLE);
+const path = join(__dirname, needsWhole(process.argv) ? COWFS_BUNDLE : COWFS_MOUNT_BUNDLE);
 let cachedData: Buffer | undefined;
 try {
   cachedData = readFileSync(`${path}.cache`);
