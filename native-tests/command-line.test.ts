@@ -42,8 +42,9 @@ async function listed(): Promise<ListedMount[]> {
 }
 
 async function driverOf(mountpoint: string): Promise<number> {
-  const pid = (await listed()).find((mount) => mount.mountpoint === mountpoint)?.pid;
-  if (typeof pid !== "number") throw new Error(`no driver is listed for ${mountpoint}`);
+  const mounts = await listed();
+  const pid = mounts.find((mount) => mount.mountpoint === mountpoint)?.pid;
+  if (typeof pid !== "number") throw new Error(`no driver is listed for ${mountpoint}: ${JSON.stringify(mounts)}`);
   return pid;
 }
 
@@ -284,6 +285,29 @@ describe("the end of a mount", () => {
     expect(readdirSync(area.at("m2")).sort()).toEqual(["one", "two"]);
     expect(await here("umount", "m2")).toEqual(silent);
     expect(await processEnd(pid, 60_000)).toBe(true);
+  });
+
+  test("a driver that ends late takes nothing from the mount that has its device number by then", async () => {
+    const minor = (path: string) => mountAt(path)?.device;
+    expect(await here("mount", "--lower", "l1", "--upper", "up", "m")).toEqual(silent);
+    const first = { pid: await driverOf(area.at("m")), minor: minor(area.at("m")) };
+    process.kill(first.pid, "SIGSTOP");
+    await command("umount", ["-l", area.at("m")]);
+    // The kernel gives the lowest free number, which may be another's here: then this shows less.
+    const others = ["m1", "m2", "m3"].map((name) => area.at(name));
+    for (const other of others) {
+      mkdirSync(other);
+      expect(await here("mount", "--lower", "l2", other)).toEqual(silent);
+      if (minor(other) === first.minor) break;
+    }
+    const before = await listed();
+    process.kill(first.pid, "SIGCONT");
+    expect(await processEnd(first.pid, 60_000)).toBe(true);
+    expect(before.map((mount) => [mount.mountpoint, mount.lowers])).toEqual(
+      before.map((_, at) => [others[at], [area.at("l2")]]),
+    );
+    expect(await listed()).toEqual(before);
+    for (const { mountpoint } of before) expect(await here("umount", mountpoint)).toEqual(silent);
   });
 
   test("what is not a mount of cowfs is left alone", async () => {

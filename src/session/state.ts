@@ -73,6 +73,9 @@ function ownershipOptions(asked: OwnershipOptions): string[] {
 /**
  * Writes the state file of the mount with this device minor number, atomically. Returns its path, or undefined where no
  * directory for it can be written: the mount works without, and only `mounts` says less about it.
+ *
+ * The name holds the driver's pid, too: the number is free for the next mount as soon as this one is off, and that driver may
+ * write its file before this one, which has an upper to close first, removes its own.
  */
 export function writeState(config: MountConfig, minor: number, log: Log): string | undefined {
   const state: MountState = {
@@ -88,12 +91,15 @@ export function writeState(config: MountConfig, minor: number, log: Log): string
     started: new Date().toISOString(),
   };
   for (const directory of stateDirectories()) {
-    const path = join(directory, `${minor}.json`);
-    const temporary = `${path}.${process.pid}`;
+    const path = join(directory, `${minor}.${process.pid}.json`);
+    const temporary = `${path}.new`;
     try {
       mkdirSync(directory, { recursive: true, mode: 0o755 });
       writeFileSync(temporary, `${JSON.stringify(state)}\n`, { mode: 0o644 });
       renameSync(temporary, path);
+      for (const left of stateFiles(directory)) {
+        if (left.minor === minor && left.path !== path) rmSync(left.path, { force: true });
+      }
       return path;
     } catch (error) {
       log("debug", "no state file here", { path, error: String(error) });
@@ -102,9 +108,23 @@ export function writeState(config: MountConfig, minor: number, log: Log): string
   return undefined;
 }
 
-/** Removes a state file that `writeState` wrote, unless another driver has put its own there meanwhile. */
+/** Removes the state file that `writeState` wrote. */
 export function removeState(path: string): void {
-  if (readState(path)?.pid === process.pid) rmSync(path, { force: true });
+  rmSync(path, { force: true });
+}
+
+/** The state files of a directory; none if there is no such directory. */
+function stateFiles(directory: string): { path: string; minor: number }[] {
+  let names: string[];
+  try {
+    names = readdirSync(directory);
+  } catch {
+    return [];
+  }
+  return names.flatMap((name) => {
+    const minor = /^(\d+)\.\d+\.json$/.exec(name)?.[1];
+    return minor === undefined ? [] : [{ path: join(directory, name), minor: Number(minor) }];
+  });
 }
 
 function readState(path: string): MountState | undefined {
@@ -125,34 +145,35 @@ function isAlive(state: MountState): boolean {
 function isState(value: unknown): value is MountState {
   if (typeof value !== "object" || value === null) return false;
   const state = value as Partial<MountState>;
-  return typeof state.pid === "number" && typeof state.mountpoint === "string" && Array.isArray(state.lowers);
+  return (
+    typeof state.pid === "number" &&
+    typeof state.mountpoint === "string" &&
+    Array.isArray(state.lowers) &&
+    typeof state.started === "string"
+  );
+}
+
+/** Of two states of one number the later: the other driver's mount is gone, and it is about to remove its own. */
+function later(one: MountState | undefined, other: MountState): MountState {
+  return one === undefined || one.started < other.started ? other : one;
 }
 
 /** What the driver of a mount on record has left, whether it lives or was killed. */
 export function leftState({ minor, mountpoint }: LiveMount): MountState | undefined {
-  for (const directory of stateDirectories()) {
-    const state = readState(join(directory, `${minor}.json`));
-    if (state?.mountpoint === mountpoint) return state;
+  let found: MountState | undefined;
+  for (const file of stateDirectories().flatMap(stateFiles)) {
+    const state = file.minor === minor ? readState(file.path) : undefined;
+    if (state?.mountpoint === mountpoint) found = later(found, state);
   }
-  return undefined;
+  return found;
 }
 
 /** The states of drivers that live, by the minor device number of their mounts. */
 function liveStates(): Map<number, MountState> {
   const states = new Map<number, MountState>();
-  for (const directory of stateDirectories()) {
-    let names: string[];
-    try {
-      names = readdirSync(directory);
-    } catch {
-      continue;
-    }
-    for (const name of names) {
-      const minor = /^(\d+)\.json$/.exec(name)?.[1];
-      if (minor === undefined) continue;
-      const state = readState(join(directory, name));
-      if (state !== undefined && isAlive(state)) states.set(Number(minor), state);
-    }
+  for (const { path, minor } of stateDirectories().flatMap(stateFiles)) {
+    const state = readState(path);
+    if (state !== undefined && isAlive(state)) states.set(minor, later(states.get(minor), state));
   }
   return states;
 }
