@@ -257,6 +257,21 @@ describe("cp", () => {
     expect((await store.run(["cp", host("plain"), host("other")])).status).toBe(2);
   });
 
+  test("into a container whose root is read-only only what is mounted over it can be written, whatever the path says", async () => {
+    await store.ok("create", "--name", "fixed", "--read-only", "-v", "/data", "base", "true");
+    await store.ok("cp", host("plain"), "fixed:/data/x");
+    await store.ok("cp", host("plain"), "fixed:/tmp/../data/y");
+    for (const path of ["/x", "/data/../x", "/data/../tmp/x"]) {
+      expect(await store.run(["cp", host("plain"), `fixed:${path}`])).toEqual({
+        status: 1,
+        stdout: "",
+        stderr: "cowfs: the root of container fixed is read-only\n",
+      });
+    }
+    expect(await store.ok("diff", "fixed")).toBe("");
+    await store.ok("rm", "-v", "fixed");
+  });
+
   test("out of a container: symbolic links are resolved inside it", async () => {
     await store.ok("cp", "box:/there/up/out/passwd", host("passwd"));
     expect(readFileSync(host("passwd"), "utf8")).toContain("user:x:1000");

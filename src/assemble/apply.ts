@@ -18,7 +18,7 @@ import {
 import { native } from "../native/index.js";
 import { type Mount, readMounts } from "../native/mountinfo.js";
 import type { DataRoot } from "../store/data-root.js";
-import { StoreError } from "../store/error.js";
+import { StoreError, undoAfter } from "../store/error.js";
 import { populateVolume } from "../store/populate.js";
 import type { Propagation } from "../store/records.js";
 import { bytesOf, shown } from "../text.js";
@@ -59,8 +59,7 @@ export async function applyOver(
       for (const mount of ready) attach(top, mount);
     });
   } catch (error) {
-    undoBelow(merged, true);
-    throw error;
+    await undoAfter(error, () => undoBelow(merged, true));
   } finally {
     native.umask(mask);
     native.close(top);

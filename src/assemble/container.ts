@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { release } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -17,7 +17,6 @@ import {
 import type { DataRoot } from "../store/data-root.js";
 import { StoreError } from "../store/error.js";
 import { withLock } from "../store/lock.js";
-import { shortId } from "../store/names.js";
 import type { ContainerRecord, ContainerState } from "../store/records.js";
 import { volumeUsers } from "../store/volume-users.js";
 import { findVolume, isAnonymous, removeVolume } from "../store/volumes.js";
@@ -34,7 +33,7 @@ import {
 import { enterScript } from "./enter-script.js";
 import { ociMounts } from "./oci-mounts.js";
 import { planMounts } from "./plan.js";
-import { type Attachment, type ContainerProcess, RuntimeError, readPid, startProcess } from "./process.js";
+import { type Attachment, type ContainerProcess, complaint, RuntimeError, readPid, startProcess } from "./process.js";
 import { findProgram } from "./program.js";
 import { RootView } from "./root-view.js";
 import { bundleFiles, deleteCommand, type Runtime, runtimeName, runtimeOf, runtimesFor } from "./runtime.js";
@@ -144,7 +143,8 @@ async function launch(
       // A runtime that cannot work with the cgroups of this machine is as good as none.
       const unusable = error instanceof RuntimeError && /cgroup/i.test(error.message);
       if (!unusable || index === runtimes.length - 1) throw error;
-      spawnSync(runtime.program, deleteCommand(runtime, places.bundle, record.id).args, { stdio: "ignore" });
+      const left = deleteLeft(runtime, places.bundle, record.id);
+      if (left !== undefined) throw new RuntimeError(runtime, `${error.message}; moreover ${left}`, { cause: error });
     }
   }
   throw new StartError("no runtime could be used", 125);
@@ -176,15 +176,33 @@ export async function tidyUp(root: DataRoot, id: string, mounter: UnionMounter):
   const asked = readIfAny(files.asked);
   if (asked === "unshare") await killLeft(files.pid);
   else if (asked !== undefined && existsSync(join(files.runtime, id))) {
-    // An OCI runtime removes its records by itself, unless it was killed. It kills what still runs.
-    const { program, args } = deleteCommand(runtimeOf(asked), bundle, id);
-    spawnSync(program, args, { stdio: "ignore" });
+    // An OCI runtime removes its records by itself, unless it was killed. It kills what still runs; if it cannot, or is gone, we do.
+    const left = deleteLeft(runtimeOf(asked), bundle, id);
+    if (left !== undefined && standsOn(readPid(files.pid)?.pid, merged)) await killLeft(files.pid);
   }
   if (isMounted(merged)) {
     undoMounts(merged, true);
     await unmountUnion(mounter, merged);
   }
   rmSync(bundle, { recursive: true, force: true });
+}
+
+/** Has an OCI runtime kill and forget a container. Returns why it did not. */
+function deleteLeft(runtime: Runtime, bundle: string, id: string): string | undefined {
+  const { program, args } = deleteCommand(runtime, bundle, id);
+  const { status, stderr, error } = spawnSync(program, args, { stdio: ["ignore", "ignore", "pipe"], encoding: "utf8" });
+  if (status === 0) return undefined;
+  const { log } = bundleFiles(bundle);
+  return `${program} delete: ${error?.message ?? (stderr.trim() || complaint(log) || `exit code ${status}`)}`;
+}
+
+/** Whether a process has the merged view as its root. A pid alone may have come to mean another process. */
+function standsOn(pid: number | undefined, merged: string): boolean {
+  try {
+    return pid !== undefined && isMounted(merged) && statSync(`/proc/${pid}/root`).dev === statSync(merged).dev;
+  } catch {
+    return false;
+  }
 }
 
 async function killLeft(pidFile: string): Promise<void> {
@@ -255,9 +273,4 @@ export async function recoverContainer(root: DataRoot, id: string, mounter: Unio
     return known;
   }
   return state;
-}
-
-/** What a container is called in messages. */
-export function labelOf({ name, id }: ContainerRecord): string {
-  return `${name} (${shortId(id)})`;
 }

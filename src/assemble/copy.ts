@@ -1,12 +1,11 @@
 import { ELOOP, ENOTDIR, errnoName, isAbsent } from "../errno.js";
 import { STATX_ALL, Stat } from "../layer/stat.js";
-import { O_DIRECTORY, O_PATH } from "../native/constants.js";
+import { O_DIRECTORY, O_NOFOLLOW, O_PATH } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { copyObject, type MergeOptions } from "../store/copy-tree.js";
 import { StoreError } from "../store/error.js";
 import { shown } from "../text.js";
 
-const O_NOFOLLOW = 0o400000;
 /** As the kernel: so many symbolic links are followed in one path. */
 const mostLinks = 40;
 
@@ -16,6 +15,8 @@ export interface CopyPlace {
   open(path: string, flags: number): number;
   /** A path for messages. */
   name(path: string): string;
+  /** Throws StoreError if nothing may be made in a directory. */
+  mustBeWritable?(directory: number): void;
 }
 
 export const hostPlace: CopyPlace = {
@@ -121,6 +122,7 @@ function behindLinks(place: CopyPlace, path: string): CopyTarget {
 export function copyTo(place: CopyPlace, path: string, source: CopySource, options: MergeOptions): void {
   const { directory, name } = openTarget(place, path, source);
   try {
+    place.mustBeWritable?.(directory);
     copyObject(source.fd, "", directory, name, options);
   } finally {
     native.close(directory);
@@ -130,7 +132,12 @@ export function copyTo(place: CopyPlace, path: string, source: CopySource, optio
 /** Opens a directory that an archive is unpacked into. Throws StoreError. */
 export function openDirectory(place: CopyPlace, path: string): number {
   const fd = mustOpen(place, path, O_PATH);
-  if (statOf(place, path, fd).isDirectory) return fd;
-  native.close(fd);
-  throw failed(place, path, "it is no directory");
+  try {
+    if (!statOf(place, path, fd).isDirectory) throw failed(place, path, "it is no directory");
+    place.mustBeWritable?.(fd);
+    return fd;
+  } catch (error) {
+    native.close(fd);
+    throw error;
+  }
 }

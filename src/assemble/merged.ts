@@ -3,7 +3,7 @@ import { O_DIRECTORY, O_PATH } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { containerLock, placesOf, readState } from "../store/containers.js";
 import type { DataRoot } from "../store/data-root.js";
-import { StoreError } from "../store/error.js";
+import { StoreError, undoAfter } from "../store/error.js";
 import { withLock } from "../store/lock.js";
 import type { ContainerRecord } from "../store/records.js";
 import { applyMounts, undoMounts } from "./apply.js";
@@ -28,13 +28,20 @@ export function withMerged<T>(
     await recoverContainer(root, record.id, mounter);
     if (readState(root, record.id).status === "running") return await work(merged, true);
     await mounter.mount(await unionOf(root, record));
+    const undo = async (): Promise<void> => {
+      // Whoever looks at a volume from outside keeps it; the container does not.
+      undoMounts(merged, true);
+      await unmountUnion(mounter, merged);
+    };
+    let result: T;
     try {
       if (volumes) await applyMounts(root, merged, await planMounts(root, record.mounts), mounter);
-      return await work(merged, false);
-    } finally {
-      undoMounts(merged);
-      await unmountUnion(mounter, merged);
+      result = await work(merged, false);
+    } catch (error) {
+      return await undoAfter(error, undo);
     }
+    await undo();
+    return result;
   });
 }
 

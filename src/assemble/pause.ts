@@ -1,10 +1,11 @@
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
+import { StoreError } from "../store/error.js";
 import { sendSignal } from "./signals.js";
 
 /** How often and how long stopped processes are waited for, in milliseconds: one that waits for a disk stops later. */
 const patience = 2;
-const limit = 2000;
+const limit = 10_000;
 
 /** The processes of the pid namespace of `pid`. */
 function processesOf(pid: number): number[] {
@@ -37,7 +38,7 @@ const isStill = (pid: number): boolean => /^[TtZX]?$/.test(stateOf(pid) ?? "");
 
 /**
  * Does something while the processes of a container stand still: they are stopped by SIGSTOP, until no new ones show up, and those that were
- * not stopped before go on afterwards.
+ * not stopped before go on afterwards. Throws StoreError if they do not stand still in time.
  */
 export async function whilePaused<T>(pid: number, work: () => Promise<T>): Promise<T> {
   const stopped = new Set<number>();
@@ -45,7 +46,12 @@ export async function whilePaused<T>(pid: number, work: () => Promise<T>): Promi
     const deadline = performance.now() + limit;
     for (;;) {
       const moving = processesOf(pid).filter((one) => !isStill(one));
-      if (moving.length === 0 || performance.now() > deadline) break;
+      if (moving.length === 0) break;
+      if (performance.now() > deadline) {
+        throw new StoreError(
+          `process ${moving[0]} of the container does not stand still: try again, or use --no-pause`,
+        );
+      }
       for (const one of moving) if (sendSignal(one, "SIGSTOP")) stopped.add(one);
       await sleep(patience);
     }

@@ -51,8 +51,8 @@ export function complaint(log: string): string | undefined {
 
 /** A runtime failed before the container's program ran. */
 export class RuntimeError extends StartError {
-  constructor(runtime: Runtime, why: string) {
-    super(`${runtime.program}: ${why}`, 125);
+  constructor(runtime: Runtime, why: string, options?: ErrorOptions) {
+    super(`${runtime.program}: ${why}`, 125, options);
   }
 }
 

@@ -44,20 +44,25 @@ export class RootView {
     return result < 0 ? undefined : stat;
   }
 
-  /** The text of a regular file, or undefined where there is none. Nothing else is opened: a fifo would make this wait. */
+  /**
+   * The text of a regular file, or undefined where there is none. Nothing else is opened: a fifo would make this wait. Throws StoreError if it
+   * cannot be read.
+   */
   read(path: string): string | undefined {
     if (this.stat(path)?.isRegular !== true) return undefined;
     const fd = this.open(path, O_RDONLY);
-    if (fd < 0) return undefined;
     const buffer = Buffer.alloc(64 * 1024);
     const chunks: Buffer[] = [];
-    for (let at = 0; at < readLimit; ) {
+    let failure = Math.min(fd, 0);
+    for (let at = 0; failure === 0 && at < readLimit; ) {
       const length = native.pread(fd, buffer, 0, buffer.length, at);
-      if (length <= 0) break;
-      chunks.push(Buffer.from(buffer.subarray(0, length)));
+      if (length === 0) break;
+      failure = Math.min(length, 0);
+      chunks.push(Buffer.from(buffer.subarray(0, Math.max(length, 0))));
       at += length;
     }
-    native.close(fd);
+    if (fd >= 0) native.close(fd);
+    if (failure < 0) throw new StoreError(`${path} in the container cannot be read: ${errnoName(failure)}`);
     return Buffer.concat(chunks).toString("utf8");
   }
 

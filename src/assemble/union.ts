@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { errnoName } from "../errno.js";
+import { MNT_DETACH } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { topMountOn } from "../native/mountinfo.js";
 import { publish } from "../store/atomic.js";
@@ -27,8 +28,6 @@ export interface UnionMounter {
   /** Resolves when the driver has ended. Throws if the mount is in use. */
   unmount(mountpoint: string): Promise<void>;
 }
-
-const MNT_DETACH = 2;
 
 /** What the tree of a container has at least: where the runtime mounts something. Below all layers, so that the image decides. */
 const skeletonDirectories = ["dev", "dev/pts", "dev/shm", "dev/mqueue", "etc", "proc", "sys"];

@@ -40,8 +40,8 @@ async function coverOrUnmount(mountpoint: string, cover: (mountpoint: string) =>
     await cover(mountpoint);
   } catch (error) {
     const { umountCommand } = await import("./umount.js");
-    await umountCommand(mountpoint, false);
-    throw error;
+    const { undoAfter } = await import("../store/error.js");
+    await undoAfter(error, async () => void (await umountCommand(mountpoint, false)));
   }
 }
 

@@ -1,6 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, lstatSync, readFileSync } from "node:fs";
 import { EBUSY, EINVAL, ENOENT, EPERM, errnoName } from "../errno.js";
+import { MNT_DETACH } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { type Mount, readMounts, topMountOn } from "../native/mountinfo.js";
 import { processStart } from "../native/process.js";
@@ -12,7 +13,6 @@ import { absolutePath, resolvedPath, workingDirectory } from "./arguments.js";
 import { CommandError, complain, UsageError } from "./exit.js";
 import { type Holder, holdersOf } from "./holders.js";
 
-const MNT_DETACH = 2;
 /** How long to wait for a driver that has been unmounted to sync its upper and end, in milliseconds. */
 const patience = 60_000;
 /** How long a mount over this one may take to let go of it, in milliseconds. */

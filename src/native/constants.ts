@@ -13,7 +13,7 @@ export const O_EXCL = 0o200;
 export const O_TRUNC = 0o1000;
 export const O_APPEND = 0o2000;
 export const O_NONBLOCK = 0o4000;
-export const { O_DIRECT, O_DIRECTORY, O_NOATIME } = constants;
+export const { O_DIRECT, O_DIRECTORY, O_NOATIME, O_NOFOLLOW } = constants;
 export const O_PATH = 0o10000000;
 export const O_TMPFILE = 0o20000000 | O_DIRECTORY;
 

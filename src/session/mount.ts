@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { EACCES, EBUSY, EINVAL, ENODEV, ENOENT, ENOTDIR, ENXIO, EPERM, errnoName, ignore } from "../errno.js";
-import { O_NONBLOCK, O_RDWR } from "../native/constants.js";
+import { MNT_DETACH, O_NONBLOCK, O_RDWR } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { topMountOn } from "../native/mountinfo.js";
 import { shown } from "../text.js";
@@ -163,7 +163,6 @@ export function unmount(mountpoint: string, mounted: Mounted, done: (result: num
  * connection closed.
  */
 export function abandon(mountpoint: string, mounted: Mounted): void {
-  const MNT_DETACH = 2;
   const top = topMountOn(mountpoint);
   // Closing the last descriptor ends the connection, so that umount(2) has nothing left to ask.
   ignore(native.close(mounted.channel), "the connection is given up");

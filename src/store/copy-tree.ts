@@ -102,7 +102,7 @@ function copyEntry(copy: Copy, source: number, sourceName: string, target: numbe
     return;
   }
   const { uid, gid } = copy.merge?.owner ?? stat;
-  const key = `${stat.words[34]}:${stat.words[35]}:${stat.inoHigh}:${stat.inoLow}`;
+  const key = `${stat.devMajor}:${stat.devMinor}:${stat.inoHigh}:${stat.inoLow}`;
   const first = stat.nlink > 1 ? copy.linked.get(key) : undefined;
   if (first !== undefined) {
     must(native.link(copy.target, first, target, name), "link", path);

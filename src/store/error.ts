@@ -7,3 +7,17 @@ export class StoreError extends Error {
 export class NotFoundError extends StoreError {
   override readonly name = "NotFoundError";
 }
+
+/**
+ * Undoes what had been done before `error`, and throws that. If the undoing fails too, the first error is the one that counts, and its message
+ * says what is left.
+ */
+export async function undoAfter(error: unknown, undo: () => void | Promise<void>): Promise<never> {
+  try {
+    await undo();
+  } catch (second) {
+    const say = (one: unknown): string => (one instanceof Error ? one.message : String(one));
+    throw new StoreError(`${say(error)}; moreover ${say(second)}`, { cause: error });
+  }
+  throw error;
+}

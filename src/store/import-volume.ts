@@ -5,7 +5,7 @@ import { native } from "../native/index.js";
 import { TarParser } from "./archive/tar-parser.js";
 import { TreeWriter } from "./archive/tree-writer.js";
 import type { DataRoot } from "./data-root.js";
-import { StoreError } from "./error.js";
+import { StoreError, undoAfter } from "./error.js";
 import { fillVolume } from "./populate.js";
 import { mountVolume } from "./volume-mounts.js";
 import { ensureVolume, findVolume, removeVolume } from "./volumes.js";
@@ -23,8 +23,9 @@ export async function importVolume(root: DataRoot, name: string, source: Readabl
     if (!filled)
       throw new StoreError(`the volume ${name} is not empty: import into a new one, or remove what is in it`);
   } catch (error) {
-    if (isNew) await removeVolume(root, name);
-    throw error;
+    await undoAfter(error, async () => {
+      if (isNew) await removeVolume(root, name);
+    });
   }
 }
 

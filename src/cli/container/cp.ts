@@ -5,6 +5,8 @@ import { withMerged } from "../../assemble/merged.js";
 import { endOf } from "../../assemble/process.js";
 import { bytes, RootView } from "../../assemble/root-view.js";
 import { needTool } from "../../assemble/runtime.js";
+import { errnoName } from "../../errno.js";
+import { STATX_ALL, Stat } from "../../layer/stat.js";
 import { O_DIRECTORY, O_PATH } from "../../native/constants.js";
 import { native } from "../../native/index.js";
 import { findContainer } from "../../store/containers.js";
@@ -48,12 +50,12 @@ export async function copyCommand(root: DataRoot, from: string, to: string, word
   }
   const record = findContainer(root, source.container ?? target.container ?? "");
   const toContainer = target.container !== undefined;
-  if (toContainer) mustBeWritable(record, containerPath(target.path));
   await withMerged(root, record, daemonMounter, true, async (merged) => {
     const view = new RootView(merged);
     const place: CopyPlace = {
       open: (path, flags) => view.openBytes(path, flags),
       name: (path) => `${record.name}:${shown(path)}`,
+      mustBeWritable: (directory) => mustBeWritable(record, view, directory),
     };
     try {
       if (toContainer) await copyIn(root, place, source.path, containerPath(target.path), words);
@@ -65,10 +67,16 @@ export async function copyCommand(root: DataRoot, from: string, to: string, word
   return 0;
 }
 
-/** What is read-only for the container's processes is so for this, too; volumes say for themselves. */
-function mustBeWritable({ name, readOnly, mounts }: ContainerRecord, path: string): void {
-  const isMounted = mounts.some(({ target }) => `${path}/`.startsWith(`${bytes(target)}/`));
-  if (readOnly && !isMounted) throw new StoreError(`the root of container ${name} is read-only`);
+/** What is read-only for the container's processes is so for this, too: the root itself. What is mounted over it says for itself. */
+function mustBeWritable({ name, readOnly }: ContainerRecord, view: RootView, directory: number): void {
+  if (!readOnly) return;
+  const root = view.stat("/");
+  const there = new Stat();
+  const looked = native.statx(directory, "", STATX_ALL, there.bytes);
+  if (looked < 0) throw new StoreError(`the target of the copy cannot be looked at: ${errnoName(looked)}`);
+  if (root?.devMajor === there.devMajor && root.devMinor === there.devMinor) {
+    throw new StoreError(`the root of container ${name} is read-only`);
+  }
 }
 
 async function copyIn(root: DataRoot, place: CopyPlace, from: string, to: string, words: CopyWords): Promise<void> {

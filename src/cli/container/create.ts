@@ -7,7 +7,7 @@ import { collectSpecs } from "../../assemble/specs/collect.js";
 import { skeletonLayer } from "../../assemble/union.js";
 import { addContainer, findContainer, listContainers, newContainerId } from "../../store/containers.js";
 import type { DataRoot } from "../../store/data-root.js";
-import { StoreError } from "../../store/error.js";
+import { StoreError, undoAfter } from "../../store/error.js";
 import { findImage, imageTrees, readConfig } from "../../store/images.js";
 import { checkName } from "../../store/names.js";
 import type { ContainerRecord, MountSpec } from "../../store/records.js";
@@ -86,8 +86,7 @@ export async function createContainer(
   try {
     return await addNamed(root, { ...record, mounts }, words.name, top);
   } catch (error) {
-    await removeAnonymous(root, specs, mounts);
-    throw error;
+    return await undoAfter(error, () => removeAnonymous(root, specs, mounts));
   }
 }
 

@@ -2,6 +2,7 @@ import { bytes } from "../../assemble/root-view.js";
 import type { UnionMounter, UnionPlan } from "../../assemble/union.js";
 import { topMountOn } from "../../native/mountinfo.js";
 import { startDriver } from "../daemon.js";
+import { complain } from "../exit.js";
 import { planMount } from "../mount-plan.js";
 import { umountCommand } from "../umount.js";
 
@@ -23,7 +24,7 @@ export const daemonMounter: UnionMounter = {
       "/",
       process.geteuid?.() === 0,
     );
-    await startDriver(plan);
+    for (const warning of await startDriver(plan)) complain(warning);
   },
   async unmount(mountpoint: string): Promise<void> {
     if (topMountOn(bytes(mountpoint)) !== undefined) await umountCommand(bytes(mountpoint), false);
