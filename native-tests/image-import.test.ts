@@ -88,6 +88,27 @@ test("what tar can say comes through: formats, names, links, owners, times, attr
   expect(await store.difference(acl, area.at("t"), "dirtimes")).toBe("");
 });
 
+test("sparse files, as tar writes them in each of its formats, are whole, and stay sparse", async () => {
+  // More pieces than the header has room for, and than a block after it.
+  await here(
+    `mkdir t; truncate -s 20M t/sparse; truncate -s 3M t/empty; echo dense >t/dense; ln t/sparse t/zz-link
+     for at in $(seq 0 59); do printf "piece $at" | dd of=t/sparse bs=64k seek=$((at * 5)) conv=notrunc status=none; done
+     tar -S --format=gnu -cf gnu.tar -C t .
+     for version in 0.0 0.1 1.0; do tar -S --format=posix --sparse-version=$version -cf $version.tar -C t .; done
+     zstd -q gnu.tar`,
+  );
+  for (const archive of ["gnu.tar", "0.0.tar", "0.1.tar", "1.0.tar"]) {
+    const id = (await store.run("image", "import", archive)).trim();
+    expect(await store.difference(id, area.at("t"), "notimes")).toBe("");
+    expect(Number(await here(`du -sm ${store.trees(id)[0]} | cut -f1`))).toBeLessThan(5);
+    expect(await store.run("image", "verify", "--digests", "-q", id)).toBe("");
+  }
+  await store.run("volume", "import", "restored", "gnu.tar.zst");
+  expect(await here("diff -r t root/volumes/restored/_data; du -sm root/volumes/restored/_data | cut -f1")).toMatch(
+    /^[0-4]\n$/,
+  );
+});
+
 test("a later entry of an archive replaces an earlier one, whatever either is, and the archive can be given again", async () => {
   await here(
     `mkdir a b; echo 1 >a/file; mkdir -p a/dir/sub; echo s >a/dir/sub/file; ln -s nowhere a/link; echo x >a/x

@@ -1,7 +1,6 @@
-import { Readable } from "node:stream";
-import { pipeline } from "node:stream/promises";
-import { createGunzip } from "node:zlib";
+import type { Readable } from "node:stream";
 import { native } from "../native/index.js";
+import { pieceSize, readSource } from "./archive/read-source.js";
 import { TarParser } from "./archive/tar-parser.js";
 import { TreeWriter } from "./archive/tree-writer.js";
 import type { DataRoot } from "./data-root.js";
@@ -11,7 +10,7 @@ import { mountVolume } from "./volume-mounts.js";
 import { ensureVolume, findVolume, removeVolume } from "./volumes.js";
 
 /**
- * Fills a volume, which is created if it is missing, from a tar archive, plain or compressed with gzip. Throws StoreError if something is in the
+ * Fills a volume, which is created if it is missing, from a tar archive, plain or compressed by gzip or zstd. Throws StoreError if something is in the
  * volume, or the archive is damaged, and whatever reading throws; then the volume is as it was before.
  */
 export async function importVolume(root: DataRoot, name: string, source: Readable): Promise<void> {
@@ -36,32 +35,15 @@ async function extract(source: Readable, target: number): Promise<void> {
   const writer = new TreeWriter(target);
   try {
     const parser = new TarParser(writer);
-    for await (const chunk of await decompressed(source)) parser.push(chunk as Buffer);
+    const piece = Buffer.allocUnsafeSlow(pieceSize);
+    await readSource(source, {
+      take: () => piece,
+      send: (_, length) => parser.push(piece.subarray(0, length)),
+      progress: () => {},
+    });
     parser.end();
     writer.finish();
   } finally {
     writer.close();
   }
-}
-
-/** The archive itself, whatever it comes in, by its first bytes. */
-async function decompressed(source: Readable): Promise<Readable> {
-  const iterator = source[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
-  let head = Buffer.alloc(0);
-  while (head.length < 4) {
-    const next = await iterator.next();
-    if (next.done === true) break;
-    head = Buffer.concat([head, next.value]);
-  }
-  const whole = Readable.from(chain(head, iterator), { objectMode: false });
-  if (head[0] !== 0x1f || head[1] !== 0x8b) return whole;
-  const plain = createGunzip();
-  // What goes wrong there is seen by whoever reads the output.
-  pipeline(whole, plain).catch((error: Error) => plain.destroy(error));
-  return plain;
-}
-
-async function* chain(head: Buffer, rest: AsyncIterator<Buffer>): AsyncGenerator<Buffer> {
-  if (head.length > 0) yield head;
-  for (let next = await rest.next(); next.done !== true; next = await rest.next()) yield next.value;
 }

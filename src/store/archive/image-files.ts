@@ -93,6 +93,11 @@ function indexOf(fd: number, size: number, path: string): Map<string, FileSource
     entry: (entry: TarEntry) => {
       const parts = components(entry.path);
       const name = parts.join("/");
+      if (entry.sparse) {
+        throw new StoreError(
+          `${JSON.stringify(entry.path)} is stored as a sparse file, which what an image consists of must not be: make ${path} without --sparse`,
+        );
+      }
       if (entry.type === LINK) entries.set(name, components(entry.linkPath).join("/"));
       else if (entry.type === SYMLINK)
         entries.set(name, components(`${parts.slice(0, -1).join("/")}/${entry.linkPath}`).join("/"));
@@ -100,6 +105,7 @@ function indexOf(fd: number, size: number, path: string): Map<string, FileSource
       return false;
     },
     content: () => {},
+    sparse: () => {},
     entryEnd: () => {},
     raw: () => {},
   };

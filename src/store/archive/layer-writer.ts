@@ -154,10 +154,32 @@ export class LayerWriter implements TarHandler {
     }
   }
 
+  sparse(chunk: Buffer, start: number, length: number, offset: number): void {
+    const file = this.current as CurrentFile;
+    this.hole(file, offset);
+    const result = native.pwrite(file.fd, chunk, start, length, offset);
+    if (result !== length) throw failed("written", file.path, result < 0 ? result : -ENOSPC);
+    file.stream?.update(chunk.subarray(start, start + length));
+    file.written += length;
+  }
+
+  /** What a sparse file does not have up to `end` reads as zeros. */
+  private hole(file: CurrentFile, end: number): void {
+    file.stream ??= this.hashes.create64();
+    for (; file.written < end; file.written += Math.min(zeros.length, end - file.written)) {
+      file.stream.update(zeros.subarray(0, end - file.written));
+    }
+  }
+
   entryEnd(): void {
     const file = this.current as CurrentFile;
-    this.current = undefined;
     const { fd, path, entry } = file;
+    if (entry.sparse) {
+      this.hole(file, entry.size);
+      const set = native.truncate(fd, entry.size);
+      if (set < 0) throw failed("written", path, set);
+    }
+    this.current = undefined;
     const hash = file.stream?.digest() ?? file.hash;
     const attributes = this.attributes.set(fd, "", path, entry, entry.mode & ~this.umask & 0o777);
     const closed = native.close(fd);
@@ -195,8 +217,8 @@ export class LayerWriter implements TarHandler {
     const mode = entry.mode & 0o777;
     const { uid, gid } = this.attributes;
     const file = this.createAt(fd, name, path, () => native.openAs(fd, name, flags, mode, uid, gid));
-    const number = this.skeleton.file(path, entry.size);
-    this.files.set(path, number);
+    // What the archive has of a sparse file is not what the file is: the skeleton keeps it.
+    if (!entry.sparse) this.files.set(path, this.skeleton.file(path, entry.size));
     this.current = { fd: file, path, entry, stream: undefined, hash: emptyHash, written: 0 };
     return true;
   }
@@ -364,6 +386,9 @@ export class LayerWriter implements TarHandler {
     return Buffer.from(this.replaced(), "utf8").toString("latin1");
   }
 }
+
+/** What a hole reads as. */
+const zeros = Buffer.alloc(64 * 1024);
 
 /** XXH64 of nothing. */
 const emptyHash = 0xef46db3751d8e999n;

@@ -44,6 +44,8 @@ export interface TarEntry extends TarHeader {
   xattrs: Map<string, string> | undefined;
   /** An ACL that could not be understood, for a warning. */
   lostAcl?: string;
+  /** The archive has only a part of the content: see `TarHandler.sparse`. */
+  sparse?: true;
 }
 
 /** The header in the 512 bytes at `offset`; undefined if they are zeros, which end an archive. Throws StoreError. */
@@ -94,8 +96,8 @@ function text(bytes: Buffer, start: number, length: number): string {
   return bytes.latin1Slice(start, end);
 }
 
-/** Octal digits, or GNU's binary form if the top bit is set. */
-function number(bytes: Buffer, start: number, length: number): number {
+/** A number of a header: octal digits, or GNU's binary form if the top bit is set. Throws StoreError. */
+export function number(bytes: Buffer, start: number, length: number): number {
   const first = bytes[start] as number;
   if (first & 0x80) {
     // Two's complement of all bits but the topmost.
@@ -259,7 +261,11 @@ export function decodePax(bytes: Buffer, into: Map<string, string>): void {
       throw new StoreError("the tar archive is damaged: a pax header is malformed");
     }
     const key = bytes.latin1Slice(blank + 1, equals);
-    if (equals + 1 === end - 1 && !key.startsWith("SCHILY.xattr.")) into.delete(key);
+    // The first form of sparse maps: a record for each number.
+    if (key === "GNU.sparse.offset" || key === "GNU.sparse.numbytes") {
+      const map = into.get("GNU.sparse.map");
+      into.set("GNU.sparse.map", `${map === undefined ? "" : `${map},`}${bytes.latin1Slice(equals + 1, end - 1)}`);
+    } else if (equals + 1 === end - 1 && !key.startsWith("SCHILY.xattr.")) into.delete(key);
     else into.set(key, bytes.latin1Slice(equals + 1, end - 1));
     at = end;
   }

@@ -6,6 +6,7 @@ import {
   decodeHeader,
   decodePax,
   FIFO,
+  FILE,
   GNU_LONG_LINK,
   GNU_LONG_NAME,
   GNU_SPARSE,
@@ -15,12 +16,18 @@ import {
   parsePaxTime,
   type TarEntry,
 } from "./tar-header.js";
+import { addGnuBlock, MapText, oldGnuMap, type SparseMap, type SparseReader, sparseOfPax } from "./tar-sparse.js";
 
 /** Who takes what is in the archive. What it throws ends the reading. */
 export interface TarHandler {
   /** A new entry. True: its content is kept in a file, and comes by `content`; false: it counts as `raw`. */
   entry(entry: TarEntry): boolean;
   content(chunk: Buffer, start: number, length: number): void;
+  /**
+   * Content of an entry that is `sparse`, in place of `content`: it belongs at `offset`, which never decreases; the rest of the file, up to
+   * its size, are zeros. It counts as `raw`, too.
+   */
+  sparse(chunk: Buffer, start: number, length: number, offset: number): void;
   /** The content of the entry is complete; only after `entry` said true. */
   entryEnd(): void;
   /** Every byte of the archive that is not passed to `content`, in order. */
@@ -33,7 +40,8 @@ export interface TarHandler {
  */
 const longestHeader = 16 * 1024 * 1024;
 
-type State = "header" | "description" | "content" | "skipped" | "padding" | "end";
+/** States of whole blocks are `header`, and those in which the map of a sparse file is read: `gnu map` and `map`. */
+type State = "header" | "gnu map" | "map" | "description" | "content" | "sparse" | "skipped" | "padding" | "end";
 
 export class TarParser {
   private state: State = "header";
@@ -53,6 +61,10 @@ export class TarParser {
   private longName: string | undefined;
   private longLink: string | undefined;
   private zeroBlocks = 0;
+  /** A sparse file whose map is not complete yet, and how to read it. */
+  private mapped: { readonly entry: TarEntry; readonly map: SparseMap; readonly text: MapText } | undefined;
+  /** Where the content goes that is coming. */
+  private reader: SparseReader | undefined;
 
   constructor(private readonly handler: TarHandler) {}
 
@@ -62,7 +74,9 @@ export class TarParser {
     while (at < chunk.length) {
       switch (this.state) {
         case "header":
-          at += this.readHeader(chunk, at);
+        case "gnu map":
+        case "map":
+          at += this.readBlock(chunk, at);
           break;
         case "end":
           this.handler.raw(chunk, at, chunk.length - at);
@@ -99,10 +113,10 @@ export class TarParser {
     return this.pax !== undefined || this.longName !== undefined || this.longLink !== undefined;
   }
 
-  private readHeader(chunk: Buffer, at: number): number {
+  private readBlock(chunk: Buffer, at: number): number {
     if (this.carried === 0 && chunk.length - at >= BLOCK) {
       this.handler.raw(chunk, at, BLOCK);
-      this.take(decodeHeader(chunk, at));
+      this.block(chunk, at);
       return BLOCK;
     }
     const length = Math.min(BLOCK - this.carried, chunk.length - at);
@@ -111,9 +125,41 @@ export class TarParser {
     if (this.carried === BLOCK) {
       this.carried = 0;
       this.handler.raw(this.carry, 0, BLOCK);
-      this.take(decodeHeader(this.carry, 0));
+      this.block(this.carry, 0);
     }
     return length;
+  }
+
+  private block(bytes: Buffer, at: number): void {
+    if (this.state === "header") {
+      const header = decodeHeader(bytes, at);
+      if (header?.type === GNU_SPARSE) this.gnuSparse(header, bytes, at);
+      else this.take(header);
+      return;
+    }
+    const { entry, map, text } = this.mapped as NonNullable<typeof this.mapped>;
+    if (this.state === "gnu map") {
+      if (!addGnuBlock(map, bytes, at)) this.begin(entry, map, entry.size);
+      return;
+    }
+    this.left -= BLOCK;
+    if (this.left < 0) throw new StoreError("the tar archive is damaged: the map of a sparse file is cut off");
+    if (text.push(bytes, at)) this.begin(entry, map, this.left);
+  }
+
+  private gnuSparse(header: TarEntry, bytes: Buffer, at: number): void {
+    const { map, more } = oldGnuMap(bytes, at, header.path);
+    this.zeroBlocks = 0;
+    header.type = FILE;
+    this.describeEntry(header);
+    if (more) this.readMap(header, map, "gnu map");
+    else this.begin(header, map, header.size);
+  }
+
+  private readMap(entry: TarEntry, map: SparseMap, state: State): void {
+    this.mapped = { entry, map, text: new MapText(map) };
+    this.left = entry.size;
+    this.state = state;
   }
 
   private take(header: TarEntry | undefined): void {
@@ -148,24 +194,42 @@ export class TarParser {
   }
 
   private entry(entry: TarEntry): void {
+    const sparse = this.pax === undefined ? undefined : sparseOfPax(this.pax, this.pax.get("path") ?? entry.path);
+    this.describeEntry(entry);
+    if (sparse !== undefined && entry.type === FILE) {
+      entry.path = sparse.path;
+      if (sparse.mapFollows) this.readMap(entry, sparse.map, "map");
+      else this.begin(entry, sparse.map, entry.size);
+      return;
+    }
+    // Links, devices, directories have no content, though some writers give the size of what a link leads to.
+    this.begin(entry, undefined, entry.type >= LINK && entry.type <= FIFO ? 0 : entry.size);
+  }
+
+  /** Completes an entry by what the headers before it say. */
+  private describeEntry(entry: TarEntry): void {
     if (this.globals.size > 0) apply(this.globals, entry);
     if (this.longName !== undefined) entry.path = this.longName;
     if (this.longLink !== undefined) entry.linkPath = this.longLink;
     if (this.pax !== undefined) apply(this.pax, entry);
-    if (entry.type === GNU_SPARSE || this.pax?.has("GNU.sparse.major") || this.pax?.has("GNU.sparse.size")) {
-      throw new StoreError(
-        `${JSON.stringify(entry.path)} is stored as a sparse file, which cowfs does not read: make the archive without --sparse`,
-      );
-    }
     this.pax = undefined;
     this.longName = undefined;
     this.longLink = undefined;
     this.ofEntry = 0;
-    // Links, devices, directories have no content, though some writers give the size of what a link leads to.
-    const size = entry.type >= LINK && entry.type <= FIFO ? 0 : entry.size;
+  }
+
+  /** Hands an entry on, whose content, of `stored` bytes, comes now; with a map, it is part of what the file has. */
+  private begin(entry: TarEntry, map: SparseMap | undefined, stored: number): void {
+    this.mapped = undefined;
+    if (map !== undefined) {
+      map.check(stored);
+      entry.size = map.size;
+      entry.sparse = true;
+    }
     const wanted = this.handler.entry(entry);
-    this.body(size, wanted ? "content" : "skipped");
-    if (wanted && size === 0) this.handler.entryEnd();
+    this.reader = map?.reader();
+    this.body(stored, !wanted ? "skipped" : map === undefined ? "content" : "sparse");
+    if (wanted && stored === 0) this.handler.entryEnd();
   }
 
   private readBody(chunk: Buffer, at: number): number {
@@ -181,12 +245,23 @@ export class TarParser {
     const state = this.state;
     if (state === "content") this.handler.content(chunk, at, length);
     else this.handler.raw(chunk, at, length);
+    if (state === "sparse") this.readSparse(chunk, at, length);
     if (state === "description") this.description.push(Buffer.from(chunk.subarray(at, at + length)));
     if (this.left > 0) return length;
     this.state = this.pad > 0 ? "padding" : "header";
-    if (state === "content") this.handler.entryEnd();
+    if (state === "content" || state === "sparse") this.handler.entryEnd();
     if (state === "description") this.describe();
     return length;
+  }
+
+  private readSparse(chunk: Buffer, start: number, length: number): void {
+    const reader = this.reader as SparseReader;
+    for (let at = start; at < start + length; ) {
+      const { offset } = reader;
+      const taken = reader.take(start + length - at);
+      this.handler.sparse(chunk, at, taken, offset);
+      at += taken;
+    }
   }
 
   private describe(): void {

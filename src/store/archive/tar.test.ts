@@ -29,6 +29,10 @@ function parse(archive: Buffer, size: number): { entries: TarEntry[]; contents: 
     content: (chunk, start, length) => {
       found.contents.push(`${found.contents.pop()}${chunk.latin1Slice(start, start + length)}`);
     },
+    sparse: (chunk, start, length, offset) => {
+      const before = found.contents.pop() ?? "";
+      found.contents.push(`${before.padEnd(offset, "-")}${chunk.latin1Slice(start, start + length)}`);
+    },
     entryEnd: () => {},
     raw: (_chunk, _start, length) => {
       found.raw += length;
@@ -72,6 +76,41 @@ test("content comes apart from everything else", () => {
   for (const size of [1, 600, 5000]) {
     expect(parse(archive, size)).toMatchObject({ contents: [content, ""], raw: archive.length - 700 });
   }
+});
+
+/** A sparse file whose map is in front of its content. */
+function sparseFile(map: readonly number[], stored: string, size: number): Buffer {
+  const text = [map.length / 2, ...map].map((one) => `${one}\n`).join("");
+  const content = Buffer.from(text.padEnd(Math.ceil(text.length / 512) * 512, "\0") + stored, "latin1");
+  const records = [
+    ["GNU.sparse.major", "1"],
+    ["GNU.sparse.minor", "0"],
+    ["GNU.sparse.name", "real"],
+    ["GNU.sparse.realsize", String(size)],
+  ] as const;
+  const header = encodeHeader({ ...file, path: "GNUSparseFile.1/real", size: content.length }, new Map(records));
+  return Buffer.concat([header, content, Buffer.alloc((512 - (content.length % 512)) % 512), endOfArchive]);
+}
+
+test("a sparse file's content comes with where it belongs, however the pieces fall", () => {
+  const map = Array.from({ length: 200 }, (_, at) => [10 * at + 3, 2]).flat();
+  const archive = sparseFile(map, "ab".repeat(200), 2000);
+  for (const size of [1, 511, 700, 100_000]) {
+    const { entries, contents, raw } = parse(archive, size);
+    expect(entries).toEqual([{ ...file, path: "real", size: 2000, sparse: true, xattrs: undefined }]);
+    expect(contents).toEqual(["---ab-----".repeat(200).slice(0, -5)]);
+    expect(raw).toBe(archive.length);
+  }
+});
+
+test.each([
+  ["pieces that overlap", [0, 4, 2, 4], "abcdefgh", 100],
+  ["a piece behind the end", [98, 4], "abcd", 100],
+  ["less than the map tells of", [0, 8], "abcd", 100],
+  ["more than the map tells of", [0, 2], "abcd", 100],
+  ["a size that nothing has", [0, 4], "abcd", 2 ** 50],
+])("a sparse file with %s is refused", (_, map, stored, size) => {
+  expect(() => parse(sparseFile(map, stored, size), 512)).toThrow(/sparse file/);
 });
 
 test.each(["header", "content", "padding"])("an archive that ends in a %s is cut off", (where) => {

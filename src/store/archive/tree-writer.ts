@@ -92,6 +92,12 @@ export class TreeWriter implements TarHandler {
     this.write(file, chunk, from, end - from);
   }
 
+  sparse(chunk: Buffer, start: number, length: number, offset: number): void {
+    const file = this.current as CurrentFile;
+    file.written = offset;
+    this.write(file, chunk, start, length);
+  }
+
   private write(file: CurrentFile, chunk: Buffer, start: number, length: number): void {
     if (length === 0) return;
     const written = native.pwrite(file.fd, chunk, start, length, file.written);
