@@ -91,7 +91,10 @@ describe("create, ls, inspect", () => {
         ["a"],
         'the volume name "a" is invalid: two or more of a-z A-Z 0-9 _ . - are allowed, the first a letter or digit',
       ],
-      [["--driver", "nfs3", "db"], 'create db: the volume driver "nfs3" is not known: leave it out, or use local'],
+      [
+        ["--driver", "nfs3", "db"],
+        'create db: the volume driver "nfs3" is not known: it is neither local nor a plugin in /run/docker/plugins, /etc/docker/plugins, /usr/lib/docker/plugins',
+      ],
       [["-o", "x=y", "db"], 'create db: invalid option: "x": the driver local knows type, device, o, size'],
       [["-o", "type=tmpfs", "db"], 'create db: missing required option: "device"'],
       [["-o", "size=1m", "db"], `create db: quota size requested but no quota support: ${quota}`],

@@ -65,7 +65,7 @@ function compiled(source) {
 }
 
 /** Where everything else than mounting begins: see src/bundle.ts. */
-const beyondMounting = /\/(store-commands-all|mount-assembled|container\/monitor|layer-thread)\.js$/;
+const beyondMounting = /\/(store-commands-all|mount-assembled|container\/monitor|volume\/end-uses|layer-thread)\.js$/;
 
 const mountingOnly = {
   name: "mounting only",

@@ -67,7 +67,11 @@ export async function applyOver(
 }
 
 /** Fills the volume of a mount, if it is to be filled and the root has a directory at the target. */
-async function populate(root: DataRoot, top: number, { populate: volume, target }: PlannedMount): Promise<void> {
+async function populate(
+  root: DataRoot,
+  top: number,
+  { populate: volume, source: data, target }: PlannedMount,
+): Promise<void> {
   if (volume === undefined) return;
   const source = native.openInRoot(top, bytesOf(target), O_PATH);
   if (source === -ENOENT) return;
@@ -76,7 +80,7 @@ async function populate(root: DataRoot, top: number, { populate: volume, target 
     if (!isDirectory(source)) {
       throw new StoreError(`cannot mount volume over existing file, file exists ${target}`);
     }
-    await populateVolume(root, volume, source);
+    await populateVolume(root, volume, data, source);
   } finally {
     native.close(source);
   }

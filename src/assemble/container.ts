@@ -18,8 +18,11 @@ import type { DataRoot } from "../store/data-root.js";
 import { StoreError } from "../store/error.js";
 import { withLock } from "../store/lock.js";
 import type { ContainerRecord, ContainerState } from "../store/records.js";
+import { releaseAll } from "../store/volume-drivers/uses.js";
+import { findVolume, isAnonymous } from "../store/volume-records.js";
 import { volumeUsers } from "../store/volume-users.js";
-import { findVolume, isAnonymous, removeVolume } from "../store/volumes.js";
+import { removeVolume } from "../store/volumes.js";
+import { warn } from "../store/warn.js";
 import { applyMounts, undoMounts } from "./apply.js";
 import {
   bundleConfig,
@@ -113,7 +116,7 @@ async function launch(
   const runtimes = runtimesFor(record.runtime);
   const places = placesOf(root, record.id);
   await mounter.mount(await unionOf(root, record));
-  const planned = await planMounts(root, record.mounts);
+  const planned = await planMounts(root, record.mounts, { id: record.id, owner: "container" });
   const hidden = planned.filter(({ target }) => isBelowDefaults(target));
   // What a container has removed from its volume does not come back when it starts again.
   const fill = isFirst ? {} : { populate: undefined };
@@ -168,9 +171,9 @@ function processOf(record: ContainerRecord, merged: string) {
 
 /**
  * Undoes what a start did, also one whose monitor was killed half-way: then what it had started is ended. The lock of the container is held,
- * and nobody watches it.
+ * and nobody watches it. Returns what plugins complain of that were to unmount volumes, which has been said.
  */
-export async function tidyUp(root: DataRoot, id: string, mounter: UnionMounter): Promise<void> {
+export async function tidyUp(root: DataRoot, id: string, mounter: UnionMounter): Promise<StoreError[]> {
   const { merged, bundle } = placesOf(root, id);
   const files = bundleFiles(bundle);
   const asked = readIfAny(files.asked);
@@ -185,6 +188,9 @@ export async function tidyUp(root: DataRoot, id: string, mounter: UnionMounter):
     await unmountUnion(mounter, merged);
   }
   rmSync(bundle, { recursive: true, force: true });
+  const problems = await releaseAll(root, id);
+  for (const { message } of problems) warn(message);
+  return problems;
 }
 
 /** Has an OCI runtime kill and forget a container. Returns why it did not. */
@@ -224,7 +230,8 @@ async function finish(
   const { autoRemove } = readContainer(root, id);
   let problem = error;
   try {
-    await tidyUp(root, id, mounter);
+    const [complaint] = await tidyUp(root, id, mounter);
+    problem ??= complaint?.message;
   } catch (cause) {
     problem ??= cause instanceof Error ? cause.message : String(cause);
   }

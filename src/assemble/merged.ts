@@ -6,6 +6,8 @@ import type { DataRoot } from "../store/data-root.js";
 import { StoreError, undoAfter } from "../store/error.js";
 import { withLock } from "../store/lock.js";
 import type { ContainerRecord } from "../store/records.js";
+import { releaseAll } from "../store/volume-drivers/uses.js";
+import { warn } from "../store/warn.js";
 import { applyMounts, undoMounts } from "./apply.js";
 import { recoverContainer } from "./container.js";
 import { planMounts } from "./plan.js";
@@ -32,10 +34,14 @@ export function withMerged<T>(
       // Whoever looks at a volume from outside keeps it; the container does not.
       undoMounts(merged, true);
       await unmountUnion(mounter, merged);
+      for (const problem of await releaseAll(root, record.id)) warn(problem.message);
     };
     let result: T;
     try {
-      if (volumes) await applyMounts(root, merged, await planMounts(root, record.mounts), mounter);
+      if (volumes) {
+        const planned = await planMounts(root, record.mounts, { id: record.id, owner: "container" });
+        await applyMounts(root, merged, planned, mounter);
+      }
       result = await work(merged, false);
     } catch (error) {
       return await undoAfter(error, undo);

@@ -3,9 +3,8 @@ import { type DataRoot, reason } from "../store/data-root.js";
 import { StoreError } from "../store/error.js";
 import { findImage } from "../store/images.js";
 import type { MountSpec, Propagation } from "../store/records.js";
-import { mountVolume } from "../store/volume-mounts.js";
-import { volumeData } from "../store/volume-places.js";
-import { createAnonymousVolume, ensureVolume } from "../store/volumes.js";
+import type { VolumeUser } from "../store/volume-drivers/uses.js";
+import { createAnonymousVolume, ensureVolume, openVolume } from "../store/volumes.js";
 
 /** One mount over a root, ready to be made: plain data. Paths are text (UTF-8). */
 export interface PlannedMount {
@@ -58,13 +57,18 @@ export async function ensureVolumes(root: DataRoot, specs: readonly MountSpec[])
 
 /**
  * What is to be mounted, in the order of the specs, whose volumes have names (`ensureVolumes`). Sources of binds are made if they may be;
- * volumes with options are mounted. Throws StoreError: a missing source, a propagation that cannot be had.
+ * volumes with options are mounted, and those of plugins, for this user: `releaseAll` must be called in any case. Throws StoreError: a missing
+ * source, a propagation that cannot be had.
  */
-export async function planMounts(root: DataRoot, specs: readonly MountSpec[]): Promise<PlannedMount[]> {
+export async function planMounts(
+  root: DataRoot,
+  specs: readonly MountSpec[],
+  user: VolumeUser,
+): Promise<PlannedMount[]> {
   const planned: PlannedMount[] = [];
   for (const spec of specs) {
     if (spec.type === "tmpfs") planned.push(planTmpfs(spec));
-    else if (spec.type === "volume") planned.push(await planVolume(root, spec));
+    else if (spec.type === "volume") planned.push(await planVolume(root, spec, user));
     else if (spec.type === "bind") planned.push(planBind(spec));
     else planned.push(planImage(spec));
   }
@@ -97,14 +101,14 @@ function planTmpfs(spec: MountSpec): PlannedMount {
   };
 }
 
-async function planVolume(root: DataRoot, spec: MountSpec): Promise<PlannedMount> {
-  const volume = await ensureVolume(root, spec.source ?? "");
-  await mountVolume(root, volume);
+async function planVolume(root: DataRoot, spec: MountSpec, user: VolumeUser): Promise<PlannedMount> {
+  const { source = "", driver, labels, driverOptions: options } = spec;
+  const volume = await ensureVolume(root, source, { driver, labels, options });
   const populates = spec.noCopy !== true && spec.subpath === undefined && spec.origin !== "volumes-from";
   return {
     ...common(spec),
     kind: "bind",
-    source: volumeData(root, volume.name),
+    source: await openVolume(root, volume, user),
     ...(populates ? { populate: volume.name } : {}),
   };
 }

@@ -4,6 +4,8 @@ import { collectSpecs, type MountFlags } from "../assemble/specs/collect.js";
 import { SpecError } from "../assemble/specs/spec-error.js";
 import { type DataRoot, openDataRoot } from "../store/data-root.js";
 import type { MountSpec } from "../store/records.js";
+import { newUseId, releaseAll, thisProcess } from "../store/volume-drivers/uses.js";
+import { warn } from "../store/warn.js";
 import { shown } from "../text.js";
 import { workingDirectory } from "./arguments.js";
 import { UsageError } from "./exit.js";
@@ -41,9 +43,17 @@ export async function assembledMountCommand(
     throw new UsageError("--foreground cannot be had together with -v, --mount, --tmpfs and --volumes-from");
   }
   const specs = await specsOf(root, flags);
-  return await mountCommand({ ...words, lower, covered: true }, isLaunched, async (mountpoint) => {
+  const volumeUses = { root: root.path, id: newUseId() };
+  return await mountCommand({ ...words, lower, covered: true, volumeUses }, isLaunched, async (mountpoint) => {
     const { daemonMounter } = await import("./container/mounter.js");
-    await applyOver(root, mountpoint, await planMounts(root, await ensureVolumes(root, specs)), daemonMounter);
+    try {
+      const named = await ensureVolumes(root, specs);
+      const planned = await planMounts(root, named, thisProcess(volumeUses.id, mountpoint));
+      await applyOver(root, mountpoint, planned, daemonMounter);
+    } catch (error) {
+      for (const problem of await releaseAll(root, volumeUses.id)) warn(problem.message);
+      throw error;
+    }
   });
 }
 

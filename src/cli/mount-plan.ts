@@ -1,4 +1,4 @@
-import { defaultSpinMicroseconds, type MountConfig } from "../session/config.js";
+import { defaultSpinMicroseconds, type MountConfig, type VolumeUses } from "../session/config.js";
 import { shown } from "../text.js";
 import { absolutePath, resolvedPath } from "./arguments.js";
 import { UsageError } from "./exit.js";
@@ -26,6 +26,7 @@ export interface MountWords {
   readonly asHelper?: boolean;
   /** Something is to be mounted over it. */
   readonly covered?: boolean;
+  readonly volumeUses?: VolumeUses;
 }
 
 /** Everything a driver needs to start; plain data, so that it can be handed to another process. */
@@ -100,6 +101,7 @@ export function planMount(words: MountWords, cwd: string, root: boolean): MountP
       io,
       transport,
       ...(words.covered === true ? { covered: true } : {}),
+      ...(words.volumeUses === undefined ? {} : { volumeUses: words.volumeUses }),
     },
     foreground: words.foreground === true,
     ...(log === undefined ? {} : { log }),

@@ -1,11 +1,12 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, lstatSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { EBUSY, EINVAL, ENOENT, EPERM, errnoName } from "../errno.js";
 import { MNT_DETACH } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { type Mount, readMounts, topMountOn } from "../native/mountinfo.js";
 import { processStart } from "../native/process.js";
-import { fileSystemType } from "../session/config.js";
+import { fileSystemType, type VolumeUses } from "../session/config.js";
 import { type LiveMount, leftState, liveMounts, type MountState } from "../session/state.js";
 import { shown } from "../text.js";
 import { isInside } from "../union/paths.js";
@@ -36,7 +37,8 @@ export async function umountCommand(path: string, lazy: boolean): Promise<number
     );
   }
   // Nothing can be lost in a mount whose driver was killed.
-  if (leftState(mount)?.covered === true) await uncover(mountpoint, top, lazy || mount.state === undefined);
+  const left = leftState(mount);
+  if (left?.covered === true) await uncover(mountpoint, top, lazy || mount.state === undefined);
   const result = native.umount(mountpoint, lazy ? MNT_DETACH : 0);
   if (result === -EBUSY) {
     const inner = readMounts().filter((other) => other.mountpoint.startsWith(`${mountpoint}/`));
@@ -48,7 +50,18 @@ export async function umountCommand(path: string, lazy: boolean): Promise<number
   else if (result < 0) throw new CommandError(`${shown(mountpoint)} cannot be unmounted: ${errnoName(result)}`);
   // A detached mount lives for as long as somebody uses it, and one mounted elsewhere too lives on.
   if (!lazy && !shownElsewhere(mount) && mount.state !== undefined) await driverEnd(mount, mount.state);
+  if (left?.volumeUses !== undefined) endVolumeUses(left.volumeUses);
   return 0;
+}
+
+/** Plugins that have mounted volumes for what is unmounted now are told, by a process that has the code for that. */
+function endVolumeUses({ root, id }: VolumeUses): void {
+  const [node, script = ""] = process.argv;
+  if (node === undefined || !existsSync(join(root, "volume-uses", id))) return;
+  const { error } = spawnSync(node, [...process.execArgv, script, "--end-volume-uses", root, id], {
+    stdio: ["ignore", "ignore", "inherit"],
+  });
+  if (error !== undefined) complain(`volumes of plugins stay mounted: ${error.message}`);
 }
 
 /** Undoes the mounts that were made over a mount with it. If one of them is in use, all stay. */

@@ -44,6 +44,12 @@ export function defaultMountFlags(root: boolean): MountFlags {
   };
 }
 
+/** Under which id, in which data root (text), volumes of plugins are in use. */
+export interface VolumeUses {
+  readonly root: string;
+  readonly id: string;
+}
+
 /** One mount. All paths are absolute, as bytes in latin1 strings (one character, one byte). */
 export interface MountConfig {
   /** The read-only layers, topmost first. */
@@ -99,6 +105,8 @@ export interface MountConfig {
   readonly transport: "kernel" | "fuse-native";
   /** What is mounted over it belongs to it, and goes with it. The driver only keeps that on record, for whoever unmounts. */
   readonly covered?: boolean;
+  /** The same of volumes that plugins have mounted for what is over it. */
+  readonly volumeUses?: VolumeUses;
 }
 
 /**

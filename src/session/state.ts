@@ -4,7 +4,7 @@ import { type Mount, readMounts } from "../native/mountinfo.js";
 import { processStart } from "../native/process.js";
 import type { IdRange } from "../union/id-map.js";
 import type { OwnershipOptions } from "../union/ownership.js";
-import { fileSystemType, type Log, type MountConfig } from "./config.js";
+import { fileSystemType, type Log, type MountConfig, type VolumeUses } from "./config.js";
 
 /** What a driver leaves in a file while it runs. Paths are bytes in latin1 strings. */
 export interface MountState {
@@ -19,6 +19,7 @@ export interface MountState {
   readonly options: readonly string[];
   /** What is mounted over it was mounted with it. */
   readonly covered?: boolean;
+  readonly volumeUses?: VolumeUses;
   /** When the mount began to answer, ISO 8601. */
   readonly started: string;
 }
@@ -88,6 +89,7 @@ export function writeState(config: MountConfig, minor: number, log: Log): string
     ...(config.work === undefined ? {} : { work: config.work }),
     options: optionsOf(config),
     ...(config.covered === true ? { covered: true } : {}),
+    ...(config.volumeUses === undefined ? {} : { volumeUses: config.volumeUses }),
     started: new Date().toISOString(),
   };
   for (const directory of stateDirectories()) {

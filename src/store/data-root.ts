@@ -43,6 +43,11 @@ export class DataRoot {
     return join(this.path, "volumes");
   }
 
+  /** `volume-uses/ID/NAME.json`: who has a volume mounted by its plugin. Missing until somebody has. */
+  get volumeUses(): string {
+    return join(this.path, "volume-uses");
+  }
+
   /** What is being built or taken away: see `temporary.ts`. On the same file system as everything else. */
   get temporary(): string {
     return join(this.path, "tmp");

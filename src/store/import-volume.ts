@@ -6,21 +6,22 @@ import { TreeWriter } from "./archive/tree-writer.js";
 import type { DataRoot } from "./data-root.js";
 import { StoreError, undoAfter } from "./error.js";
 import { fillVolume } from "./populate.js";
-import { mountVolume } from "./volume-mounts.js";
-import { ensureVolume, findVolume, removeVolume } from "./volumes.js";
+import { findVolumeAnywhere } from "./volume-drivers/lookup.js";
+import { ensureVolume, removeVolume, withVolumeData } from "./volumes.js";
 
 /**
  * Fills a volume, which is created if it is missing, from a tar archive, plain or compressed by gzip or zstd. Throws StoreError if something is in the
  * volume, or the archive is damaged, and whatever reading throws; then the volume is as it was before.
  */
 export async function importVolume(root: DataRoot, name: string, source: Readable): Promise<void> {
-  const isNew = findVolume(root, name) === undefined;
+  const isNew = (await findVolumeAnywhere(root, name)) === undefined;
   const volume = await ensureVolume(root, name);
   try {
-    await mountVolume(root, volume);
-    const filled = await fillVolume(root, name, (target) => extract(source, target));
-    if (!filled)
-      throw new StoreError(`the volume ${name} is not empty: import into a new one, or remove what is in it`);
+    await withVolumeData(root, volume, async (data) => {
+      const filled = await fillVolume(root, name, data, (target) => extract(source, target));
+      if (!filled)
+        throw new StoreError(`the volume ${name} is not empty: import into a new one, or remove what is in it`);
+    });
   } catch (error) {
     await undoAfter(error, async () => {
       if (isNew) await removeVolume(root, name);

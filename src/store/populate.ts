@@ -7,11 +7,10 @@ import { bytesOf } from "../text.js";
 import { copyAttributes, copyTree, statDirectory } from "./copy-tree.js";
 import type { DataRoot } from "./data-root.js";
 import { StoreError } from "./error.js";
-import { type Lock, lockDirectory } from "./lock.js";
 import { removeTree } from "./temporary.js";
 import { volumeMount } from "./volume-options.js";
 import { volumeData, volumeDirectory } from "./volume-places.js";
-import { readVolume } from "./volumes.js";
+import { localDriver, withVolumeLock } from "./volume-records.js";
 
 /*
  * How a volume gets its first content. It is copied into `.populating` beside the data; when all of it is on the disk, that becomes
@@ -23,25 +22,20 @@ import { readVolume } from "./volumes.js";
 const unfinished = ".populating";
 const complete = ".populated";
 
-/** Does something while nobody else fills this volume. Throws NotFoundError if it was removed meanwhile. */
-async function withVolume<T>(root: DataRoot, name: string, work: (place: string) => T | Promise<T>): Promise<T> {
-  readVolume(root, name);
-  const lock = (await lockDirectory(volumeDirectory(root, name))) as Lock;
-  try {
-    const volume = readVolume(root, name);
-    const data = volumeData(root, name);
-    return await work(volumeMount(volume.options) === undefined ? dirname(data) : data);
-  } finally {
-    lock.release();
-  }
+/** Does something while nobody else fills this volume, whose content is in `data`, with the place for what is unfinished. */
+function withPlace<T>(root: DataRoot, name: string, data: string, work: (place: string) => T | Promise<T>): Promise<T> {
+  return withVolumeLock(root, name, ({ driver, options }) => {
+    const isPlain = driver === localDriver && volumeMount(options) === undefined;
+    return work(isPlain ? dirname(data) : data);
+  });
 }
 
 /**
- * Copies what is in a directory (an O_PATH descriptor) into a volume, if nothing is in that; also the directory's owner and mode. Throws
- * StoreError, and leaves the volume empty.
+ * Copies what is in a directory (an O_PATH descriptor) into a volume whose content is in `data`, if nothing is in that; also the directory's
+ * owner and mode. Throws StoreError, and leaves the volume empty.
  */
-export async function populateVolume(root: DataRoot, name: string, source: number): Promise<void> {
-  await fillVolume(root, name, (target) => {
+export async function populateVolume(root: DataRoot, name: string, data: string, source: number): Promise<void> {
+  await fillVolume(root, name, data, (target) => {
     copyTree(source, target);
     copyAttributes(source, target);
   });
@@ -54,10 +48,10 @@ export async function populateVolume(root: DataRoot, name: string, source: numbe
 export function fillVolume(
   root: DataRoot,
   name: string,
+  data: string,
   build: (target: number) => void | Promise<void>,
 ): Promise<boolean> {
-  const data = volumeData(root, name);
-  return withVolume(root, name, async (place) => {
+  return withPlace(root, name, data, async (place) => {
     mend(place, data);
     if (readdirSync(data).length > 0) return false;
     const built = join(place, unfinished);
@@ -137,5 +131,6 @@ export function isHalfFilled(root: DataRoot, name: string): boolean {
 
 /** Mends a volume that a crash left half filled. Returns what was done, a sentence each; nothing while somebody fills it. */
 export async function mendVolume(root: DataRoot, name: string): Promise<string[]> {
-  return await withVolume(root, name, (place) => mend(place, volumeData(root, name)));
+  const data = volumeData(root, name);
+  return await withPlace(root, name, data, (place) => mend(place, data));
 }

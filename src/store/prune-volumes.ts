@@ -3,8 +3,9 @@ import { StoreError } from "./error.js";
 import type { VolumeRecord } from "./records.js";
 import { treeSize } from "./tree-size.js";
 import { volumeData } from "./volume-places.js";
+import { isAnonymous, listVolumes, localDriver } from "./volume-records.js";
 import { volumeUsers } from "./volume-users.js";
-import { isAnonymous, listVolumes, removeVolume } from "./volumes.js";
+import { removeVolume } from "./volumes.js";
 
 export interface Pruned {
   readonly removed: readonly string[];
@@ -13,7 +14,7 @@ export interface Pruned {
   readonly failures: readonly StoreError[];
 }
 
-/** Removes the volumes that nobody uses: anonymous ones, or with `all` those with names too. */
+/** Removes the volumes of the driver `local` that nobody uses: anonymous ones, or with `all` those with names too. */
 export async function pruneVolumes(
   root: DataRoot,
   all: boolean,
@@ -23,6 +24,8 @@ export async function pruneVolumes(
   const failures: StoreError[] = [];
   let bytes = 0;
   for (const volume of listVolumes(root)) {
+    // What others keep is not for us to tidy up.
+    if (volume.driver !== localDriver) continue;
     if (!(all || isAnonymous(volume)) || !matches(volume) || volumeUsers(root, volume.name).length > 0) continue;
     try {
       const size = treeSize(Buffer.from(volumeData(root, volume.name)));

@@ -148,13 +148,28 @@ export interface ContainerState {
   readonly error?: string;
 }
 
-/** `volumes/NAME/volume.json`, beside `_data/`. */
+/** `volumes/NAME/volume.json`; with the driver `local` beside `_data/`. */
 export interface VolumeRecord {
   readonly schema: 1;
   readonly name: string;
   readonly driver: string;
   readonly created: string;
   readonly labels: Readonly<Record<string, string>>;
-  /** `type`, `device`, `o`, `size` for the driver `local`. */
+  /** `type`, `device`, `o`, `size` for the driver `local`; whatever a plugin understands. */
   readonly options: Readonly<Record<string, string>>;
+}
+
+/** `volume-uses/ID/NAME.json`: a volume that its plugin has mounted for somebody, and must be told when that is over. */
+export interface VolumeUseRecord {
+  readonly schema: 1;
+  readonly volume: string;
+  readonly driver: string;
+  /** What the plugin was told: the id of the container, or one made up for this use. */
+  readonly id: string;
+  /** Written before the plugin is asked to mount, when it has, and before it is asked to unmount. */
+  readonly state: "asked" | "mounted" | "leaving";
+  /** Where the plugin has mounted it; empty until that is known. */
+  readonly mountpoint: string;
+  /** Whose it is: the container's of this id; or a process's, and then of what it has mounted below `over` (a path in bytes), if that is given. */
+  readonly owner: "container" | { readonly pid: number; readonly processStart: string; readonly over?: string };
 }

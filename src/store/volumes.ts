@@ -1,32 +1,27 @@
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { publish, writeJson } from "./atomic.js";
-import { type DataRoot, reason } from "./data-root.js";
-import { NotFoundError, StoreError } from "./error.js";
+import { publish } from "./atomic.js";
+import type { DataRoot } from "./data-root.js";
+import { StoreError } from "./error.js";
 import { storeLock, withLock } from "./lock.js";
 import { checkName } from "./names.js";
 import type { VolumeRecord } from "./records.js";
 import { makeTemporary } from "./temporary.js";
-import { unmountVolume } from "./volume-mounts.js";
+import { createOnPlugin } from "./volume-drivers/create.js";
+import { findVolumeAnywhere, readVolumeAnywhere } from "./volume-drivers/lookup.js";
+import { removeOnPlugin } from "./volume-drivers/remove.js";
+import { acquire, releaseAll, thisProcess, type VolumeUser } from "./volume-drivers/uses.js";
+import { mountVolume, unmountVolume } from "./volume-mounts.js";
 import { checkVolumeOptions } from "./volume-options.js";
-import { volumeDirectory } from "./volume-places.js";
+import { volumeData, volumeDirectory } from "./volume-places.js";
+import { anonymousLabel, findVolume, localDriver, publishVolume } from "./volume-records.js";
 import { volumeUsers } from "./volume-users.js";
-
-/** The label of a volume that nobody named; its value is empty. */
-export const anonymousLabel = "com.docker.volume.anonymous";
-
-/** The driver of volumes that are directories of the data root, or what mount(2) can mount. */
-export const localDriver = "local";
+import { warn } from "./warn.js";
 
 export interface VolumeWish {
   readonly driver?: string | undefined;
   readonly labels?: Readonly<Record<string, string>> | undefined;
   readonly options?: Readonly<Record<string, string>> | undefined;
-}
-
-export function isAnonymous(volume: VolumeRecord): boolean {
-  return Object.hasOwn(volume.labels, anonymousLabel);
 }
 
 /**
@@ -35,39 +30,19 @@ export function isAnonymous(volume: VolumeRecord): boolean {
  */
 export async function ensureVolume(root: DataRoot, name: string, wish: VolumeWish = {}): Promise<VolumeRecord> {
   checkName(name, "volume");
-  const existing = findVolume(root, name);
+  const existing = wish.driver === undefined ? await findVolumeAnywhere(root, name) : findVolume(root, name);
   if (existing !== undefined) return sameDriver(existing, wish);
-  const driver = wish.driver ?? localDriver;
-  if (driver !== localDriver) {
-    throw new StoreError(
-      `create ${name}: the volume driver "${driver}" is not known: leave it out, or use ${localDriver}`,
-    );
-  }
   const record: VolumeRecord = {
     schema: 1,
     name,
-    driver,
+    driver: wish.driver ?? localDriver,
     created: new Date().toISOString(),
     labels: wish.labels ?? {},
     options: wish.options ?? {},
   };
-  checkVolumeOptions(name, record.options);
-  const temporary = await makeTemporary(root, "volume");
-  try {
-    const built = join(temporary.path, name);
-    mkdirSync(built, { mode: 0o711 });
-    mkdirSync(join(built, "_data"), { mode: 0o755 });
-    writeJson(join(built, "volume.json"), record);
-    publish(built, volumeDirectory(root, name));
-    return record;
-  } catch (cause) {
-    // Another command has made it meanwhile: a directory that has something in it cannot be replaced by a rename.
-    const other = findVolume(root, name);
-    if (other !== undefined) return sameDriver(other, wish);
-    throw new StoreError(`the volume ${name} cannot be created: ${reason(cause)}`, { cause });
-  } finally {
-    temporary.dispose();
-  }
+  if (record.driver === localDriver) checkVolumeOptions(name, record.options);
+  const made = record.driver === localDriver ? publishVolume(root, record) : createOnPlugin(root, record);
+  return sameDriver(await made, wish);
 }
 
 /** A new volume with a name of 64 random hexadecimal digits, which `--rm` and `volume prune` remove. */
@@ -83,55 +58,13 @@ function sameDriver(existing: VolumeRecord, { driver }: VolumeWish): VolumeRecor
   );
 }
 
-/** The record of a volume, or undefined if there is none. Throws StoreError if it is damaged. */
-export function findVolume(root: DataRoot, name: string): VolumeRecord | undefined {
-  checkName(name, "volume");
-  const file = join(volumeDirectory(root, name), "volume.json");
-  let text: string;
-  try {
-    text = readFileSync(file, "utf8");
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw new StoreError(`${file} cannot be read: ${reason(cause)}`, { cause });
-  }
-  const record = parsed(text);
-  if (record === undefined || record.name !== name) {
-    throw new StoreError(`${file} is damaged: it is no record of the volume ${name}`);
-  }
-  return record;
-}
-
-function parsed(text: string): VolumeRecord | undefined {
-  try {
-    const value = JSON.parse(text) as Partial<VolumeRecord> | null;
-    const isRecord =
-      value?.schema === 1 &&
-      [value.name, value.driver, value.created].every((field) => typeof field === "string") &&
-      [value.labels, value.options].every((field) => typeof field === "object" && field !== null);
-    return isRecord ? (value as VolumeRecord) : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-/** The record of a volume. Throws NotFoundError if there is none. */
-export function readVolume(root: DataRoot, name: string): VolumeRecord {
-  const record = findVolume(root, name);
-  if (record === undefined) throw new NotFoundError(`get ${name}: no such volume`);
-  return record;
-}
-
-/** All volumes, in no order. */
-export function listVolumes(root: DataRoot): VolumeRecord[] {
-  return readdirSync(root.volumes).flatMap((name) => {
-    if (!existsSync(join(root.volumes, name, "volume.json"))) return [];
-    return findVolume(root, name) ?? [];
-  });
-}
-
-/** Removes a volume and what is in it. Throws NotFoundError, and StoreError if a container or a mount uses it. */
-export async function removeVolume(root: DataRoot, name: string): Promise<void> {
-  readVolume(root, name);
+/**
+ * Removes a volume and what is in it. Throws NotFoundError, and StoreError if a container or a mount uses it, or its plugin does not remove
+ * it; with `force` it is forgotten then.
+ */
+export async function removeVolume(root: DataRoot, name: string, { force = false } = {}): Promise<void> {
+  const volume = await readVolumeAnywhere(root, name);
+  if (volume.driver !== localDriver) return await removeOnPlugin(root, volume, force);
   const temporary = await makeTemporary(root, "gone");
   try {
     await withLock(root, storeLock, () => {
@@ -142,5 +75,29 @@ export async function removeVolume(root: DataRoot, name: string): Promise<void> 
     });
   } finally {
     temporary.dispose();
+  }
+}
+
+/**
+ * The directory that holds the content of a volume, which is mounted for this user if that is needed. What a plugin has mounted stays until
+ * `releaseAll`, which must be called in any case. Throws StoreError.
+ */
+export async function openVolume(root: DataRoot, volume: VolumeRecord, user: VolumeUser): Promise<string> {
+  if (volume.driver !== localDriver) return await acquire(root, volume.name, user);
+  await mountVolume(root, volume);
+  return volumeData(root, volume.name);
+}
+
+/** Does something with the directory that holds the content of a volume. Throws StoreError. */
+export async function withVolumeData<T>(
+  root: DataRoot,
+  volume: VolumeRecord,
+  work: (data: string) => T | Promise<T>,
+): Promise<T> {
+  const user = thisProcess();
+  try {
+    return await work(await openVolume(root, volume, user));
+  } finally {
+    for (const problem of await releaseAll(root, user.id)) warn(problem.message);
   }
 }

@@ -4,7 +4,7 @@ import { checkContainers } from "./containers.js";
 import type { Finding } from "./finding.js";
 import { checkImages } from "./images.js";
 import { checkTemporaries } from "./temporaries.js";
-import { checkVolumes } from "./volumes.js";
+import { checkVolumes, checkVolumeUses } from "./volumes.js";
 
 /**
  * Everything in the data root that is not as it should be, while others may be at work: what they have half done is locked, and is left out.
@@ -15,6 +15,7 @@ export async function checkRoot(root: DataRoot, mounter: UnionMounter): Promise<
     ...(await checkTemporaries(root)),
     ...(await checkContainers(root, mounter)),
     ...(await checkVolumes(root)),
+    ...(await checkVolumeUses(root)),
     ...(await checkImages(root)),
   ];
 }

@@ -9,7 +9,7 @@ import { readImage } from "../../store/images.js";
 import { storeLock, takeLock, withLock } from "../../store/lock.js";
 import { shortId } from "../../store/names.js";
 import type { ContainerRecord } from "../../store/records.js";
-import { findVolume } from "../../store/volumes.js";
+import { findVolume } from "../../store/volume-records.js";
 import { shown } from "../../text.js";
 import { recoverContainer } from "../container.js";
 import { isMounted, type UnionMounter } from "../union.js";

@@ -3,9 +3,11 @@ import { join } from "node:path";
 import type { DataRoot } from "../../store/data-root.js";
 import { StoreError } from "../../store/error.js";
 import { lockDirectory } from "../../store/lock.js";
+import { shortId } from "../../store/names.js";
 import { isHalfFilled, mendVolume } from "../../store/populate.js";
+import { isLeft, releaseOne, usesOf } from "../../store/volume-drivers/uses.js";
 import { volumeData, volumeDirectory } from "../../store/volume-places.js";
-import { findVolume } from "../../store/volumes.js";
+import { findVolume, localDriver } from "../../store/volume-records.js";
 import type { Finding } from "./finding.js";
 
 /** Volumes that a crash left half filled, and damaged ones. */
@@ -24,12 +26,14 @@ export async function checkVolumes(root: DataRoot): Promise<Finding[]> {
 
 async function checkVolume(root: DataRoot, name: string): Promise<Finding[]> {
   const what = `volume ${name}`;
-  if (findVolume(root, name) === undefined) {
+  const volume = findVolume(root, name);
+  if (volume === undefined) {
     if (!existsSync(volumeDirectory(root, name))) return [];
     return [
       { what, problem: `${join(volumeDirectory(root, name), "volume.json")} is missing`, remedy: keep(root, name) },
     ];
   }
+  if (volume.driver !== localDriver) return [];
   if (!existsSync(volumeData(root, name))) {
     return [
       { what, problem: `${volumeData(root, name)} is missing`, remedy: `remove the volume (cowfs volume rm ${name})` },
@@ -54,4 +58,23 @@ async function checkVolume(root: DataRoot, name: string): Promise<Finding[]> {
 
 function keep(root: DataRoot, name: string): string {
   return `its content is in ${volumeData(root, name)}: save that, and remove ${volumeDirectory(root, name)}`;
+}
+
+/** Volumes that a plugin has mounted for somebody who is gone. */
+export async function checkVolumeUses(root: DataRoot): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  for (const use of usesOf(root)) {
+    if (!(await isLeft(root, use))) continue;
+    const user = use.owner === "container" ? `the container ${shortId(use.id)}` : `process ${use.owner.pid}`;
+    findings.push({
+      what: `volume ${use.volume}`,
+      problem: `its plugin ${use.driver} was not told that ${user} no longer has it`,
+      remedy: "tell it to unmount the volume",
+      repair: async () => {
+        const problem = (await isLeft(root, use)) ? await releaseOne(root, use) : undefined;
+        if (problem !== undefined) throw problem;
+      },
+    });
+  }
+  return findings;
 }

@@ -17,6 +17,8 @@ export interface MountFlags {
 export interface SpecContext extends Surroundings {
   /** The targets of the image's VOLUMEs. */
   readonly imageVolumes?: readonly string[];
+  /** The driver of volumes that `-v` and the image name. */
+  readonly volumeDriver?: string | undefined;
   /** The mounts of a container, by name or id, for `--volumes-from`. Throws StoreError if there is none. */
   mountsOf(container: string): readonly MountSpec[];
 }
@@ -37,7 +39,7 @@ export function collectSpecs(flags: MountFlags, context: SpecContext): MountSpec
     for (const spec of inheritedSpecs(context.mountsOf(container), readOnly)) byTarget.set(spec.target, spec);
   }
   const asked = [
-    ...(flags.volumes ?? []).map((word) => parseVolumeFlag(word, context)),
+    ...(flags.volumes ?? []).map((word) => withDriver(parseVolumeFlag(word, context), context.volumeDriver)),
     ...(flags.mounts ?? []).map((word) => parseMountFlag(word, context)),
     ...(flags.tmpfs ?? []).map((word) => parseTmpfsFlag(word)),
   ];
@@ -49,7 +51,13 @@ export function collectSpecs(flags: MountFlags, context: SpecContext): MountSpec
   }
   for (const path of context.imageVolumes ?? []) {
     const target = targetPath(path);
-    if (!byTarget.has(target)) byTarget.set(target, { type: "volume", target, readOnly: false, origin: "image" });
+    if (byTarget.has(target)) continue;
+    const spec = { type: "volume", target, readOnly: false, origin: "image" } as const;
+    byTarget.set(target, withDriver(spec, context.volumeDriver));
   }
   return [...byTarget.values()].sort((a, b) => depthOf(a.target) - depthOf(b.target));
+}
+
+function withDriver(spec: MountSpec, driver: string | undefined): MountSpec {
+  return driver === undefined || spec.type !== "volume" ? spec : { ...spec, driver };
 }

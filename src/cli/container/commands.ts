@@ -39,6 +39,7 @@ function addCreateOptions(command: Command): Command {
     .option("--mount <spec>", "type=bind|volume|tmpfs|image,source=…,target=…; may be repeated", collect)
     .option("--tmpfs <spec>", "TARGET[:OPTIONS]; may be repeated", collect)
     .option("--volumes-from <container>", "its volumes and binds, [:ro|rw]; may be repeated", collect)
+    .option("--volume-driver <name>", "who keeps the volumes of -v and of the image that are made: local, or a plugin")
     .option("--runtime <runtime>", "auto (default), crun, runc, unshare, or a path");
 }
 

@@ -20,6 +20,7 @@ export interface CreateWords {
   readonly mount?: string[];
   readonly tmpfs?: string[];
   readonly volumesFrom?: string[];
+  readonly volumeDriver?: string;
   readonly runtime?: string;
   readonly rm?: boolean;
   readonly interactive?: boolean;

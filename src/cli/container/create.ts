@@ -11,7 +11,8 @@ import { StoreError, undoAfter } from "../../store/error.js";
 import { findImage, imageTrees, readConfig } from "../../store/images.js";
 import { checkName } from "../../store/names.js";
 import type { ContainerRecord, MountSpec } from "../../store/records.js";
-import { isAnonymous, readVolume, removeVolume } from "../../store/volumes.js";
+import { isAnonymous, readVolume } from "../../store/volume-records.js";
+import { removeVolume } from "../../store/volumes.js";
 import { print, UsageError } from "../exit.js";
 import { type CreateWords, commandOf, environmentOf, hostnameOf, labelsOf } from "./create-words.js";
 import { randomName } from "./names.js";
@@ -77,6 +78,7 @@ export async function createContainer(
     {
       cwd: process.cwd(),
       home: homedir(),
+      volumeDriver: words.volumeDriver,
       imageVolumes: Object.keys(config.Volumes ?? {}),
       mountsOf: (container) => findContainer(root, container).mounts,
     },

@@ -3,7 +3,9 @@ import type { DataRoot } from "../../store/data-root.js";
 import { imageTrees, readImage } from "../../store/images.js";
 import type { ContainerRecord, ContainerState, MountSpec } from "../../store/records.js";
 import { treeSize } from "../../store/tree-size.js";
+import { usedMountpoint } from "../../store/volume-drivers/uses.js";
 import { volumeData } from "../../store/volume-places.js";
+import { findVolume, localDriver } from "../../store/volume-records.js";
 import { printObjects } from "../output/list.js";
 import { forEachWord } from "./each.js";
 
@@ -55,7 +57,7 @@ export function describe(root: DataRoot, record: ContainerRecord, withSize: bool
       },
     },
     ...(withSize ? { SizeRw: treeSize(Buffer.from(places.upper)) } : {}),
-    Mounts: mounts.map((mount) => mountObject(root, mount)),
+    Mounts: mounts.map((mount) => mountObject(root, record.id, mount)),
     Config: {
       Hostname: record.hostname,
       User: own.user,
@@ -86,16 +88,25 @@ function stateObject(state: ContainerState): object {
   };
 }
 
-function mountObject(root: DataRoot, mount: MountSpec): object {
+function mountObject(root: DataRoot, id: string, mount: MountSpec): object {
   const { type, source = "", target, readOnly, propagation } = mount;
   return {
     Type: type,
-    ...(type === "volume"
-      ? { Name: source, Source: volumeData(root, source), Driver: mount.driver ?? "local" }
-      : { Source: source }),
+    ...(type === "volume" ? volumeObject(root, id, source, mount.driver) : { Source: source }),
     Destination: target,
     Mode: readOnly ? "ro" : "",
     RW: !readOnly,
     Propagation: type === "bind" ? (propagation ?? "rprivate") : "",
+  };
+}
+
+/** A volume of a plugin is somewhere only while the container runs. */
+function volumeObject(root: DataRoot, id: string, name: string, asked: string | undefined): object {
+  const driver = findVolume(root, name)?.driver ?? asked ?? localDriver;
+  const isLocal = driver === localDriver;
+  return {
+    Name: name,
+    Source: isLocal ? volumeData(root, name) : (usedMountpoint(root, id, name) ?? ""),
+    Driver: driver,
   };
 }

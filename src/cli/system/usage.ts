@@ -4,8 +4,8 @@ import { NotFoundError } from "../../store/error.js";
 import type { ContainerRecord, ContainerState, VolumeRecord } from "../../store/records.js";
 import { treeSize } from "../../store/tree-size.js";
 import { volumeData } from "../../store/volume-places.js";
+import { listVolumes, localDriver } from "../../store/volume-records.js";
 import { containersByVolume } from "../../store/volume-users.js";
-import { listVolumes } from "../../store/volumes.js";
 import { type StoredImage, storedImages } from "../image/stored.js";
 
 export interface ContainerUsage {
@@ -43,11 +43,14 @@ export function usageOf(root: DataRoot): Usage {
         throw error;
       }
     }),
-    volumes: listVolumes(root).map((record) => ({
-      record,
-      size: treeSize(Buffer.from(volumeData(root, record.name))),
-      users: users.get(record.name) ?? [],
-    })),
+    // What plugins keep does not lie in the data root.
+    volumes: listVolumes(root)
+      .filter(({ driver }) => driver === localDriver)
+      .map((record) => ({
+        record,
+        size: treeSize(Buffer.from(volumeData(root, record.name))),
+        users: users.get(record.name) ?? [],
+      })),
   };
 }
 

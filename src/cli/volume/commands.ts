@@ -12,9 +12,13 @@ export function addVolumeCommands(program: Command, finish: (code: number) => vo
     .command("create")
     .argument("[volume]", "its name; without one it is anonymous")
     .description("Creates a volume, and prints its name. One that exists stays as it is.")
-    .option("-d, --driver <name>", "who keeps it: local (default)")
+    .option("-d, --driver <name>", "who keeps it: local (default), or a volume plugin")
     .option("--label <key=value>", "metadata; may be repeated", collect)
-    .option("-o, --opt <key=value>", "type, device, o, size: what is mounted there; may be repeated", collect)
+    .option(
+      "-o, --opt <key=value>",
+      "for local: type, device, o, size: what is mounted there; may be repeated",
+      collect,
+    )
     .action(async (name, options, command) => {
       const { createCommand } = await import("./create.js");
       finish(await createCommand(rootOf(command), name, options));
@@ -24,7 +28,7 @@ export function addVolumeCommands(program: Command, finish: (code: number) => vo
     .description("Lists volumes.")
     .action(async (options, command) => {
       const { listCommand } = await import("./ls.js");
-      finish(listCommand(rootOf(command), options));
+      finish(await listCommand(rootOf(command), options));
     });
 
   addInspectOptions(volume.command("inspect"))
@@ -32,7 +36,7 @@ export function addVolumeCommands(program: Command, finish: (code: number) => vo
     .description("Prints what is known of volumes.")
     .action(async (names, options, command) => {
       const { inspectCommand } = await import("./inspect.js");
-      finish(inspectCommand(rootOf(command), names, options));
+      finish(await inspectCommand(rootOf(command), names, options));
     });
 
   volume
@@ -40,7 +44,7 @@ export function addVolumeCommands(program: Command, finish: (code: number) => vo
     .alias("remove")
     .argument("<volume...>")
     .description("Removes volumes with all that is in them. One that a container uses stays.")
-    .option("-f, --force", "pass over volumes that do not exist")
+    .option("-f, --force", "pass over volumes that do not exist; forget those that their plugin does not remove")
     .action(async (names, options, command) => {
       const { removeCommand } = await import("./rm.js");
       finish(await removeCommand(rootOf(command), names, options));

@@ -1,19 +1,18 @@
 import { writeLayerTar } from "../../store/archive/layer-tar.js";
 import type { DataRoot } from "../../store/data-root.js";
-import { mountVolume } from "../../store/volume-mounts.js";
-import { volumeData } from "../../store/volume-places.js";
-import { readVolume } from "../../store/volumes.js";
+import { readVolumeAnywhere } from "../../store/volume-drivers/lookup.js";
+import { withVolumeData } from "../../store/volumes.js";
 import { CommandError } from "../exit.js";
 import { writeArchiveFile } from "../output/archive-file.js";
 
 /** `cowfs volume export`. Returns the exit code. */
 export async function exportCommand(root: DataRoot, name: string, { output }: { output?: string }): Promise<number> {
-  const volume = readVolume(root, name);
+  const volume = await readVolumeAnywhere(root, name);
   if (output === undefined && process.stdout.isTTY) {
     throw new CommandError("an archive is nothing for a terminal: name a file with -o, or redirect the output");
   }
-  await mountVolume(root, volume);
-  const data = volumeData(root, name);
-  await writeArchiveFile(output, (to) => writeLayerTar(data, to, { marks: "none" }));
+  await withVolumeData(root, volume, (data) =>
+    writeArchiveFile(output, (to) => writeLayerTar(data, to, { marks: "none" })),
+  );
   return 0;
 }

@@ -1,27 +1,21 @@
 import type { DataRoot } from "../../store/data-root.js";
-import { NotFoundError } from "../../store/error.js";
-import { readVolume } from "../../store/volumes.js";
-import { complain, EXIT_FAILURE } from "../exit.js";
+import { describedByPlugin, readVolumeAnywhere } from "../../store/volume-drivers/lookup.js";
+import { localDriver } from "../../store/volume-records.js";
 import { printObjects } from "../output/list.js";
-import { describe } from "./describe.js";
+import { describe, seenHere } from "./describe.js";
+import { forEachName } from "./each.js";
 
-/** `cowfs volume inspect`: those that exist are shown in any case. Returns the exit code. */
-export function inspectCommand(
+/** `cowfs volume inspect`: what is wrong is said, and the others are shown in any case. Returns the exit code. */
+export async function inspectCommand(
   root: DataRoot,
   names: readonly string[],
   options: { format?: string; json?: boolean },
-): number {
-  const missing: string[] = [];
-  const found = names.flatMap((name) => {
-    try {
-      return [describe(root, readVolume(root, name))];
-    } catch (error) {
-      if (!(error instanceof NotFoundError)) throw error;
-      missing.push(error.message);
-      return [];
-    }
+): Promise<number> {
+  const found: Record<string, unknown>[] = [];
+  const code = await forEachName(names, async (name) => {
+    const record = await readVolumeAnywhere(root, name);
+    found.push(describe(record.driver === localDriver ? seenHere(root, record) : await describedByPlugin(record)));
   });
   printObjects(found, options);
-  for (const message of missing) complain(message);
-  return missing.length === 0 ? 0 : EXIT_FAILURE;
+  return code;
 }

@@ -1,15 +1,15 @@
 import type { DataRoot } from "../../store/data-root.js";
 import type { VolumeRecord } from "../../store/records.js";
-import { volumeData } from "../../store/volume-places.js";
+import { type SeenVolume, volumesOfPlugins } from "../../store/volume-drivers/lookup.js";
+import { listVolumes, localDriver } from "../../store/volume-records.js";
 import { containersByVolume } from "../../store/volume-users.js";
-import { listVolumes } from "../../store/volumes.js";
 import { booleanFilter, hasLabels, parseFilters } from "../output/filters.js";
 import { printList, type View } from "../output/list.js";
 import type { ListOptions } from "../output/options.js";
-import { describe } from "./describe.js";
+import { describe, seenHere } from "./describe.js";
 
 interface Row {
-  readonly root: DataRoot;
+  readonly seen: SeenVolume;
   readonly volume: VolumeRecord;
   readonly containers: number;
 }
@@ -27,9 +27,9 @@ const view: View<Row> = {
           .join(","),
     },
     Links: { header: "LINKS", of: ({ containers }) => String(containers) },
-    Mountpoint: { header: "MOUNTPOINT", of: ({ root, volume }) => volumeData(root, volume.name) },
+    Mountpoint: { header: "MOUNTPOINT", of: ({ seen }) => seen.mountpoint },
     Name: { header: "VOLUME NAME", of: ({ volume }) => volume.name },
-    Scope: { header: "SCOPE", of: () => "local" },
+    Scope: { header: "SCOPE", of: ({ seen }) => seen.scope },
     Size: { header: "SIZE", of: () => "N/A" },
     Status: { header: "STATUS", of: () => "N/A" },
     Label: {
@@ -43,25 +43,28 @@ const view: View<Row> = {
   },
   columns: ["Driver", "Name"],
   quiet: "Name",
-  object: ({ root, volume, containers }) => ({ ...describe(root, volume), Containers: containers }),
+  object: ({ seen, containers }) => ({ ...describe(seen), Containers: containers }),
 };
 
 const filterNames = ["dangling", "driver", "label", "name"] as const;
 const order = new Intl.Collator("en", { numeric: true });
 
 /** `cowfs volume ls`. Returns the exit code. */
-export function listCommand(root: DataRoot, options: ListOptions): number {
+export async function listCommand(root: DataRoot, options: ListOptions): Promise<number> {
   const filters = parseFilters(options.filter, filterNames);
   const dangling = booleanFilter(filters, "dangling");
   const users = containersByVolume(root);
-  const rows = listVolumes(root)
-    .map((volume) => ({ root, volume, containers: users.get(volume.name)?.length ?? 0 }))
+  const drivers = filters.get("driver");
+  const isAsked = (driver: string): boolean => drivers === undefined || drivers.includes(driver);
+  const records = listVolumes(root);
+  const local = records.filter(({ driver }) => driver === localDriver).map((record) => seenHere(root, record));
+  const rows = [...local, ...(await volumesOfPlugins(records, isAsked))]
+    .map((seen): Row => ({ seen, volume: seen.record, containers: users.get(seen.record.name)?.length ?? 0 }))
     .filter(({ volume, containers }) => {
-      const drivers = filters.get("driver");
       const names = filters.get("name");
       return (
         (dangling === undefined || dangling === (containers === 0)) &&
-        (drivers === undefined || drivers.includes(volume.driver)) &&
+        isAsked(volume.driver) &&
         (names === undefined || names.some((part) => volume.name.includes(part))) &&
         hasLabels(volume.labels, filters.get("label"))
       );

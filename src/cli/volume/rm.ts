@@ -8,7 +8,7 @@ import { forEachName } from "./each.js";
 export function removeCommand(root: DataRoot, names: readonly string[], options: { force?: boolean }): Promise<number> {
   return forEachName(names, async (name) => {
     try {
-      await removeVolume(root, name);
+      await removeVolume(root, name, options);
     } catch (error) {
       if (!(options.force === true && error instanceof NotFoundError)) throw error;
     }
