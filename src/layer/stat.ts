@@ -72,7 +72,8 @@ export class Stat {
     this.words[9] = high;
   }
   get size(): number {
-    return (this.words[11] as number) * two32 + (this.words[10] as number);
+    const high = this.words[11] as number;
+    return high === 0 ? (this.words[10] as number) : high * two32 + (this.words[10] as number);
   }
   set size(value: number) {
     this.words[10] = value % two32;
@@ -84,7 +85,8 @@ export class Stat {
     this.words[13] = Math.floor(value / two32);
   }
   get blocks(): number {
-    return (this.words[13] as number) * two32 + (this.words[12] as number);
+    const high = this.words[13] as number;
+    return high === 0 ? (this.words[12] as number) : high * two32 + (this.words[12] as number);
   }
   get atime(): number {
     return (this.signed[17] as number) * two32 + (this.words[16] as number);

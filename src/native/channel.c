@@ -3,6 +3,7 @@
 
 #include <sched.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 #include <uv.h>
@@ -14,13 +15,25 @@ static int64_t now_nanoseconds(void) {
 }
 
 /*
+ * The C library's read and write are cancellation points: in a process with threads each costs two atomic exchanges more, and here
+ * they come for every message.
+ */
+static ssize_t device_read(int fd, struct bytes into) {
+  return syscall(SYS_read, fd, into.data, into.length);
+}
+
+static ssize_t device_write(int fd, const void *data, size_t length) {
+  return TEMP_FAILURE_RETRY(syscall(SYS_write, fd, data, length));
+}
+
+/*
  * Yielding while it spins lets a client on the same CPU go on; a client elsewhere finds us awake, which is what
  * spinning is for. An ended job ends the spinning: someone may be waiting for it.
  */
 static int64_t receive(struct addon *addon, int fd, struct bytes into, int64_t spin_microseconds) {
   int64_t deadline = 0;
   for (;;) {
-    ssize_t count = read(fd, into.data, into.length);
+    ssize_t count = device_read(fd, into);
     if (count >= 0) return count;
     if (errno == EINTR || errno == ENOENT) continue; /* the request was aborted between wake-up and copy */
     if (errno != EAGAIN || spin_microseconds <= 0) return -errno;
@@ -32,7 +45,7 @@ static int64_t receive(struct addon *addon, int fd, struct bytes into, int64_t s
 }
 
 int channel_write(struct addon *addon, int fd, const void *data, size_t length) {
-  ssize_t count = TEMP_FAILURE_RETRY(write(fd, data, length));
+  ssize_t count = device_write(fd, data, length);
   if (count == (ssize_t)length) return 0;
   int error = count < 0 ? -errno : -EIO; /* the device takes all or nothing */
   int none = 0;
@@ -58,7 +71,7 @@ static napi_value channel_reply(napi_env env, napi_callback_info info) {
   int64_t length = arg_long(&a, 2);
   if (args_bad(&a)) return args_refuse(&a);
   if (length < 0 || length > (int64_t)data.length) return result(env, -EINVAL);
-  return outcome(env, TEMP_FAILURE_RETRY(write(fd, data.data, (size_t)length)));
+  return outcome(env, device_write(fd, data.data, (size_t)length));
 }
 
 static napi_value channel_reply_and_receive(napi_env env, napi_callback_info info) {

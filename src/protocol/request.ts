@@ -6,13 +6,19 @@ const two32 = 4294967296;
 /** The highest upper half of a number that a double holds exactly. */
 const highMax = 0x1fffff;
 
-/** Two 32-bit halves as a number; NaN where a double could not hold it exactly (2^53 and above). */
+/**
+ * Two 32-bit halves as a number; NaN where a double could not hold it exactly (2^53 and above). Without a high half it stays a
+ * small integer for V8: the product would make a double of it, an object until the code is optimized, and fields that
+ * nodeids are stored in would change their representation, which throws away all optimized code that reads their objects.
+ */
 export function fromHalves(low: number, high: number): number {
+  if (high === 0) return low;
   return high > highMax ? Number.NaN : high * two32 + low;
 }
 
 /** The same for a signed number, whose halves are unsigned here. */
 export function fromSignedHalves(low: number, high: number): number {
+  if (high === 0) return low;
   const signed = high | 0;
   return signed > highMax || signed < -highMax - 1 ? Number.NaN : signed * two32 + low;
 }

@@ -59,7 +59,7 @@ function hash(parent: number, name: string): number {
 }
 
 export class NodeTable {
-  private capacity = 1024;
+  private capacity = 512;
   private used = 2;
   private free = NO_NODE;
   private alive = 0;
@@ -85,10 +85,17 @@ export class NodeTable {
   private readonly directories: (Directory | undefined)[] = [undefined];
   private readonly freeSlots: number[] = [];
 
-  private buckets = new Uint32Array(2048);
+  private buckets = new Uint32Array(1024);
   /** Further names of a node: `parent/name` → node, and node → those keys. */
   private aliases = new Map<string, number>();
   private aliasKeys = new Map<number, Set<string>>();
+
+  constructor() {
+    // V8 takes a field that was set once for constant, and throws optimized code away when it is set again: better now.
+    this.growRows();
+    this.growBuckets();
+    this.free = this.chain[0] as number;
+  }
 
   /** Adds a row without a name and with a lookup count of 0. `type` is a DT_* value, `layer` a layer index. */
   add(type: number, layer: number): number {
