@@ -1,12 +1,12 @@
 import { join } from "node:path";
 import { buildLayer } from "../store/archive/build-layer.js";
-import { layerTarChunks } from "../store/archive/layer-tar.js";
-import { placesOf, readState } from "../store/containers.js";
+import { readState } from "../store/containers.js";
 import type { DataRoot } from "../store/data-root.js";
 import { applyChanges } from "../store/image-changes.js";
 import { readConfig, storeImage } from "../store/images.js";
 import type { ContainerRecord, ImageConfig, ImageRunConfig } from "../store/records.js";
 import { makeTemporary } from "../store/temporary.js";
+import { driverOf } from "./drivers/choose.js";
 import { withMerged, withoutMounts } from "./merged.js";
 import { whilePaused } from "./pause.js";
 import type { UnionMounter } from "./union.js";
@@ -41,10 +41,9 @@ export async function commitContainer(
   const run = applyChanges(runConfigOf(record, below.config), wish.changes);
   const temporary = await makeTemporary(root, "commit");
   try {
-    const { upper } = placesOf(root, record.id);
     const build = (merged: string) =>
-      withoutMounts(merged, (union) =>
-        buildLayer(join(temporary.path, "layer"), layerTarChunks(upper, { marks: "overlay", merged: union }), {}),
+      withoutMounts(merged, async (tree) =>
+        buildLayer(join(temporary.path, "layer"), await driverOf(record).layer(root, record, tree), {}),
       );
     const layer = await withMerged(root, record, mounter, false, (merged, running) => {
       const { pid } = readState(root, record.id);

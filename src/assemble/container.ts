@@ -33,6 +33,7 @@ import {
   readIfAny,
   writeNetworkFiles,
 } from "./bundle.js";
+import { driverOf } from "./drivers/choose.js";
 import { enterScript } from "./enter-script.js";
 import { ociMounts } from "./oci-mounts.js";
 import { planMounts } from "./plan.js";
@@ -42,7 +43,7 @@ import { RootView } from "./root-view.js";
 import { bundleFiles, deleteCommand, type Runtime, runtimeName, runtimeOf, runtimesFor } from "./runtime.js";
 import { forwardSignals, sendSignal } from "./signals.js";
 import { StartError } from "./start-error.js";
-import { isMounted, type UnionMounter, unionOf, unmountUnion } from "./union.js";
+import { isMounted, type UnionMounter, unmountUnion } from "./union.js";
 import { resolveUser } from "./users.js";
 
 /** What watching a container needs from whoever does it. */
@@ -115,7 +116,7 @@ async function launch(
 ): Promise<{ runtime: Runtime; running: ContainerProcess }> {
   const runtimes = runtimesFor(record.runtime);
   const places = placesOf(root, record.id);
-  await mounter.mount(await unionOf(root, record));
+  await driverOf(record).mount(root, record, mounter);
   const planned = await planMounts(root, record.mounts, { id: record.id, owner: "container" });
   const hidden = planned.filter(({ target }) => isBelowDefaults(target));
   // What a container has removed from its volume does not come back when it starts again.

@@ -10,9 +10,10 @@ import { releaseAll } from "../store/volume-drivers/uses.js";
 import { warn } from "../store/warn.js";
 import { applyMounts, undoMounts } from "./apply.js";
 import { recoverContainer } from "./container.js";
+import { driverOf } from "./drivers/choose.js";
 import { planMounts } from "./plan.js";
 import { bytes } from "./root-view.js";
-import { type UnionMounter, unionOf, unmountUnion } from "./union.js";
+import { type UnionMounter, unmountUnion } from "./union.js";
 
 /**
  * Does something with the merged view of a container, which is mounted for that if the container does not run; with its volumes and binds if
@@ -29,7 +30,7 @@ export function withMerged<T>(
     const { merged } = placesOf(root, record.id);
     await recoverContainer(root, record.id, mounter);
     if (readState(root, record.id).status === "running") return await work(merged, true);
-    await mounter.mount(await unionOf(root, record));
+    await driverOf(record).mount(root, record, mounter);
     const undo = async (): Promise<void> => {
       // Whoever looks at a volume from outside keeps it; the container does not.
       undoMounts(merged, true);

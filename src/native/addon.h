@@ -61,6 +61,8 @@ int64_t arg_long(struct args *args, size_t index);
  * -EINVAL.
  */
 void arg_path(struct args *args, size_t index, char *buffer);
+/* The same for a buffer of another size: `size` - 1 bytes or more are too many. */
+void arg_text(struct args *args, size_t index, char *buffer, size_t size);
 struct bytes arg_bytes(struct args *args, size_t index); /* a Uint8Array or Buffer */
 /* `length` bytes from `start` of the array, as three consecutive arguments. Outside of the array: -EINVAL. */
 struct bytes arg_slice(struct args *args, size_t index);

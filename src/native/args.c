@@ -40,12 +40,14 @@ int64_t arg_long(struct args *args, size_t index) {
   return value;
 }
 
-void arg_path(struct args *args, size_t index, char *buffer) {
+void arg_path(struct args *args, size_t index, char *buffer) { arg_text(args, index, buffer, PATH_SIZE); }
+
+void arg_text(struct args *args, size_t index, char *buffer, size_t size) {
   size_t length = 0;
   buffer[0] = '\0';
-  if (napi_get_value_string_latin1(args->env, args->values[index], buffer, PATH_SIZE, &length) != napi_ok) {
+  if (napi_get_value_string_latin1(args->env, args->values[index], buffer, size, &length) != napi_ok) {
     complain(args, "a string was expected");
-  } else if (length >= PATH_MAX) {
+  } else if (length >= size - 1) {
     fail(args, ENAMETOOLONG);
   } else if (memchr(buffer, '\0', length) != NULL) {
     fail(args, EINVAL);

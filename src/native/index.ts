@@ -144,7 +144,7 @@ export interface Native {
   moveMount(fd: number, target: number): number;
   /**
    * fsopen(2), fsconfig(2), fsmount(2): a detached mount of a new file system. `options` is `key=value,flag`; `attributes` are
-   * MOUNT_ATTR_* bits.
+   * MOUNT_ATTR_* bits. The kernel takes 255 bytes for a value.
    */
   newMount(type: string, options: string, attributes: number): number;
 

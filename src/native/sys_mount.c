@@ -27,6 +27,7 @@ enum {
   SET_FLAG = 0,             /* FSCONFIG_SET_FLAG */
   SET_STRING = 1,           /* FSCONFIG_SET_STRING */
   CREATE = 6,               /* FSCONFIG_CMD_CREATE */
+  OPTIONS_SIZE = 32768,     /* overlayfs takes 500 layers, an option each */
 };
 
 static napi_value sys_mount(napi_env env, napi_callback_info info) {
@@ -103,10 +104,10 @@ static int64_t configure(int context, char *options) {
 
 static napi_value sys_new_mount(napi_env env, napi_callback_info info) {
   struct args a;
-  char type[PATH_SIZE], options[PATH_SIZE];
+  char type[PATH_SIZE], options[OPTIONS_SIZE];
   args_read(&a, env, info);
   arg_path(&a, 0, type);
-  arg_path(&a, 1, options);
+  arg_text(&a, 1, options, sizeof options);
   uint32_t attributes = arg_uint(&a, 2);
   if (args_bad(&a)) return args_refuse(&a);
   int context = (int)syscall(SYS_fsopen, type, CONTEXT_CLOEXEC);

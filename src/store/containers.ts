@@ -1,16 +1,6 @@
 import { randomBytes } from "node:crypto";
-import {
-  existsSync,
-  lstatSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  rmSync,
-  symlinkSync,
-} from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
-import { native } from "../native/index.js";
 import { processStart } from "../native/process.js";
 import { publish, syncDirectory, writeJson } from "./atomic.js";
 import { type DataRoot, reason } from "./data-root.js";
@@ -18,10 +8,10 @@ import { NotFoundError, StoreError } from "./error.js";
 import { nearest } from "./images.js";
 import { storeLock, withLock } from "./lock.js";
 import { checkName, digestHex, isIdPrefix, shortId } from "./names.js";
-import type { ContainerRecord, ContainerState } from "./records.js";
+import type { ContainerRecord, ContainerState, DriverName } from "./records.js";
 import { makeTemporary } from "./temporary.js";
 
-/** Where the parts of a container lie. Only `upper`, `work` and the two records are there at all times. */
+/** Where the parts of a container lie. What is there at all times: the two records, and what its storage driver keeps. */
 export interface ContainerPlaces {
   readonly path: string;
   readonly config: string;
@@ -62,20 +52,21 @@ export function newContainerId(): string {
 }
 
 /**
- * Publishes a new container with an empty writable layer, whose root has the mode and owner of the directory `like`. Costs the same
- * however many containers there are. Throws StoreError if the name is in use, or the image or a volume has gone meanwhile.
+ * Publishes a new container. `prepare` makes its writable layer in the directory that it is given. Throws StoreError if the name is in use, or the
+ * image or a volume has gone meanwhile.
  */
-export async function addContainer(root: DataRoot, record: ContainerRecord, like: string): Promise<void> {
+export async function addContainer(
+  root: DataRoot,
+  record: ContainerRecord,
+  prepare: (directory: string) => Promise<void>,
+): Promise<void> {
   checkName(record.name, "container");
   const temporary = await makeTemporary(root, "container");
   try {
     const built = join(temporary.path, record.id);
     mkdirSync(built, { mode: 0o711 });
-    for (const name of ["upper", "work", "merged"]) mkdirSync(join(built, name), { mode: 0o755 });
-    const { mode, uid, gid } = lstatSync(like);
-    const upper = Buffer.from(join(built, "upper")).toString("latin1");
-    const done = native.chown(-100, upper, uid, gid) || native.chmod(-100, upper, mode & 0o7777);
-    if (done < 0) throw new StoreError(`the writable layer of ${record.name} cannot be made like its image (${done})`);
+    mkdirSync(join(built, "merged"), { mode: 0o755 });
+    await prepare(built);
     writeJson(join(built, "config.json"), record);
     writeJson(join(built, "state.json"), { schema: 1, status: "created" } satisfies ContainerState);
     await withLock(root, storeLock, () => {
@@ -222,6 +213,11 @@ export async function renameContainer(root: DataRoot, id: string, name: string):
     writeJson(placesOf(root, id).config, { ...record, name });
     rmSync(join(root.containerNames, record.name), { force: true });
   });
+}
+
+/** Records another storage driver, of the same format. The lock of the container is held, and it does not run. */
+export function writeDriver(root: DataRoot, id: string, driver: DriverName): void {
+  writeJson(placesOf(root, id).config, { ...readContainer(root, id), driver });
 }
 
 /** Takes a container that does not run away, with its writable layer. The lock of the container is held. */

@@ -97,7 +97,10 @@ export interface MountSpec {
 
 export type Propagation = "private" | "rprivate" | "shared" | "rshared" | "slave" | "rslave";
 
-/** `containers/ID/config.json`: what does not change after `create`, but for the name. */
+/** How the writable layer of a container is kept: `assemble/drivers/`. */
+export type DriverName = "cowfs" | "overlay2" | "btrfs" | "vfs";
+
+/** `containers/ID/config.json`: what does not change after `create`, but for the name and the driver. */
 export interface ContainerRecord {
   readonly schema: 1;
   /** 64 hexadecimal digits. */
@@ -126,6 +129,8 @@ export interface ContainerRecord {
   readonly autoRemove: boolean;
   /** `--runtime`: a name or path, or `auto`. */
   readonly runtime: string;
+  /** Absent: `cowfs`. */
+  readonly driver?: DriverName;
   readonly labels: Readonly<Record<string, string>>;
 }
 

@@ -39,6 +39,7 @@ function addCreateOptions(command: Command): Command {
     .option("--mount <spec>", "type=bind|volume|tmpfs|image,source=…,target=…; may be repeated", collect)
     .option("--tmpfs <spec>", "TARGET[:OPTIONS]; may be repeated", collect)
     .option("--volumes-from <container>", "its volumes and binds, [:ro|rw]; may be repeated", collect)
+    .option("--driver <driver>", "cowfs or overlay2 (default: COWFS_DRIVER, or the first that works)")
     .option("--volume-driver <name>", "who keeps the volumes of -v and of the image that are made: local, or a plugin")
     .option("--runtime <runtime>", "auto (default), crun, runc, unshare, or a path");
 }
@@ -71,6 +72,7 @@ function addRunning(program: Command, finish: (code: number) => void): void {
     .argument("<container...>", "names or ids")
     .option("-a, --attach", "show its output, and end with its exit code")
     .option("-i, --interactive", "its standard input is this one")
+    .option("--driver <driver>", "go on with another storage driver: cowfs or overlay2")
     .action(async (names: string[], options: StartWords, self: Command) => {
       const { startCommand } = await import("./run.js");
       finish(await startCommand(rootOf(self), names, options));
@@ -164,7 +166,7 @@ function addLooking(program: Command, finish: (code: number) => void): void {
     .addOption(new Option("-n, --last <count>", "the newest, whatever their state"))
     .action(async (options: ListOptions & { all?: boolean; size?: boolean; last?: string }, self: Command) => {
       const { psCommand } = await import("./ps.js");
-      finish(psCommand(rootOf(self), options));
+      finish(await psCommand(rootOf(self), options));
     });
 
   addInspectOptions(program.command("inspect"))

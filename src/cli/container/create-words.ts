@@ -22,6 +22,7 @@ export interface CreateWords {
   readonly volumesFrom?: string[];
   readonly volumeDriver?: string;
   readonly runtime?: string;
+  readonly driver?: string;
   readonly rm?: boolean;
   readonly interactive?: boolean;
   readonly tty?: boolean;

@@ -1,14 +1,15 @@
 import { homedir } from "node:os";
 import { resolve } from "node:path";
+import { chooseDriver } from "../../assemble/drivers/choose.js";
+import type { StorageDriver } from "../../assemble/drivers/driver.js";
 import { ensureVolumes } from "../../assemble/plan.js";
 import { runtimesFor } from "../../assemble/runtime.js";
 import { signalNumber } from "../../assemble/signals.js";
 import { collectSpecs } from "../../assemble/specs/collect.js";
-import { skeletonLayer } from "../../assemble/union.js";
 import { addContainer, findContainer, listContainers, newContainerId } from "../../store/containers.js";
 import type { DataRoot } from "../../store/data-root.js";
 import { StoreError, undoAfter } from "../../store/error.js";
-import { findImage, imageTrees, readConfig } from "../../store/images.js";
+import { findImage, readConfig } from "../../store/images.js";
 import { checkName } from "../../store/names.js";
 import type { ContainerRecord, MountSpec } from "../../store/records.js";
 import { isAnonymous, readVolume } from "../../store/volume-records.js";
@@ -45,6 +46,7 @@ export async function createContainer(
   const runtime = words.runtime ?? "auto";
   // A runtime that is not there is better said now than at the start.
   runtimesFor(runtime);
+  const { driver } = await chooseDriver(root, words.driver);
   const workdir = words.workdir ?? (config.WorkingDir || "/");
   if (!workdir.startsWith("/"))
     throw new UsageError(`the working directory ${workdir} is invalid: it must be absolute`);
@@ -66,6 +68,7 @@ export async function createContainer(
     readOnly: words.readOnly === true,
     autoRemove: words.rm === true,
     runtime: runtime.includes("/") ? resolve(runtime) : runtime,
+    driver: driver.name,
     labels: labelsOf(config.Labels, words.label),
   };
   const specs = collectSpecs(
@@ -83,10 +86,9 @@ export async function createContainer(
       mountsOf: (container) => findContainer(root, container).mounts,
     },
   );
-  const [top = await skeletonLayer(root)] = imageTrees(root, image);
   const mounts = await ensureVolumes(root, specs);
   try {
-    return await addNamed(root, { ...record, mounts }, words.name, top);
+    return await addNamed(root, { ...record, mounts }, words.name, driver);
   } catch (error) {
     return await undoAfter(error, () => removeAnonymous(root, specs, mounts));
   }
@@ -97,12 +99,12 @@ async function addNamed(
   root: DataRoot,
   record: Omit<ContainerRecord, "name">,
   name: string | undefined,
-  top: string,
+  driver: StorageDriver,
 ): Promise<ContainerRecord> {
   for (let attempt = 0; ; attempt++) {
     const whole = { ...record, name: name ?? randomName(attempt) };
     try {
-      await addContainer(root, whole, top);
+      await addContainer(root, whole, (directory) => driver.prepare(root, whole, directory));
       return whole;
     } catch (error) {
       const taken = name === undefined && attempt < 20 && listContainers(root).some((one) => one.name === whole.name);

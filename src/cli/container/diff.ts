@@ -1,16 +1,13 @@
-import { changesOf } from "../../assemble/changes.js";
-import { skeletonLayer } from "../../assemble/union.js";
-import { findContainer, placesOf } from "../../store/containers.js";
+import { driverOf } from "../../assemble/drivers/choose.js";
+import { findContainer } from "../../store/containers.js";
 import type { DataRoot } from "../../store/data-root.js";
-import { imageTrees, readImage } from "../../store/images.js";
 import { shown } from "../../text.js";
 import { print } from "../exit.js";
 
 /** `cowfs diff`: what a container has added (A), changed (C) and deleted (D). Returns the exit code. */
 export async function diffCommand(root: DataRoot, name: string, options: { json?: boolean }): Promise<number> {
   const record = findContainer(root, name);
-  const lowers = [...imageTrees(root, readImage(root, record.image.id)), await skeletonLayer(root)];
-  const changes = changesOf(placesOf(root, record.id).upper, lowers);
+  const changes = await driverOf(record).diff(root, record);
   if (options.json === true) {
     const objects = changes.map(({ kind, path }) => ({ kind, path: shown(path) }));
     print(`${JSON.stringify(objects, null, 2)}\n`);

@@ -1,8 +1,7 @@
+import { driverOf } from "../../assemble/drivers/choose.js";
 import { findContainer, placesOf, readState } from "../../store/containers.js";
 import type { DataRoot } from "../../store/data-root.js";
-import { imageTrees, readImage } from "../../store/images.js";
 import type { ContainerRecord, ContainerState, MountSpec } from "../../store/records.js";
-import { treeSize } from "../../store/tree-size.js";
 import { usedMountpoint } from "../../store/volume-drivers/uses.js";
 import { volumeData } from "../../store/volume-places.js";
 import { findVolume, localDriver } from "../../store/volume-records.js";
@@ -16,17 +15,17 @@ export async function inspectCommand(
   options: { format?: string; json?: boolean; size?: boolean },
 ): Promise<number> {
   const objects: object[] = [];
-  const code = await forEachWord(names, (name) => {
-    objects.push(describe(root, findContainer(root, name), options.size === true));
+  const code = await forEachWord(names, async (name) => {
+    objects.push(await describe(root, findContainer(root, name), options.size === true));
   });
   printObjects(objects, options);
   return code;
 }
 
 /** As Docker describes a container, for as much as there is here. */
-export function describe(root: DataRoot, record: ContainerRecord, withSize: boolean): object {
+export async function describe(root: DataRoot, record: ContainerRecord, withSize: boolean): Promise<object> {
   const state = readState(root, record.id);
-  const places = placesOf(root, record.id);
+  const driver = driverOf(record);
   const { process: own, mounts } = record;
   const [path = "", ...args] = own.args;
   return {
@@ -36,9 +35,9 @@ export function describe(root: DataRoot, record: ContainerRecord, withSize: bool
     Args: args,
     State: stateObject(state),
     Image: record.image.id,
-    LogPath: places.log,
+    LogPath: placesOf(root, record.id).log,
     Name: record.name,
-    Driver: "cowfs",
+    Driver: driver.name,
     Platform: "linux",
     HostConfig: {
       AutoRemove: record.autoRemove,
@@ -48,15 +47,10 @@ export function describe(root: DataRoot, record: ContainerRecord, withSize: bool
       Binds: mounts.filter(({ type }) => type === "bind").map(({ source, target }) => `${source}:${target}`),
     },
     GraphDriver: {
-      Name: "cowfs",
-      Data: {
-        LowerDir: imageTrees(root, readImage(root, record.image.id)).join(":"),
-        MergedDir: places.merged,
-        UpperDir: places.upper,
-        WorkDir: places.work,
-      },
+      Name: driver.name,
+      Data: driver.places(root, record),
     },
-    ...(withSize ? { SizeRw: treeSize(Buffer.from(places.upper)) } : {}),
+    ...(withSize ? { SizeRw: await driver.size(root, record) } : {}),
     Mounts: mounts.map((mount) => mountObject(root, record.id, mount)),
     Config: {
       Hostname: record.hostname,

@@ -1,8 +1,12 @@
 import { bytes } from "../../assemble/root-view.js";
 import type { UnionMounter, UnionPlan } from "../../assemble/union.js";
+import { errnoName } from "../../errno.js";
+import { UMOUNT_NOFOLLOW } from "../../native/constants.js";
+import { native } from "../../native/index.js";
 import { topMountOn } from "../../native/mountinfo.js";
+import { fileSystemType } from "../../session/config.js";
 import { startDriver } from "../daemon.js";
-import { complain } from "../exit.js";
+import { CommandError, complain } from "../exit.js";
 import { planMount } from "../mount-plan.js";
 import { umountCommand } from "../umount.js";
 
@@ -27,6 +31,14 @@ export const daemonMounter: UnionMounter = {
     for (const warning of await startDriver(plan)) complain(warning);
   },
   async unmount(mountpoint: string): Promise<void> {
-    if (topMountOn(bytes(mountpoint)) !== undefined) await umountCommand(bytes(mountpoint), false);
+    const path = bytes(mountpoint);
+    const top = topMountOn(path);
+    if (top === undefined) return;
+    if (top.type === fileSystemType) await umountCommand(path, false);
+    else {
+      // The kernel's own, of another storage driver.
+      const result = native.umount(path, UMOUNT_NOFOLLOW);
+      if (result < 0) throw new CommandError(`${mountpoint} cannot be unmounted: ${errnoName(result)}`);
+    }
   },
 };

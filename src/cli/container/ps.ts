@@ -1,10 +1,10 @@
-import { listContainers, placesOf, readState } from "../../store/containers.js";
+import { driverOf } from "../../assemble/drivers/choose.js";
+import { listContainers, readState } from "../../store/containers.js";
 import type { DataRoot } from "../../store/data-root.js";
 import { NotFoundError } from "../../store/error.js";
 import { findImage, readImage } from "../../store/images.js";
 import { shortId } from "../../store/names.js";
 import type { ContainerRecord, ContainerState } from "../../store/records.js";
-import { treeSize } from "../../store/tree-size.js";
 import { UsageError } from "../exit.js";
 import { age, duration } from "../output/age.js";
 import { type Filters, hasLabels, parseFilters } from "../output/filters.js";
@@ -82,7 +82,7 @@ const view: View<Row> = {
 };
 
 /** `cowfs ps`: the containers that run, or all. Returns the exit code. */
-export function psCommand(root: DataRoot, options: PsOptions): number {
+export async function psCommand(root: DataRoot, options: PsOptions): Promise<number> {
   const filters = parseFilters(options.filter, filterNames);
   const last = options.last === undefined ? undefined : Number(options.last);
   if (last !== undefined && !Number.isInteger(last)) throw new UsageError(`--last takes a number, not ${options.last}`);
@@ -95,14 +95,16 @@ export function psCommand(root: DataRoot, options: PsOptions): number {
     rows.push({ record, state, trunc: options.trunc !== false });
   }
   const shown = last === undefined || last < 0 ? rows : rows.slice(0, last);
-  const sized = options.size !== true ? shown : shown.map((row) => ({ ...row, size: upperSize(root, row.record) }));
+  const sized = options.size !== true ? shown : await withSizes(root, shown);
   const columns = options.size === true ? [...view.columns, "Size"] : view.columns;
   printList(sized, { ...view, columns }, options);
   return 0;
 }
 
-function upperSize(root: DataRoot, { id }: ContainerRecord): number {
-  return treeSize(Buffer.from(placesOf(root, id).upper));
+async function withSizes(root: DataRoot, rows: readonly Row[]): Promise<Row[]> {
+  const sized: Row[] = [];
+  for (const row of rows) sized.push({ ...row, size: await driverOf(row.record).size(root, row.record) });
+  return sized;
 }
 
 /** One that was removed since its record was read is left out. */

@@ -1,5 +1,6 @@
 import { isatty } from "node:tty";
 import { watchContainer } from "../../assemble/container.js";
+import { switchDriver } from "../../assemble/drivers/switch.js";
 import { StartError } from "../../assemble/start-error.js";
 import { findContainer, readState } from "../../store/containers.js";
 import type { DataRoot } from "../../store/data-root.js";
@@ -57,6 +58,7 @@ export function watchHere(root: DataRoot, { id }: ContainerRecord, stdin: boolea
 export interface StartWords {
   readonly attach?: boolean;
   readonly interactive?: boolean;
+  readonly driver?: string;
 }
 
 /** `cowfs start`: returns once they run; with `--attach`, for one container, when it has ended, its exit code. */
@@ -67,6 +69,7 @@ export async function startCommand(root: DataRoot, names: readonly string[], wor
   for (const name of names) {
     try {
       const record = findContainer(root, name);
+      if (words.driver !== undefined) await switchDriver(root, record, words.driver, daemonMounter);
       if (attached) return await watchHere(root, record, words.interactive === true && record.process.openStdin);
       await startDetached(root, record.id);
       print(`${name}\n`);

@@ -14,7 +14,7 @@ export function addSystemCommands(program: Command, finish: (code: number) => vo
     );
   addInspectOptions(info).action(async (options: { format?: string; json?: boolean }, command: Command) => {
     const { infoCommand } = await import("./info.js");
-    finish(infoCommand(command, options));
+    finish(await infoCommand(command, options));
   });
 
   const system = program
@@ -33,7 +33,7 @@ export function addSystemCommands(program: Command, finish: (code: number) => vo
     .option("--json", "for machines: sizes in bytes")
     .action(async (options: DfOptions, command: Command) => {
       const { dfCommand } = await import("./df.js");
-      finish(dfCommand(command, options));
+      finish(await dfCommand(command, options));
     });
 
   system

@@ -21,8 +21,8 @@ export interface DfOptions {
 }
 
 /** `cowfs system df [-v]`. */
-export function dfCommand(command: Command, options: DfOptions): number {
-  const usage = usageOf(rootOf(command));
+export async function dfCommand(command: Command, options: DfOptions): Promise<number> {
+  const usage = await usageOf(rootOf(command));
   if (options.verbose === true) {
     if (options.format !== undefined) throw new UsageError("--verbose has no --format: --json shows all of it");
     print(options.json === true ? `${JSON.stringify(details(usage), null, 2)}\n` : pages(usage));

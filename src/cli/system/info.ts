@@ -2,7 +2,9 @@ import { readdirSync, readFileSync } from "node:fs";
 import { arch, cpus, hostname, release, totalmem } from "node:os";
 import { join } from "node:path";
 import type { Command } from "commander";
+import { chooseDriver, drivers } from "../../assemble/drivers/choose.js";
 import type { DataRoot } from "../../store/data-root.js";
+import { StoreError } from "../../store/error.js";
 import { imageUsers } from "../../store/image-users.js";
 import { print } from "../exit.js";
 import { colours } from "../output/colours.js";
@@ -10,10 +12,31 @@ import { printObjects } from "../output/list.js";
 import { size } from "../output/size.js";
 import { rootOf } from "../root-option.js";
 import { version } from "../version.js";
-import { backing, foundRuntimes, offers } from "./host.js";
+import { backing, foundRuntimes, type Offer, offers } from "./host.js";
+
+/** The storage drivers, and which requirement those lack that cannot be used. */
+async function driverOffers(root: DataRoot): Promise<Offer[]> {
+  const found: Offer[] = [];
+  for (const driver of drivers) {
+    const missing = await driver.lacking(root);
+    found.push({ Name: driver.name, Available: missing === undefined, Detail: missing ?? "" });
+  }
+  return found;
+}
+
+/** The driver of new containers. */
+async function chosenDriver(root: DataRoot): Promise<{ Driver: string; DriverReason: string }> {
+  try {
+    const { driver, reason } = await chooseDriver(root, undefined);
+    return { Driver: driver.name, DriverReason: reason };
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    return { Driver: "none", DriverReason: error.message };
+  }
+}
 
 /** What `cowfs info` knows, as templates and JSON show it. */
-function gather(root: DataRoot) {
+async function gather(root: DataRoot) {
   const digests = (directory: string): number =>
     readdirSync(directory).filter((name) => /^[0-9a-f]{64}$/.test(name)).length;
   return {
@@ -25,6 +48,8 @@ function gather(root: DataRoot) {
     Containers: digests(root.containers),
     ContainersRunning: new Set(imageUsers(root).flatMap(({ id, isRunning }) => (isRunning ? [id] : []))).size,
     Volumes: readdirSync(root.volumes).length,
+    ...(await chosenDriver(root)),
+    Drivers: await driverOffers(root),
     Runtimes: foundRuntimes(),
     Rootless: process.geteuid?.() !== 0,
     KernelVersion: release(),
@@ -47,8 +72,8 @@ function operatingSystem(): string {
 }
 
 /** `cowfs info`. */
-export function infoCommand(command: Command, options: { format?: string; json?: boolean }): number {
-  const info = gather(rootOf(command));
+export async function infoCommand(command: Command, options: { format?: string; json?: boolean }): Promise<number> {
+  const info = await gather(rootOf(command));
   if (options.json === true || options.format === "json") {
     print(`${JSON.stringify(info, null, options.json === true ? 4 : 0)}\n`);
     return 0;
@@ -58,8 +83,8 @@ export function infoCommand(command: Command, options: { format?: string; json?:
   return 0;
 }
 
-function page(info: ReturnType<typeof gather>): string {
-  const { bold, green, yellow } = colours();
+function page(info: Awaited<ReturnType<typeof gather>>): string {
+  const { bold } = colours();
   const { Backing: disk } = info;
   const lines: [string, string][] = [
     ["Version", info.Version],
@@ -71,6 +96,7 @@ function page(info: ReturnType<typeof gather>): string {
     ["Images", `${info.Images} (${info.Layers} layers)`],
     ["Containers", `${info.Containers} (${info.ContainersRunning} running)`],
     ["Volumes", String(info.Volumes)],
+    ["Storage driver", `${info.Driver} (${info.DriverReason})`],
     [
       "Runtimes",
       info.Runtimes.map(({ Name, Path }) => `${Name} (${Path})`).join(", ") ||
@@ -82,9 +108,16 @@ function page(info: ReturnType<typeof gather>): string {
   ];
   const width = Math.max(...lines.map(([name]) => name.length), ...info.Offers.map(({ Name }) => Name.length + 2)) + 3;
   const said = lines.map(([name, text]) => `${bold(`${name}:`.padEnd(width))}${text}\n`);
-  const offered = info.Offers.map(({ Name, Available, Detail }) => {
+  const drivers = `${bold("Storage drivers:")}\n${answers(info.Drivers, width)}`;
+  return `${said.join("")}${drivers}${bold("This machine offers:")}\n${answers(info.Offers, width)}`;
+}
+
+/** A line for each: whether it is there, and what that means. */
+function answers(offers: readonly Offer[], width: number): string {
+  const { green, yellow } = colours();
+  const lines = offers.map(({ Name, Available, Detail }) => {
     const answer = Available ? green("yes") : yellow("no");
     return `  ${`${Name}:`.padEnd(width - 2)}${answer}${Detail === "" ? "" : `: ${Detail}`}\n`;
   });
-  return `${said.join("")}${bold("This machine offers:")}\n${offered.join("")}`;
+  return lines.join("");
 }

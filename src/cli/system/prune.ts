@@ -1,12 +1,12 @@
 import type { Command } from "commander";
 import { recoverContainer, removeWithVolumes } from "../../assemble/container.js";
-import { containerLock, listContainers, placesOf } from "../../store/containers.js";
+import { driverOf } from "../../assemble/drivers/choose.js";
+import { containerLock, listContainers } from "../../store/containers.js";
 import type { DataRoot } from "../../store/data-root.js";
 import { NotFoundError } from "../../store/error.js";
 import { takeLock } from "../../store/lock.js";
 import { pruneVolumes } from "../../store/prune-volumes.js";
 import type { ContainerRecord } from "../../store/records.js";
-import { treeSize } from "../../store/tree-size.js";
 import { daemonMounter } from "../container/mounter.js";
 import { complain, messageOf, print } from "../exit.js";
 import { prunableImages, pruneImages } from "../image/prune.js";
@@ -71,13 +71,14 @@ function isLabelled(labels: Readonly<Record<string, string>>, filters: Filters<(
   );
 }
 
-async function removeIfStopped(root: DataRoot, { id }: ContainerRecord): Promise<number | undefined> {
+async function removeIfStopped(root: DataRoot, record: ContainerRecord): Promise<number | undefined> {
+  const { id } = record;
   const lock = await takeLock(root, containerLock(id), { limit: 0 });
   if (lock === undefined) return undefined;
   try {
     const { status } = await recoverContainer(root, id, daemonMounter);
     if (status === "running") return undefined;
-    const bytes = treeSize(Buffer.from(placesOf(root, id).upper));
+    const bytes = await driverOf(record).size(root, record);
     await removeWithVolumes(root, id, { volumes: false });
     return bytes;
   } finally {

@@ -1,4 +1,5 @@
-import { listContainers, placesOf, readState } from "../../store/containers.js";
+import { driverOf } from "../../assemble/drivers/choose.js";
+import { listContainers, readState } from "../../store/containers.js";
 import type { DataRoot } from "../../store/data-root.js";
 import { NotFoundError } from "../../store/error.js";
 import type { ContainerRecord, ContainerState, VolumeRecord } from "../../store/records.js";
@@ -30,19 +31,11 @@ export interface Usage {
 }
 
 /** Walks over all writable layers and volumes; layers of images have their sizes on record. What is removed meanwhile is left out. */
-export function usageOf(root: DataRoot): Usage {
+export async function usageOf(root: DataRoot): Promise<Usage> {
   const users = containersByVolume(root);
   return {
     images: storedImages(root),
-    containers: listContainers(root).flatMap((record) => {
-      try {
-        const state = readState(root, record.id);
-        return [{ record, state, size: treeSize(Buffer.from(placesOf(root, record.id).upper)) }];
-      } catch (error) {
-        if (error instanceof NotFoundError) return [];
-        throw error;
-      }
-    }),
+    containers: await containerUsages(root),
     // What plugins keep does not lie in the data root.
     volumes: listVolumes(root)
       .filter(({ driver }) => driver === localDriver)
@@ -52,6 +45,19 @@ export function usageOf(root: DataRoot): Usage {
         users: users.get(record.name) ?? [],
       })),
   };
+}
+
+async function containerUsages(root: DataRoot): Promise<ContainerUsage[]> {
+  const usages: ContainerUsage[] = [];
+  for (const record of listContainers(root)) {
+    try {
+      const state = readState(root, record.id);
+      usages.push({ record, state, size: await driverOf(record).size(root, record) });
+    } catch (error) {
+      if (!(error instanceof NotFoundError)) throw error;
+    }
+  }
+  return usages;
 }
 
 /** One kind of things: how many, how many of them in use, their size, and what of it a prune would free. */

@@ -1,0 +1,101 @@
+/** One container, shown by cowfs and by the kernel's overlayfs in turn: both keep what the other has left. */
+import { readFileSync } from "node:fs";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { placesOf } from "../src/store/containers.js";
+import { attempt, shell } from "./harness/command.js";
+import { processEnd } from "./harness/mounts.js";
+import { mountInfo } from "./harness/namespace.js";
+import { busyboxTree, Store } from "./harness/store.js";
+
+let store: Store;
+
+beforeAll(async () => {
+  store = new Store();
+  const tree = await busyboxTree(store.area.at("tree"));
+  await shell(
+    "mkdir -p dir/sub gone; echo a >dir/a; echo b >dir/sub/b; echo g >gone/g; echo old >file; echo linked >l1; ln l1 l2; echo mode >mode",
+    { cwd: tree },
+  );
+  await store.image("base", [tree]);
+});
+
+afterAll(async () => {
+  expect(await store.remove()).toEqual([]);
+});
+
+/** What a container does at each start, after it has told what it found. */
+const script = `
+  n=$(cat /count 2>/dev/null || echo 0); echo $((n + 1)) >/count
+  cat /file /mode; stat -c '%a %h' /mode /l1 /l2; cat /l1 /l2; ls /gone 2>&1; find /dir* | sort; cat /dir*/sub/b
+  echo $n >>/file; echo $n >>/l1; touch -c /l2; chmod 60$n /mode; mv /dir$n /dir$((n + 1)) 2>/dev/null || mv /dir /dir1
+  rm -rf /gone; mkdir /gone; echo $n >/gone/$n
+  rm -f /dir*/a; echo $n >>/dir$((n + 1))/sub/b`;
+
+async function startEach(name: string, drivers: readonly string[]): Promise<string[]> {
+  await store.ok("create", "--name", name, "--driver", drivers[0] as string, "base", "sh", "-c", script);
+  const said: string[] = [];
+  for (const driver of drivers) {
+    said.push(await store.ok("start", "-a", "--driver", driver, name));
+    expect(await store.ok("inspect", "--format", "{{.GraphDriver.Name}}", name)).toBe(`${driver}\n`);
+  }
+  said.push(await store.ok("diff", name));
+  return said;
+}
+
+test("a container that changes its driver at each start is as one that does not", async () => {
+  const kept = await startEach("kept", ["cowfs", "cowfs", "cowfs"]);
+  expect(kept[2]).toContain("old\n0\n1\nmode\n601 1\n644 2\n");
+  expect(await startEach("turns", ["cowfs", "overlay2", "cowfs"])).toEqual(kept);
+  expect(await startEach("other", ["overlay2", "cowfs", "overlay2"])).toEqual(kept);
+});
+
+test("the kernel mounts overlay2, and a driver is recorded", async () => {
+  const run = ["run", "--name", "seen", "--driver", "overlay2", "base", "grep", "-m1", " / / ", "/proc/self/mountinfo"];
+  expect(await store.ok(...run)).toContain(" - overlay ");
+  // Without a word it stays what it was.
+  expect(await store.ok("start", "-a", "seen")).toContain(" - overlay ");
+  expect(await store.ok("start", "-a", "--driver", "cowfs", "seen")).toContain(" - fuse.cowfs ");
+  expect(await store.ok("start", "-a", "seen")).toContain(" - fuse.cowfs ");
+});
+
+test("a driver of cowfs that was killed: overlay2 shows all that was written", async () => {
+  const words = [
+    "run",
+    "-d",
+    "--name",
+    "killed",
+    "base",
+    "sh",
+    "-c",
+    "echo more >>/file; chmod 600 /mode; exec sleep 600",
+  ];
+  const id = (await store.ok(...words)).trim();
+  const { merged, state } = placesOf(store.root, id);
+  for (const file of ["/file", "/mode"])
+    await store.ok(
+      "exec",
+      "killed",
+      "sh",
+      "-c",
+      `until [ ${file} -nt /etc/motd ] || [ "$(stat -c %a ${file})" = 600 ]; do sleep 0.05; done`,
+    );
+  const [driver = 0] = (await attempt("pgrep", ["-f", `driver ${merged}`])).stdout.split("\n").map(Number);
+  process.kill(driver, "SIGKILL");
+  expect(await processEnd(driver, 60_000)).toBe(true);
+  expect(JSON.parse(readFileSync(state, "utf8"))).toMatchObject({ status: "running" });
+  await store.ok("stop", "-t", "0", "killed");
+  expect(mountInfo().filter(({ mountpoint }) => mountpoint === merged)).toEqual([]);
+  await store.ok("start", "--driver", "overlay2", "killed");
+  expect(await store.ok("exec", "killed", "sh", "-c", "cat /file; stat -c %a /mode")).toBe("old\nmore\nmore\n600\n");
+  await store.ok("rm", "-f", "killed");
+});
+
+test("what cannot be switched says so, and stays what it was", async () => {
+  await store.ok("run", "-d", "--name", "runs", "base", "sleep", "600");
+  const running = await store.run(["start", "--driver", "overlay2", "runs"]);
+  expect(running).toMatchObject({ status: 1, stderr: "cowfs: container runs is running: stop it first\n" });
+  const unknown = await store.run(["start", "--driver", "aufs", "runs"]);
+  expect(unknown.stderr).toContain("the storage driver aufs is unknown: choose one of cowfs, overlay2");
+  expect(await store.ok("inspect", "--format", "{{.Driver}}", "runs")).toBe("cowfs\n");
+  await store.ok("rm", "-f", "runs");
+});

@@ -1,0 +1,54 @@
+/** What `cowfs` and `overlay2` share: the layers of the image stay apart, and an upper in the format of overlayfs takes the changes. */
+import { lstatSync, mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { errnoName } from "../../errno.js";
+import { AT_FDCWD } from "../../native/constants.js";
+import { native } from "../../native/index.js";
+import { layerTarChunks } from "../../store/archive/layer-tar.js";
+import { placesOf } from "../../store/containers.js";
+import type { DataRoot } from "../../store/data-root.js";
+import { StoreError } from "../../store/error.js";
+import { imageTrees, readImage } from "../../store/images.js";
+import type { ContainerRecord } from "../../store/records.js";
+import { treeSize } from "../../store/tree-size.js";
+import { bytesOf } from "../../text.js";
+import { changesOf } from "../changes.js";
+import { skeletonLayer } from "../union.js";
+import type { StorageDriver } from "./driver.js";
+
+async function lowersOf(root: DataRoot, { image }: ContainerRecord): Promise<string[]> {
+  return [...imageTrees(root, readImage(root, image.id)), await skeletonLayer(root)];
+}
+
+export const upperFormat: Omit<StorageDriver, "name" | "lacking" | "mount"> = {
+  format: "upper",
+
+  /** Costs the same however many containers there are: an empty upper, whose root has the mode and owner of the image's. */
+  async prepare(root, container, directory) {
+    for (const name of ["upper", "work"]) mkdirSync(join(directory, name), { mode: 0o755 });
+    const { mode, uid, gid } = lstatSync((await lowersOf(root, container))[0] as string);
+    const upper = bytesOf(join(directory, "upper"));
+    const done = native.chown(AT_FDCWD, upper, uid, gid) || native.chmod(AT_FDCWD, upper, mode & 0o7777);
+    if (done < 0) {
+      throw new StoreError(`the writable layer of ${container.name} cannot be made like its image: ${errnoName(done)}`);
+    }
+  },
+
+  async diff(root, container) {
+    return changesOf(placesOf(root, container.id).upper, await lowersOf(root, container));
+  },
+
+  async layer(root, { id }, merged) {
+    return layerTarChunks(placesOf(root, id).upper, { marks: "overlay", merged });
+  },
+
+  async size(root, { id }) {
+    return treeSize(Buffer.from(placesOf(root, id).upper));
+  },
+
+  places(root, { id, image }) {
+    const { upper, work, merged } = placesOf(root, id);
+    const lowers = imageTrees(root, readImage(root, image.id));
+    return { LowerDir: lowers.join(":"), MergedDir: merged, UpperDir: upper, WorkDir: work };
+  },
+};
