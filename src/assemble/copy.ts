@@ -119,11 +119,11 @@ function behindLinks(place: CopyPlace, path: string): CopyTarget {
 }
 
 /** Copies an object to a path of a place. Throws StoreError; what was copied by then stays. */
-export function copyTo(place: CopyPlace, path: string, source: CopySource, options: MergeOptions): void {
+export async function copyTo(place: CopyPlace, path: string, source: CopySource, options: MergeOptions): Promise<void> {
   const { directory, name } = openTarget(place, path, source);
   try {
     place.mustBeWritable?.(directory);
-    copyObject(source.fd, "", directory, name, options);
+    await copyObject(source.fd, "", directory, name, options);
   } finally {
     native.close(directory);
   }

@@ -11,6 +11,7 @@ import { workingDirectory } from "./arguments.js";
 import { UsageError } from "./exit.js";
 import { mountCommand } from "./mount.js";
 import type { MountWords } from "./mount-plan.js";
+import { orderly } from "./orderly.js";
 
 /** What a mount takes from the data root, as the command line says it: bytes in latin1 strings. */
 export interface AssemblyWords {
@@ -44,7 +45,7 @@ export async function assembledMountCommand(
   }
   const specs = await specsOf(root, flags);
   const volumeUses = { root: root.path, id: newUseId() };
-  return await mountCommand({ ...words, lower, covered: true, volumeUses }, isLaunched, async (mountpoint) => {
+  const cover = async (mountpoint: string): Promise<void> => {
     const { daemonMounter } = await import("./container/mounter.js");
     try {
       const named = await ensureVolumes(root, specs);
@@ -54,7 +55,8 @@ export async function assembledMountCommand(
       for (const problem of await releaseAll(root, volumeUses.id)) warn(problem.message);
       throw error;
     }
-  });
+  };
+  return await orderly(() => mountCommand({ ...words, lower, covered: true, volumeUses }, isLaunched, cover));
 }
 
 async function layersOf(root: DataRoot, image: string, words: MountWords): Promise<string[]> {

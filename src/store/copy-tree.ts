@@ -16,6 +16,7 @@ import { O_CREAT, O_DIRECTORY, O_EXCL, O_NONBLOCK, O_PATH, O_RDONLY, O_WRONLY } 
 import { native } from "../native/index.js";
 import { shown } from "../text.js";
 import { StoreError } from "./error.js";
+import { inSteps } from "./interruption.js";
 
 /** The state of one copy. Names and paths are bytes in latin1 strings. */
 interface Copy {
@@ -42,8 +43,8 @@ const linkTarget = Buffer.alloc(4096);
  * attributes, ACLs, holes, hard links, devices. The directories themselves are `copyAttributes`'s. Throws StoreError that names the path; what
  * was copied by then stays.
  */
-export function copyTree(source: number, target: number): void {
-  copyEntries({ target, linked: new Map() }, source, target, "");
+export async function copyTree(source: number, target: number): Promise<void> {
+  await inSteps(copyEntries({ target, linked: new Map() }, source, target, ""));
 }
 
 /**
@@ -51,19 +52,19 @@ export function copyTree(source: number, target: number): void {
  * that were there keeping their attributes. A directory does not take the place of something else, nor the other way round. An empty
  * `sourceName` is the object behind `source`, and an empty `name` the directory `target` itself. Throws StoreError.
  */
-export function copyObject(
+export async function copyObject(
   source: number,
   sourceName: string,
   target: number,
   name: string,
   options: MergeOptions,
-): void {
+): Promise<void> {
   const copy: Copy = { target, linked: new Map(), merge: options };
-  if (name !== "") copyEntry(copy, source, sourceName, target, name, name);
+  if (name !== "") await inSteps(copyEntry(copy, source, sourceName, target, name, name));
   else {
     const from = must(native.open(source, sourceName, O_PATH | O_DIRECTORY, 0), "open", sourceName);
     try {
-      copyEntries(copy, from, target, "");
+      await inSteps(copyEntries(copy, from, target, ""));
     } finally {
       native.close(from);
     }
@@ -87,18 +88,27 @@ function namesIn(directory: number, path: string): string[] {
   return names;
 }
 
-function copyEntries(copy: Copy, source: number, target: number, path: string): void {
+/** Pauses after each entry. */
+function* copyEntries(copy: Copy, source: number, target: number, path: string): Generator<void> {
   for (const name of namesIn(source, path))
-    copyEntry(copy, source, name, target, name, path === "" ? name : `${path}/${name}`);
+    yield* copyEntry(copy, source, name, target, name, path === "" ? name : `${path}/${name}`);
 }
 
-function copyEntry(copy: Copy, source: number, sourceName: string, target: number, name: string, path: string): void {
+function* copyEntry(
+  copy: Copy,
+  source: number,
+  sourceName: string,
+  target: number,
+  name: string,
+  path: string,
+): Generator<void> {
+  yield;
   const stat = new Stat();
   must(native.statx(source, sourceName, STATX_ALL, stat.bytes), "stat", path);
   const type = stat.mode & S_IFMT;
   const isThere = copy.merge !== undefined && makeRoom(target, name, path, type === S_IFDIR);
   if (type === S_IFDIR) {
-    copyDirectory(copy, source, sourceName, target, name, path, stat, isThere);
+    yield* copyDirectory(copy, source, sourceName, target, name, path, stat, isThere);
     return;
   }
   const { uid, gid } = copy.merge?.owner ?? stat;
@@ -134,7 +144,7 @@ function makeRoom(target: number, name: string, path: string, isDirectory: boole
   return isDirectory;
 }
 
-function copyDirectory(
+function* copyDirectory(
   copy: Copy,
   source: number,
   sourceName: string,
@@ -143,14 +153,14 @@ function copyDirectory(
   path: string,
   stat: Stat,
   isThere: boolean,
-): void {
+): Generator<void> {
   const { uid, gid } = copy.merge?.owner ?? stat;
   if (!isThere) must(native.mkdirAs(target, name, 0o700, uid, gid), "mkdir", path);
   const from = must(native.open(source, sourceName, O_PATH | O_DIRECTORY, 0), "open", path);
   try {
     const to = must(native.open(target, name, O_PATH | O_DIRECTORY, 0), "open", path);
     try {
-      copyEntries(copy, from, to, path);
+      yield* copyEntries(copy, from, to, path);
     } finally {
       native.close(to);
     }

@@ -12,6 +12,7 @@ import type { DataRoot } from "./data-root.js";
 import { StoreError } from "./error.js";
 import { applyChanges } from "./image-changes.js";
 import { findImage, readConfig, storeImage } from "./images.js";
+import { interruptible } from "./interruption.js";
 import type { BuiltLayer } from "./layers.js";
 import type { ImageConfig, ImageHistory, ImageRecord } from "./records.js";
 import { makeTemporary } from "./temporary.js";
@@ -61,7 +62,7 @@ async function importLayer(path: string, source: string, { progress }: ImportOpt
     let from: LayerSource;
     if (isDirectory) from = layerTarChunks(source, { marks: "none" });
     else if (isFile) from = { fd, offset: 0, length: stat.size };
-    else from = createReadStream("", { fd, autoClose: false, highWaterMark: 256 * 1024 });
+    else from = interruptible(createReadStream("", { fd, autoClose: false, highWaterMark: 256 * 1024 }));
     return await buildLayer(path, from, { progress: (read) => progress?.(read, total) });
   } finally {
     native.close(fd);

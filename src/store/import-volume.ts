@@ -1,10 +1,10 @@
-import type { Readable } from "node:stream";
 import { native } from "../native/index.js";
 import { pieceSize, readSource } from "./archive/read-source.js";
 import { TarParser } from "./archive/tar-parser.js";
 import { TreeWriter } from "./archive/tree-writer.js";
 import type { DataRoot } from "./data-root.js";
 import { StoreError, undoAfter } from "./error.js";
+import { checkInterruption, interruptible } from "./interruption.js";
 import { fillVolume } from "./populate.js";
 import { findVolumeAnywhere } from "./volume-drivers/lookup.js";
 import { ensureVolume, removeVolume, withVolumeData } from "./volumes.js";
@@ -13,7 +13,7 @@ import { ensureVolume, removeVolume, withVolumeData } from "./volumes.js";
  * Fills a volume, which is created if it is missing, from a tar archive, plain or compressed by gzip or zstd. Throws StoreError if something is in the
  * volume, or the archive is damaged, and whatever reading throws; then the volume is as it was before.
  */
-export async function importVolume(root: DataRoot, name: string, source: Readable): Promise<void> {
+export async function importVolume(root: DataRoot, name: string, source: AsyncIterable<Buffer>): Promise<void> {
   const isNew = (await findVolumeAnywhere(root, name)) === undefined;
   const volume = await ensureVolume(root, name);
   try {
@@ -29,7 +29,7 @@ export async function importVolume(root: DataRoot, name: string, source: Readabl
   }
 }
 
-async function extract(source: Readable, target: number): Promise<void> {
+async function extract(source: AsyncIterable<Buffer>, target: number): Promise<void> {
   // An archive may say nothing of the root.
   const opened = native.chmod(target, "", 0o755);
   if (opened < 0) throw new StoreError("the volume cannot be opened for others");
@@ -37,9 +37,12 @@ async function extract(source: Readable, target: number): Promise<void> {
   try {
     const parser = new TarParser(writer);
     const piece = Buffer.allocUnsafeSlow(pieceSize);
-    await readSource(source, {
+    await readSource(interruptible(source), {
       take: () => piece,
-      send: (_, length) => parser.push(piece.subarray(0, length)),
+      send: (_, length) => {
+        checkInterruption();
+        parser.push(piece.subarray(0, length));
+      },
       progress: () => {},
     });
     parser.end();

@@ -13,6 +13,7 @@ import { isCompressed, readSource } from "./archive/read-source.js";
 import type { DataRoot } from "./data-root.js";
 import { StoreError } from "./error.js";
 import { imageId, LayersMissingError, storeImage } from "./images.js";
+import { checkInterruption, interruptible } from "./interruption.js";
 import { type BuiltLayer, hasLayer } from "./layers.js";
 import { digestHex } from "./names.js";
 import { makeTemporary, type Temporary } from "./temporary.js";
@@ -164,10 +165,11 @@ async function openArchive(fd: number, shown: string, temporary: Temporary): Pro
     const piece = Buffer.allocUnsafeSlow(1024 * 1024);
     let size = 0;
     await readSource(
-      stat.isFile() ? source : createReadStream("", { fd, autoClose: false, highWaterMark: 256 * 1024 }),
+      stat.isFile() ? source : interruptible(createReadStream("", { fd, autoClose: false, highWaterMark: 256 * 1024 })),
       {
         take: () => piece,
         send: (_, length) => {
+          checkInterruption();
           const written = native.pwrite(spool, piece, 0, length, size);
           if (written !== length)
             throw new StoreError(`${shown} cannot be put down: ${errnoName(written < 0 ? written : 28)}`);

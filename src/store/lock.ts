@@ -5,6 +5,7 @@ import { LOCK_EX, LOCK_NB, LOCK_SH, O_CREAT, O_DIRECTORY, O_RDONLY, O_RDWR } fro
 import { native } from "../native/index.js";
 import type { DataRoot } from "./data-root.js";
 import { StoreError } from "./error.js";
+import { checkInterruption, interruption } from "./interruption.js";
 
 /**
  * Locks between commands, by flock(2) on files in `locks/`: the kernel gives them up when their owner ends, however it ends. The files
@@ -47,6 +48,8 @@ async function lockPath(
   const fd = native.open(-100, Buffer.from(path, "utf8").toString("latin1"), flags, 0o600);
   if (fd < 0) throw new StoreError(`the lock ${path} cannot be opened: ${errnoName(fd)}`);
   const deadline = performance.now() + limit;
+  // What is undone after an interruption waits as ever.
+  const undoes = interruption.aborted;
   for (;;) {
     const result = native.flock(fd, (shared ? LOCK_SH : LOCK_EX) | LOCK_NB);
     if (result === 0) return { release: () => void native.close(fd) };
@@ -56,6 +59,10 @@ async function lockPath(
       throw new StoreError(`${path} cannot be locked: ${errnoName(result)}`);
     }
     await sleep(patience);
+    if (!undoes && interruption.aborted) {
+      native.close(fd);
+      checkInterruption();
+    }
   }
 }
 

@@ -35,8 +35,8 @@ function withPlace<T>(root: DataRoot, name: string, data: string, work: (place: 
  * owner and mode. Throws StoreError, and leaves the volume empty.
  */
 export async function populateVolume(root: DataRoot, name: string, data: string, source: number): Promise<void> {
-  await fillVolume(root, name, data, (target) => {
-    copyTree(source, target);
+  await fillVolume(root, name, data, async (target) => {
+    await copyTree(source, target);
     copyAttributes(source, target);
   });
 }

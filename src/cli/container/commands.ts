@@ -1,4 +1,5 @@
 import { type Command, Option } from "commander";
+import { orderly } from "../orderly.js";
 import type { ListOptions } from "../output/options.js";
 import { addInspectOptions, addListOptions, collect } from "../output/options.js";
 import { rootOf } from "../root-option.js";
@@ -201,7 +202,7 @@ function addLooking(program: Command, finish: (code: number) => void): void {
     .option("--no-pause", "they go on")
     .action(async (name: string, image: string | undefined, options: CommitWords, self: Command) => {
       const { commitCommand } = await import("./commit.js");
-      finish(await commitCommand(rootOf(self), name, image, options));
+      finish(await orderly(() => commitCommand(rootOf(self), name, image, options)));
     });
 
   program
@@ -211,7 +212,7 @@ function addLooking(program: Command, finish: (code: number) => void): void {
     .option("-o, --output <file>", "write it there (default: the standard output)")
     .action(async (name: string, options: { output?: string }, self: Command) => {
       const { exportCommand } = await import("./export.js");
-      finish(await exportCommand(rootOf(self), name, options));
+      finish(await orderly(() => exportCommand(rootOf(self), name, options)));
     });
 
   program
@@ -226,6 +227,6 @@ function addLooking(program: Command, finish: (code: number) => void): void {
     .option("-L, --follow-link", "copy what a symbolic link leads to")
     .action(async (from: string, to: string, options: CopyWords, self: Command) => {
       const { copyCommand } = await import("./cp.js");
-      finish(await copyCommand(rootOf(self), from, to, options));
+      finish(await orderly(() => copyCommand(rootOf(self), from, to, options)));
     });
 }

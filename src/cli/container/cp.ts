@@ -13,6 +13,7 @@ import { findContainer } from "../../store/containers.js";
 import { copyObject, type MergeOptions } from "../../store/copy-tree.js";
 import type { DataRoot } from "../../store/data-root.js";
 import { StoreError } from "../../store/error.js";
+import { interruption } from "../../store/interruption.js";
 import type { ContainerRecord } from "../../store/records.js";
 import { makeTemporary } from "../../store/temporary.js";
 import { shown } from "../../text.js";
@@ -84,7 +85,7 @@ async function copyIn(root: DataRoot, place: CopyPlace, from: string, to: string
   const source = openSource(hostPlace, hostPath(from), words.followLink === true);
   try {
     // Whatever is copied into a container is root's there.
-    copyTo(place, to, source, words.archive === true ? {} : { owner: { uid: 0, gid: 0 } });
+    await copyTo(place, to, source, words.archive === true ? {} : { owner: { uid: 0, gid: 0 } });
   } finally {
     native.close(source.fd);
   }
@@ -94,7 +95,7 @@ async function copyOut(root: DataRoot, place: CopyPlace, from: string, to: strin
   const source = openSource(place, from, words.followLink === true);
   try {
     if (to === "-") await pack(root, source);
-    else copyTo(hostPlace, hostPath(to), source, optionsOutside(words));
+    else await copyTo(hostPlace, hostPath(to), source, optionsOutside(words));
   } finally {
     native.close(source.fd);
   }
@@ -109,7 +110,10 @@ function optionsOutside({ archive }: CopyWords): MergeOptions {
 const tarOptions = ["--numeric-owner", "--xattrs", "--xattrs-include=user.*", "--xattrs-include=security.capability"];
 
 function runTar(args: readonly string[], stdin: "inherit" | "ignore", fd: number): Promise<void> {
-  const child = spawn(needTool("tar", "tar"), [...tarOptions, ...args], { stdio: [stdin, "inherit", "inherit", fd] });
+  const child = spawn(needTool("tar", "tar"), [...tarOptions, ...args], {
+    stdio: [stdin, "inherit", "inherit", fd],
+    signal: interruption,
+  });
   return endOf(child).then((code) => {
     if (code !== 0) throw new CommandError(`tar ended with exit code ${code}`);
   });
@@ -127,7 +131,7 @@ async function pack(root: DataRoot, source: CopySource): Promise<void> {
   const temporary = await makeTemporary(root, "copy");
   const directory = native.openFollow(bytes(temporary.path), O_PATH | O_DIRECTORY);
   try {
-    copyObject(source.fd, "", directory, source.name, {});
+    await copyObject(source.fd, "", directory, source.name, {});
     await runTar(["-C", "/proc/self/fd/3", "-cf", "-", "--", name], "ignore", directory);
   } finally {
     native.close(directory);
@@ -145,7 +149,7 @@ async function unpack(root: DataRoot, place: CopyPlace, to: string): Promise<voi
   const directory = native.openFollow(bytes(temporary.path), O_PATH | O_DIRECTORY);
   try {
     await runTar(["-C", "/proc/self/fd/3", "--same-owner", "-xpf", "-"], "inherit", directory);
-    copyObject(directory, "", target, "", {});
+    await copyObject(directory, "", target, "", {});
   } finally {
     native.close(directory);
     native.close(target);

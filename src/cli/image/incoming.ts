@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { orderly } from "../orderly.js";
 import { collect } from "../output/options.js";
 
 /** Declares the commands that bring images in, and the one that checks what came. */
@@ -16,7 +17,7 @@ export function addIncomingCommands(image: Command, finish: (code: number) => vo
     .option("--json", "what was loaded, for machines")
     .action(async (path: string | undefined, options: LoadWords, command: Command) => {
       const { loadCommand } = await import("./load.js");
-      finish(await loadCommand(command, path, options));
+      finish(await orderly(() => loadCommand(command, path, options)));
     });
 
   image
@@ -40,7 +41,7 @@ export function addIncomingCommands(image: Command, finish: (code: number) => vo
     .option("--json", "what was made, for machines")
     .action(async (source: string | undefined, name: string | undefined, options: ImportWords, command: Command) => {
       const { importCommand } = await import("./import.js");
-      finish(await importCommand(command, source, name, options));
+      finish(await orderly(() => importCommand(command, source, name, options)));
     });
 
   image

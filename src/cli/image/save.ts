@@ -10,6 +10,7 @@ import { syncDirectory } from "../../store/atomic.js";
 import { type DataRoot, reason } from "../../store/data-root.js";
 import { StoreError } from "../../store/error.js";
 import { findImage, type NamedImage } from "../../store/images.js";
+import { interruption } from "../../store/interruption.js";
 import { imageName, isIdPrefix } from "../../store/names.js";
 import { CommandError, UsageError } from "../exit.js";
 import { writeArchiveFile } from "../output/archive-file.js";
@@ -45,7 +46,7 @@ export async function imageSaveCommand(
     else {
       const archive = Readable.from(archiveOf(membersOf(root, images, format, gzip)), { objectMode: false });
       const through = format === "docker-archive" && gzip ? [createGzip()] : [];
-      await writeArchiveFile(output, (to) => pipeline([archive, ...through, to]));
+      await writeArchiveFile(output, (to) => pipeline([archive, ...through, to], { signal: interruption }));
     }
   } catch (cause) {
     if (cause instanceof StoreError || cause instanceof CommandError) throw cause;
@@ -83,7 +84,13 @@ async function writeDirectory(members: AsyncIterable<ArchiveMember>, output: str
     for await (const member of members) {
       const path = join(temporary, member.path);
       mkdirSync(dirname(path), { recursive: true });
-      await pipeline(Readable.from(contentOf(member), { objectMode: false }), createWriteStream(path, { flush: true }));
+      await pipeline(
+        Readable.from(contentOf(member), { objectMode: false }),
+        createWriteStream(path, { flush: true }),
+        {
+          signal: interruption,
+        },
+      );
     }
     renameSync(temporary, output);
     syncDirectory(dirname(output));

@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { orderly } from "../orderly.js";
 import { addInspectOptions, addListOptions, collect } from "../output/options.js";
 import type { ImageListOptions } from "./ls.js";
 import type { PruneOptions } from "./prune.js";
@@ -93,6 +94,6 @@ export function addStoredImageCommands(image: Command, finish: (code: number) =>
     .option("--compress <method>", "gzip, or none (default)")
     .action(async (words: string[], options: SaveCommandOptions, command: Command) => {
       const { imageSaveCommand } = await import("./save.js");
-      finish(await imageSaveCommand(command, words, options));
+      finish(await orderly(() => imageSaveCommand(command, words, options)));
     });
 }

@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { orderly } from "../orderly.js";
 import { addInspectOptions, addListOptions, collect } from "../output/options.js";
 import { rootOf } from "../root-option.js";
 
@@ -68,7 +69,7 @@ export function addVolumeCommands(program: Command, finish: (code: number) => vo
     .option("-o, --output <file>", "to a file (default: standard output)")
     .action(async (name, options, command) => {
       const { exportCommand } = await import("./export.js");
-      finish(await exportCommand(rootOf(command), name, options));
+      finish(await orderly(() => exportCommand(rootOf(command), name, options)));
     });
 
   volume
@@ -78,6 +79,6 @@ export function addVolumeCommands(program: Command, finish: (code: number) => vo
     .description("Fills a volume from a tar archive.")
     .action(async (name, file, _options, command) => {
       const { importCommand } = await import("./import.js");
-      finish(await importCommand(rootOf(command), name, file));
+      finish(await orderly(() => importCommand(rootOf(command), name, file)));
     });
 }

@@ -6,6 +6,7 @@ import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
 import { StoreError } from "../error.js";
+import { checkInterruption, interruption } from "../interruption.js";
 import type { BuiltLayer, LayerOptions } from "../layers.js";
 import { shortId } from "../names.js";
 import { LayerBuilder } from "./layer-builder.js";
@@ -72,7 +73,10 @@ export class LayerThreads {
         .get(programPath)
         .run({ kind: "read", source, port: port2, options: expected(options) }, [port2], options.progress);
     } else read = readTo(source, port2, options);
+    const interrupted = (): void => void this.end();
+    interruption.addEventListener("abort", interrupted);
     try {
+      checkInterruption();
       const [built] = await Promise.all([unpacked, read]);
       return built as BuiltLayer;
     } catch (error) {
@@ -80,6 +84,8 @@ export class LayerThreads {
       await this.end();
       await Promise.allSettled([unpacked, read]);
       throw error;
+    } finally {
+      interruption.removeEventListener("abort", interrupted);
     }
   }
 

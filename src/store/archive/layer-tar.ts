@@ -25,6 +25,7 @@ import { S_IFBLK, S_IFCHR, S_IFIFO, S_IFSOCK, STATX_ALL, Stat } from "../../laye
 import { O_DIRECTORY, O_NOATIME, O_PATH, O_RDONLY } from "../../native/constants.js";
 import { native } from "../../native/index.js";
 import { StoreError } from "../error.js";
+import { interruption } from "../interruption.js";
 import { archivedAttribute, quote } from "./layer-names.js";
 import {
   BLOCK_DEVICE,
@@ -55,7 +56,7 @@ export interface LayerTarOptions {
 
 /** Writes the archive of the directory `tree` to a stream, and ends that. Throws StoreError for what cannot be read or said. */
 export async function writeLayerTar(tree: string, writable: Writable, options: LayerTarOptions): Promise<void> {
-  await pipeline(Readable.from(layerTarChunks(tree, options)), writable);
+  await pipeline(Readable.from(layerTarChunks(tree, options)), writable, { signal: interruption });
 }
 
 /** Pieces of an archive, each a new buffer. */

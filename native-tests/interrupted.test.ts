@@ -1,0 +1,115 @@
+/** Commands that a signal ends in the middle of their work, as Ctrl-C does: they undo what they had begun, and then end by that signal. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { shell } from "./harness/command.js";
+import { cowfsProgram } from "./harness/mounts.js";
+import { mountInfo } from "./harness/namespace.js";
+import { Store, until } from "./harness/store.js";
+
+let store: Store;
+
+beforeEach(async () => {
+  store = new Store();
+  await store.busybox("base");
+});
+
+afterEach(async () => {
+  expect(await store.remove()).toEqual([]);
+});
+
+/** Starts a command whose input and output nobody goes on with: it stands still in the middle. */
+function stuck(words: readonly string[]): { child: ChildProcess; ended: Promise<unknown> } {
+  const child = spawn(cowfsProgram, ["--root", store.path, ...words], { stdio: "pipe", cwd: store.area.path });
+  let said = "";
+  child.stderr.on("data", (text) => {
+    said += text;
+  });
+  const ended = new Promise((resolve) => child.on("exit", (code, signal) => resolve({ code, signal, said })));
+  return { child, ended };
+}
+
+const temporaries = (): string[] => readdirSync(join(store.path, "tmp"));
+const mounts = (): string[] =>
+  mountInfo()
+    .map(({ mountpoint }) => mountpoint)
+    .filter((path) => path.startsWith(store.area.path));
+
+/** Ends a command by a signal once it is where it should be, and looks at what it has left. */
+async function interrupt(
+  words: readonly string[],
+  input: string,
+  isThere: () => boolean,
+  signal: NodeJS.Signals = "SIGINT",
+): Promise<void> {
+  const before = mounts();
+  const { child, ended } = stuck(words);
+  child.stdin?.on("error", () => {});
+  child.stdin?.write(await begin(input));
+  await until(isThere, `cowfs ${words.join(" ")} to be at work`);
+  child.kill(signal);
+  expect(await ended).toEqual({ code: null, signal, said: "" });
+  child.stdin?.destroy();
+  child.stdout?.destroy();
+  expect(temporaries()).toEqual([]);
+  expect(mounts()).toEqual(before);
+  expect(await store.run(["system", "check"])).toMatchObject({ status: 0, stdout: "ok: nothing is wrong\n" });
+}
+
+/** The first part of an archive. */
+async function begin(archive: string): Promise<Buffer> {
+  return archive === "" ? Buffer.alloc(0) : Buffer.from(await shell(`head -c 20000 ${archive} | base64`), "base64");
+}
+
+test("what reads an archive from a pipe", async () => {
+  const at = (name: string): string => store.area.at(name);
+  await store.ok("image", "save", "-o", at("image.tar"), "base");
+  await shell("mkdir many; for i in $(seq 100); do echo $i >many/$i; done; tar cf tree.tar many", {
+    cwd: store.area.path,
+  });
+  const isBuilding = (): boolean => temporaries().length > 0;
+  await interrupt(["image", "load"], at("image.tar"), isBuilding);
+  await interrupt(["image", "import", "-", "tree"], at("tree.tar"), isBuilding, "SIGTERM");
+  const half = join(store.path, "volumes/new/.populating");
+  await interrupt(["volume", "import", "new"], at("tree.tar"), () => existsSync(half), "SIGHUP");
+  expect(readdirSync(join(store.path, "volumes"))).toEqual([]);
+  expect(await store.ok("image", "ls", "-q")).toMatch(/^[0-9a-f]{12}\n$/);
+});
+
+test("what looks into a container that does not run", async () => {
+  await store.ok("create", "--name", "box", "-v", "data:/data", "base", "true");
+  const { path } = store.area;
+  await shell("mkdir dir; echo x >dir/x; tar cf dir.tar dir", { cwd: path });
+  const isMounted = (): boolean => mounts().length > 0;
+  await interrupt(["export", "box"], "", isMounted);
+  await interrupt(["cp", "-", "box:/tmp"], "", isMounted);
+  await interrupt(["cp", "box:/bin", "-"], "", isMounted, "SIGTERM");
+  // The place of the volume.
+  expect(await store.ok("diff", "box")).toBe("A /data\n");
+  expect(await store.ok("ps", "-a", "--format", "{{.State}}")).toBe("created\n");
+});
+
+test("what writes a file", async () => {
+  await shell("mkdir tree; head -c 20000000 /dev/urandom >tree/big", { cwd: store.area.path });
+  await store.ok("image", "import", store.area.at("tree"), "big", "-q");
+  const directory = store.area.at("out");
+  await shell(`mkdir ${directory}`);
+  for (const words of [
+    ["--compress", "gzip"],
+    ["--format", "oci-dir"],
+    ["--format", "oci-archive"],
+  ]) {
+    const { child, ended } = stuck(["image", "save", ...words, "-o", join(directory, "saved"), "big"]);
+    await until(() => readdirSync(directory).length > 0, "the file");
+    child.kill("SIGINT");
+    // It may have been quick.
+    expect([
+      { code: null, signal: "SIGINT", said: "" },
+      { code: 0, signal: null, said: "" },
+    ]).toContainEqual(await ended);
+    expect(readdirSync(directory).filter((name) => name !== "saved")).toEqual([]);
+    expect(temporaries()).toEqual([]);
+    await shell(`rm -rf ${directory}/saved`);
+  }
+});

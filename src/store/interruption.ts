@@ -1,0 +1,55 @@
+/**
+ * A user wants the command to end (Ctrl-C). What takes long looks here, or is told by the signal, and fails; what it had begun is undone as after
+ * any failure. The command line decides whose signals mean that: see `cli/orderly.ts`.
+ */
+import { setImmediate as turn } from "node:timers/promises";
+import { StoreError } from "./error.js";
+
+const controller = new AbortController();
+
+/** Aborted when the user wants an end; then nothing else is begun. */
+export const interruption: AbortSignal = controller.signal;
+
+/** Says that the user wants an end. */
+export function interrupt(): void {
+  controller.abort(new StoreError("interrupted"));
+}
+
+/** Throws StoreError if the user wants an end. */
+export function checkInterruption(): void {
+  interruption.throwIfAborted();
+}
+
+/** What a source gives, until an interruption, whatever it waits for then. Throws StoreError. */
+export async function* interruptible<T>(source: AsyncIterable<T>): AsyncGenerator<T> {
+  checkInterruption();
+  const iterator = source[Symbol.asyncIterator]();
+  const interrupted = new Promise<never>((_, reject) => {
+    interruption.addEventListener("abort", () => reject(interruption.reason as Error), { once: true });
+  });
+  interrupted.catch(() => {});
+  try {
+    for (;;) {
+      const next = await Promise.race([iterator.next(), interrupted]);
+      if (next.done === true) return;
+      yield next.value;
+    }
+  } finally {
+    // A stream that waits for a pipe ends only with the program.
+    if (!interruption.aborted) await iterator.return?.();
+  }
+}
+
+/** How long steps are taken without looking whether a signal has come, in milliseconds. */
+const patience = 50;
+
+/** Takes the steps of something that is synchronous, and lets signals in between. Throws StoreError for an interruption. */
+export async function inSteps(steps: Iterable<void>): Promise<void> {
+  let next = performance.now() + patience;
+  for (const _ of steps) {
+    if (performance.now() < next) continue;
+    await turn();
+    checkInterruption();
+    next = performance.now() + patience;
+  }
+}
