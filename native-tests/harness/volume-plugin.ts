@@ -28,10 +28,12 @@ export class VolumePlugin {
   /**
    * @param directory what it keeps
    * @param socket where it listens; what ends in PORT is a file that tells the number of a port
+   * @param certificates a directory with ca.pem, cert.pem and key.pem, for TLS on a port
    */
   constructor(
     readonly directory: string,
     readonly socket: string,
+    private readonly certificates?: string,
   ) {
     mkdirSync(directory, { recursive: true });
   }
@@ -39,7 +41,13 @@ export class VolumePlugin {
   /** Starts it, and returns when it listens. */
   async start(): Promise<void> {
     rmSync(this.socket, { force: true });
-    this.#process = spawn(process.execPath, [script, this.socket, this.directory], {
+    const words = [
+      script,
+      this.socket,
+      this.directory,
+      ...(this.certificates === undefined ? [] : [this.certificates]),
+    ];
+    this.#process = spawn(process.execPath, words, {
       stdio: ["ignore", "ignore", "inherit"],
     });
     await until(() => existsSync(this.socket), "the plugin");

@@ -1,16 +1,18 @@
 // @ts-check
 /**
- * A volume plugin for tests: node volume-plugin.mjs SOCKET|PORT-FILE DIRECTORY. Below DIRECTORY it has `mnt/NAME`, on which it mounts at the first
+ * A volume plugin for tests: node volume-plugin.mjs SOCKET|PORT-FILE DIRECTORY [CERTIFICATES]. Below DIRECTORY it has `mnt/NAME`, on which it mounts at the first
  * Mount a tmpfs, or with the option keep=yes the directory `kept/NAME`, and unmounts at the last Unmount; `calls`, a line of JSON for each
  * request; and it reads `behaviour`, a JSON object from calls to the ways in which it is to answer wrongly. Volumes are `volumes/NAME.json`, so
- * that they outlive it; what is mounted for whom does not. What ends in PORT is given the number of the port, on 127.0.0.1.
+ * that they outlive it; what is mounted for whom does not. What ends in PORT is given the number of the port, on 127.0.0.1; with
+ * a directory of certificates that is TLS, with clients that show theirs.
  */
 import { spawnSync } from "node:child_process";
 import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
+import { createServer as createSecureServer } from "node:https";
 import { join } from "node:path";
 
-const [, , socket = "", directory = ""] = process.argv;
+const [, , socket = "", directory = "", certificates] = process.argv;
 const at = (/** @type {string[]} */ ...names) => join(directory, ...names);
 for (const name of ["mnt", "kept", "volumes"]) mkdirSync(at(name), { recursive: true });
 
@@ -102,7 +104,8 @@ function behaviour(call) {
   return existsSync(at("behaviour")) ? JSON.parse(readFileSync(at("behaviour"), "utf8"))[call] : undefined;
 }
 
-const server = createServer(async (request, response) => {
+/** @type {import("node:http").RequestListener} */
+const answer = async (request, response) => {
   let text = "";
   for await (const chunk of request) text += chunk;
   const call = request.url ?? "";
@@ -125,7 +128,15 @@ const server = createServer(async (request, response) => {
     response.writeHead(call === "/VolumeDriver.Get" ? 500 : 200);
     response.end(JSON.stringify({ Err: error instanceof Error ? error.message : String(error) }));
   }
-});
+};
+
+/** @param {string} from */
+function secureServer(from) {
+  const [ca, cert, key] = ["ca.pem", "cert.pem", "key.pem"].map((name) => readFileSync(join(from, name)));
+  return createSecureServer({ ca, cert, key, requestCert: true, rejectUnauthorized: true }, answer);
+}
+
+const server = certificates === undefined ? createServer(answer) : secureServer(certificates);
 
 if (socket.endsWith("PORT")) {
   server.listen(0, "127.0.0.1", () => {

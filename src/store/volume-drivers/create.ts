@@ -1,5 +1,5 @@
 import type { DataRoot } from "../data-root.js";
-import { StoreError } from "../error.js";
+import { StoreError, undoAfter } from "../error.js";
 import { withLock } from "../lock.js";
 import type { VolumeRecord } from "../records.js";
 import { findVolume, publishVolume } from "../volume-records.js";
@@ -24,8 +24,7 @@ export async function createOnPlugin(root: DataRoot, record: VolumeRecord): Prom
     try {
       return await publishVolume(root, record);
     } catch (error) {
-      if (isNew) await plugin.remove(name);
-      throw error;
+      return await undoAfter(error, () => (isNew ? plugin.remove(name) : undefined));
     }
   });
 }

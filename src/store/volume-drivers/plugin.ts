@@ -5,7 +5,7 @@ import { StoreError } from "../error.js";
 import { type CallLimits, callPlugin, field, PluginError, quoted } from "./call.js";
 import { findPlugin, type PluginAddress, pluginDirectories } from "./discovery.js";
 
-/** How long the calls may take, in seconds, where COWFS_PLUGIN_TIMEOUT does not say something else for all of them. */
+/** How long the calls may take, in seconds. COWFS_PLUGIN_TIMEOUT stands in the place of this and of what follows. */
 const answerWithin: Readonly<Record<string, number>> = {
   "Plugin.Activate": 10,
   "VolumeDriver.Create": 120,
@@ -165,7 +165,9 @@ export class VolumePlugin {
   }
 
   #patience(): number {
-    return this.isAwaited ? Math.min(patience, 1000 * (timeoutByHand() ?? Number.POSITIVE_INFINITY)) : 0;
+    if (!this.isAwaited) return 0;
+    const byHand = timeoutByHand();
+    return byHand === undefined ? patience : 1000 * byHand;
   }
 
   #limits(call: string): CallLimits {

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { publish } from "../atomic.js";
 import type { DataRoot } from "../data-root.js";
-import { StoreError } from "../error.js";
+import { StoreError, undoAfter } from "../error.js";
 import { storeLock, withLock } from "../lock.js";
 import type { VolumeRecord } from "../records.js";
 import { makeTemporary } from "../temporary.js";
@@ -30,8 +30,7 @@ export async function removeOnPlugin(root: DataRoot, { name, driver }: VolumeRec
       try {
         await new VolumePlugin(driver, !force).remove(name);
       } catch (error) {
-        if (!force) publish(aside, volumeDirectory(root, name));
-        throw error;
+        await undoAfter(error, () => (force ? undefined : publish(aside, volumeDirectory(root, name))));
       }
     });
   } finally {

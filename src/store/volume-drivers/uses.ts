@@ -161,9 +161,11 @@ async function release(root: DataRoot, use: VolumeUseRecord): Promise<StoreError
     await new VolumePlugin(use.driver, true).unmount(use.volume, use.id);
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;
-    problem = error;
+    // Where nobody knows whether it has mounted something, it may well refuse.
+    const isAnswer = use.mountpoint === "" && error instanceof PluginError && error.kind === "refused";
+    problem = isAnswer ? undefined : error;
     const isHeard = error instanceof PluginError && error.call.startsWith("VolumeDriver.") && error.kind !== "absent";
-    if (!isHeard || error.kind === "silent") return problem;
+    if (!isHeard || error.kind === "silent") return error;
   }
   forget(root, use);
   return problem;
