@@ -19,6 +19,8 @@ export interface UnionPlan {
   readonly upper?: string;
   readonly work?: string;
   readonly mountpoint: string;
+  /** The most that `upper` may hold, as written: `10G`. */
+  readonly size?: string;
 }
 
 /** Mounts and unmounts unions; the command line knows how drivers are started. */
@@ -58,7 +60,13 @@ export async function skeletonLayer(root: DataRoot): Promise<string> {
 export async function unionOf(root: DataRoot, container: ContainerRecord): Promise<UnionPlan> {
   const { upper, work, merged } = placesOf(root, container.id);
   const lowers = imageTrees(root, readImage(root, container.image.id));
-  return { lowers: [...lowers, await skeletonLayer(root)], upper, work, mountpoint: merged };
+  return {
+    lowers: [...lowers, await skeletonLayer(root)],
+    upper,
+    work,
+    mountpoint: merged,
+    ...container.storageOptions,
+  };
 }
 
 /** Whether something is mounted there, perhaps by a driver that is dead. */

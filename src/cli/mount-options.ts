@@ -15,6 +15,7 @@ import { UsageError } from "./exit.js";
 import { parseId, parseIdMapping } from "./id-mapping.js";
 import { splitLayers, unescapeAll } from "./layer-list.js";
 import { isMeaningless, isMeaninglessSetting, unknownOption } from "./option-names.js";
+import { sizeLimit } from "./storage-options.js";
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] };
 
@@ -40,6 +41,8 @@ export interface MountOptions {
   index?: boolean;
   redirectDir?: RedirectDir;
   verity?: Verity;
+  /** Bytes. */
+  size?: number;
   /** Seconds. */
   timeout: number;
   spinMicroseconds?: number;
@@ -217,6 +220,9 @@ const settings: Record<string, (options: MountOptions, value: string) => void> =
   },
   whiteout: (o, value) => {
     o.whiteout = whiteoutNamed(value);
+  },
+  size: (o, value) => {
+    o.size = sizeLimit("size", value);
   },
   timeout: (o, value) => {
     o.timeout = numberValue("timeout", value, timeoutForever, "seconds");

@@ -4,6 +4,7 @@ import { absolutePath, resolvedPath } from "./arguments.js";
 import { UsageError } from "./exit.js";
 import { splitLayers } from "./layer-list.js";
 import { applyOptionList, defaultMountOptions, ioNamed, type MountOptions, whiteoutNamed } from "./mount-options.js";
+import { sizeLimit, storageOptions } from "./storage-options.js";
 
 /** The words of a mount command line, as commander collects them. Paths are bytes in latin1 strings. */
 export interface MountWords {
@@ -13,6 +14,7 @@ export interface MountWords {
   readonly upper?: string;
   readonly work?: string;
   readonly options: readonly string[];
+  readonly storageOpt?: readonly string[];
   readonly foreground?: boolean;
   readonly debug?: boolean;
   readonly log?: string;
@@ -75,12 +77,17 @@ export function planMount(words: MountWords, cwd: string, root: boolean): MountP
       "--io passthrough needs --transport kernel: the package fuse-native cannot pass files through",
     );
   }
+  const flag = storageOptions(words.storageOpt ?? []).size;
+  const size = flag === undefined ? options.size : sizeLimit("size", flag);
+  if (size !== undefined && upper === undefined) throw new UsageError("size= limits the upper layer: it needs --upper");
+  if (size !== undefined && transport !== "kernel") throw new UsageError("size= needs --transport kernel");
   const debug = words.debug === true || options.debug;
   return {
     config: {
       lowers: lowers.map((lower) => absolutePath(lower, cwd)),
       ...(dataLowers.length === 0 ? {} : { dataLowers: dataLowers.map((lower) => absolutePath(lower, cwd)) }),
       ...(upper === undefined ? {} : { upper, ...(work === undefined ? {} : { work }) }),
+      ...(size === undefined ? {} : { size }),
       mountpoint: resolvedPath(mountpoint ?? `${upper}.merged`),
       source: options.source ?? source ?? "cowfs",
       readOnly: upper === undefined || words.readOnly === true || (options.readOnly && words.readOnly !== false),

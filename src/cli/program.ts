@@ -158,6 +158,7 @@ Exit codes: 0 done, 1 it did not work, 2 wrong usage.`,
     )
     .option("--transport <name>", "kernel (default) or fuse-native")
     .option("-r, --read-only", "mount read-only")
+    .option("--storage-opt <option>", "size=BYTES: the most that the upper may hold, as in size=10G", collect)
     .option("--image <name>", "the layers of an image, in place of --lower")
     .option(
       "--mount <spec>",

@@ -60,6 +60,8 @@ export interface MountConfig {
   readonly upper?: string;
   /** The work directory, on the file system of `upper` and outside of it. */
   readonly work?: string;
+  /** The most bytes that `upper` may hold. */
+  readonly size?: number;
   readonly mountpoint: string;
   /** What the first column of /proc/self/mounts says (`fsname=`). */
   readonly source: string;

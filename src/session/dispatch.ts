@@ -15,6 +15,7 @@ import {
   READ,
   RELEASE,
   SETXATTR,
+  STATFS,
   TMPFILE,
 } from "../protocol/opcodes.js";
 import { Request } from "../protocol/request.js";
@@ -47,8 +48,8 @@ function withOwnBytes(request: Request): Request {
  */
 const meansItself = new Set([BATCH_FORGET, COPY_FILE_RANGE, COPY_FILE_RANGE_64, FORGET, LSEEK, OPEN, READ, RELEASE]);
 
-/** After these the kernel may write to a file by itself. */
-const opensFile = new Set([CREATE, OPEN, TMPFILE]);
+/** After the first three the kernel may write to a file by itself, and the last asks how much room there is. */
+const wantsRoom = new Set([CREATE, OPEN, TMPFILE, STATFS]);
 
 /** From the bytes of a request to the bytes of its answer: checks, handler, error, trace, parking. */
 export class Dispatcher {
@@ -87,8 +88,8 @@ export class Dispatcher {
     const timed = this.statistics.count(opcode);
     const start = timed ? performance.now() : 0;
     // What is passed through, the kernel writes without asking here: what removed files held must be free by then.
-    // A read(2) for each that is opened while a file without a name is known; otherwise nothing.
-    if (s.union.descriptors.hasPinned && opensFile.has(opcode)) ignore(this.drainForgets(), "however many");
+    // A read(2) for each of these while a file without a name is known; otherwise nothing.
+    if (s.union.descriptors.hasPinned && wantsRoom.has(opcode)) ignore(this.drainForgets(), "however many");
     let result = this.run(request);
     if (isFull(result) && !s.union.committed && this.drainForgets() > 0) result = this.run(request);
     if (timed) this.statistics.time(opcode, performance.now() - start);
@@ -238,6 +239,7 @@ export class Dispatcher {
     const request = this.awaiting.get(job);
     if (request === undefined) return false;
     this.awaiting.delete(job);
+    this.service.union.quota?.ended(job);
     if (isFull(result) && this.drainForgets() > 0 && this.mayTryAgain(request)) this.handleOwn(request);
     else if (result < 0) this.answer(request, result);
     else this.answerCount(request, result);

@@ -101,12 +101,17 @@ function fallocate(s: Service): number {
   const offset = request.u64(8);
   const length = request.u64(16);
   if (Number.isNaN(offset) || Number.isNaN(length)) return -EFBIG;
+  const { copies, quota } = s.union;
+  const mode = request.u32(24);
   const fd = changeFd(s.union, request.nodeid);
-  const killed = fd < 0 ? fd : killPrivileges(s, fd);
+  const needed = fd < 0 ? fd : (quota?.forRange(fd, mode, offset, length) ?? 0);
+  const killed = needed < 0 ? needed : killPrivileges(s, fd);
   if (killed < 0) return killed;
-  const job = s.union.copies.newJob();
-  const started = native.jobFallocate(job, fd, request.u32(24), offset, length);
-  return started < 0 ? started : s.awaits(job);
+  const job = copies.newJob();
+  const started = native.jobFallocate(job, fd, mode, offset, length);
+  if (started < 0) return started;
+  quota?.begin(job, fd, needed);
+  return s.awaits(job);
 }
 
 /** Also COPY_FILE_RANGE_64: a count below 2^32 looks the same in both answers. */
@@ -115,12 +120,14 @@ function copyFileRange(s: Service): number {
   const inOffset = request.u64(8);
   const target = request.u64(16);
   const outOffset = request.u64(32);
-  const length = Math.min(request.u64(40), copyChunk);
+  const wanted = Math.min(request.u64(40), copyChunk);
   if (Number.isNaN(inOffset) || Number.isNaN(outOffset)) return -EFBIG;
-  if (Number.isNaN(length)) return -EINVAL;
+  if (Number.isNaN(wanted)) return -EINVAL;
   // The copy-up comes first (it may park the request); a descriptor is valid until the next is asked for.
   const first = changeFd(s.union, target);
-  const killed = first < 0 ? first : killPrivileges(s, first);
+  const { quota } = s.union;
+  const length = first < 0 || quota === null ? wanted : quota.admit(first, outOffset, wanted);
+  const killed = Math.min(first, length) < 0 ? Math.min(first, length) : killPrivileges(s, first);
   if (killed < 0) return killed;
   const borrowed = openFd(s.union, request.nodeid);
   if (borrowed < 0) return borrowed;
@@ -131,7 +138,10 @@ function copyFileRange(s: Service): number {
   if (result === -EAGAIN) {
     const job = s.union.copies.newJob();
     result = native.jobCopyRange(job, input, inOffset, output, outOffset, length);
-    if (result >= 0) result = s.awaits(job);
+    if (result >= 0) {
+      quota?.begin(job, output, length);
+      result = s.awaits(job);
+    }
   }
   ignore(native.close(input), "a job holds its own duplicate");
   return result;
@@ -160,6 +170,7 @@ function copyCached(
   }
   if (done === most && most < length) return -EAGAIN;
   const written = done === 0 ? 0 : native.pwrite(output, reply.bytes, reply.length, done, outOffset);
+  s.union.quota?.measure(output);
   if (written < 0) return written;
   reply.written(written);
   return 0;

@@ -13,6 +13,7 @@ export function unionOptions(config: MountConfig, log: Log): UnionOptions {
     index: config.index,
     redirectDir: config.redirectDir,
     verity: config.verity,
+    size: config.size,
     upper: config.upper,
     work: config.work,
     readOnly: config.readOnly,

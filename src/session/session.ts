@@ -46,7 +46,7 @@ const inlineCopyLimit = 1 << 20;
  */
 export async function runSession(asked: MountConfig, log: Log, onReady: () => void): Promise<number> {
   const { upper, work } = asked;
-  const config = upper === undefined || work !== undefined ? asked : { ...asked, work: defaultWork(upper) };
+  let config = upper === undefined || work !== undefined ? asked : { ...asked, work: defaultWork(upper) };
   if (config.transport === "fuse-native") {
     const { runFuseNative } = await import("./fuse-native.js");
     return runFuseNative(config, log, onReady);
@@ -65,8 +65,11 @@ export async function runSession(asked: MountConfig, log: Log, onReady: () => vo
   });
   // From here on a signal must not end the process, which would leave a mount that nobody serves: the session will see it.
   for (const signal of endSignals) process.on(signal, later);
+  // What the kernel writes by itself, nobody counts.
+  if (union.quota !== null && config.io === "auto") config = { ...config, io: "cached" };
   let mounted: Mounted;
   try {
+    if (union.quota !== null && config.io === "passthrough") throw new MountError(uncounted);
     if (config.strict === true) checkStrictly(union);
     mounted = mount(config, log);
   } catch (error) {
@@ -83,6 +86,10 @@ export async function runSession(asked: MountConfig, log: Log, onReady: () => vo
   }
   return session.serve(onReady);
 }
+
+/** Why a limit that the driver keeps goes with no passthrough. */
+const uncounted =
+  "size= together with --io passthrough needs an upper layer on a file system with project quotas (ext4 mounted with prjquota, xfs with pquota): leave out --io";
 
 function later(): void {}
 
@@ -186,7 +193,8 @@ class Session {
     const polling = this.loop.start();
     if (polling < 0) throw new MountError(`the channel cannot be watched: ${errnoName(polling)}`);
     raiseReadAhead(this.mounted, this.log);
-    this.statePath = writeState({ ...this.config, io: this.opens.io }, this.mounted.minor, this.log);
+    const quota = this.config.size === undefined ? undefined : this.union.quota === null ? "project" : "counted";
+    this.statePath = writeState({ ...this.config, io: this.opens.io }, this.mounted.minor, this.log, quota);
     for (const signal of endSignals) process.on(signal, this.onEndSignal).off(signal, later);
     process.on("SIGUSR1", this.onStatus);
     process.on("uncaughtException", this.onException);

@@ -72,13 +72,18 @@ function ownershipOptions(asked: OwnershipOptions): string[] {
 }
 
 /**
- * Writes the state file of the mount with this device minor number, atomically. Returns its path, or undefined where no
+ * Writes the state file of the mount with this device minor number, atomically. `quota`: who keeps the limit on its upper. Returns its path, or undefined where no
  * directory for it can be written: the mount works without, and only `mounts` says less about it.
  *
  * The name holds the driver's pid, too: the number is free for the next mount as soon as this one is off, and that driver may
  * write its file before this one, which has an upper to close first, removes its own.
  */
-export function writeState(config: MountConfig, minor: number, log: Log): string | undefined {
+export function writeState(
+  config: MountConfig,
+  minor: number,
+  log: Log,
+  quota?: "counted" | "project",
+): string | undefined {
   const state: MountState = {
     pid: process.pid,
     processStart: processStart(process.pid) ?? "",
@@ -87,7 +92,7 @@ export function writeState(config: MountConfig, minor: number, log: Log): string
     ...(config.dataLowers === undefined ? {} : { dataLowers: config.dataLowers }),
     ...(config.upper === undefined ? {} : { upper: config.upper }),
     ...(config.work === undefined ? {} : { work: config.work }),
-    options: optionsOf(config),
+    options: [...optionsOf(config), ...(quota === undefined ? [] : [`size=${config.size}`, `quota=${quota}`])],
     ...(config.covered === true ? { covered: true } : {}),
     ...(config.volumeUses === undefined ? {} : { volumeUses: config.volumeUses }),
     started: new Date().toISOString(),

@@ -132,6 +132,8 @@ export interface ContainerRecord {
   /** Absent: `cowfs`. */
   readonly driver?: DriverName;
   readonly labels: Readonly<Record<string, string>>;
+  /** `--storage-opt`, as written: `size` is the most that the writable layer may hold. */
+  readonly storageOptions?: { readonly size?: string };
 }
 
 /** `containers/ID/state.json`: what the last start, and the end of it, left. Whether a process still lives is asked of /proc. */

@@ -37,10 +37,11 @@ export function completeData(u: Union, node: number, size: number): number {
   // What an earlier attempt left undone comes first: `before` must be what the file was before that.
   r = recover(fd);
   if (r === 0) r = native.statx(fd, "", STATX_ALL, before.bytes);
-  if (r < 0) return closed(fd, r);
+  const length = Math.min(size, before.size);
+  const needed = r < 0 || length === 0 ? r : (u.quota?.forCopy(input, length) ?? 0);
+  if (needed < 0) return closed(fd, needed);
   const capability = native.getxattr(fd, "", CAPABILITY, value);
   r = capability < 0 && !isNoAttribute(capability) ? capability : 0;
-  const length = Math.min(size, before.size);
   const covers = mayBeUnsynced(u, node, input, length) && !isSynchronous(fd) ? length : 0;
   const completion: Completion = {
     before,
@@ -62,6 +63,7 @@ export function completeData(u: Union, node: number, size: number): number {
   if (r < 0) return conclude(u, node, fd, completion, r);
   // The row, with it what the kernel may ask about meanwhile, stays until the data is there.
   u.table.addLookup(node);
+  u.quota?.begin(job, fd, needed);
   u.copies.add({ job, node, temporary: "", fd, unsynced: null, abandoned: false, completes: completion });
   u.parkedOn = job;
   return PARK;
@@ -97,6 +99,7 @@ function conclude(u: Union, node: number, fd: number, completion: Completion, re
   if (r < 0) {
     const undone = undo(fd, completion);
     if (undone < 0) u.warn("attributes of a file could not be put back; the next mount does", node, "", undone);
+    u.quota?.measure(fd);
     return closed(fd, r);
   }
   dropRest(fd);
@@ -106,6 +109,7 @@ function conclude(u: Union, node: number, fd: number, completion: Completion, re
 
 /** The node's data is in its own backing, which `fd` is. */
 function own(u: Union, node: number, fd: number): void {
+  u.quota?.measure(fd);
   u.table.setData(node, DATA_OWN);
   dropSource(u, node);
   hold(u, node, fd, ACCESS_WRITE);

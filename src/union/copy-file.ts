@@ -33,7 +33,11 @@ export function copyUpFile(u: Union, node: number, size: number): number {
   const output = native.openAs(u.work.fd, temporary, O_CREAT | O_EXCL | O_RDWR, 0o600, 0, 0);
   if (output < 0) return output;
   const input = length === 0 ? 0 : openBelow(u, node);
-  if (input < 0) return failed(u, { node, temporary, fd: output, unsynced: null }, input);
+  const needed = input <= 0 ? input : (u.quota?.forCopy(input, length) ?? 0);
+  if (needed < 0) {
+    if (input > 0) ignore(native.close(input), "nothing was copied");
+    return failed(u, { node, temporary, fd: output, unsynced: null }, needed);
+  }
   const may = mayBeUnsynced(u, node, input, length) && mayLieBelow(u, node);
   const unsynced = may ? markCopy(u, output, length) : null;
   if (typeof unsynced === "number") r = unsynced;
@@ -45,6 +49,7 @@ export function copyUpFile(u: Union, node: number, size: number): number {
     ignore(native.close(input), "the job has its own");
     if (started < 0) return failed(u, copy, started);
     u.copies.add({ ...copy, job, abandoned: false, completes: null });
+    u.quota?.begin(job, output, needed);
     u.parkedOn = job;
     return PARK;
   }
@@ -80,8 +85,9 @@ function copiesNow(u: Union, input: number, length: number, syncs: boolean): boo
 
 function failed(u: Union, copy: Unpublished, result: number): number {
   if (copy.unsynced !== null) u.unsynced.drop(copy.unsynced);
-  ignore(native.close(copy.fd), "the temporary is thrown away");
   u.work.discard(copy.temporary);
+  u.quota?.gone(copy.fd);
+  ignore(native.close(copy.fd), "the temporary is thrown away");
   return result;
 }
 
@@ -90,6 +96,7 @@ function failed(u: Union, copy: Unpublished, result: number): number {
  * each of them gets.
  */
 export function finishCopy(u: Union, job: number, result: number): number {
+  u.quota?.ended(job);
   const copy: Copy | undefined = u.copies.take(job);
   if (copy === undefined) return flushed(u, job, result) ? Math.min(result, 0) : 0;
   if (copy.completes !== null) return finishCompletion(u, copy.node, copy.fd, copy.completes, result);
@@ -117,6 +124,7 @@ function finishFile(u: Union, copy: Unpublished): number {
     return unmarked < 0 ? failed(u, copy, r) : finishFile(u, { ...copy, unsynced: null });
   }
   if (r < 0) return failed(u, copy, r);
+  u.quota?.measure(fd);
   if (unsynced !== null) u.unsynced.add(unsynced, node);
   u.table.setLayer(node, 0);
   u.table.setData(node, DATA_OWN);

@@ -44,6 +44,8 @@ export function copyUpDirectory(u: Union, node: number): number {
     u.work.discard(temporary);
     return r;
   }
+  // Even beyond the limit: a whiteout may want to go there.
+  u.quota?.addDirectories(1);
   const upper = newPart(0, null);
   upper.marked = WH_NONE;
   upper.purity = PURE;

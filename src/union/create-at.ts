@@ -99,6 +99,11 @@ export function createAt(u: Union, parent: number, name: string, c: Creation): n
     r = takeIds(u.ownership, c);
     if (r < 0) return r;
   }
+  const isDirectory = c.hardLink === 0 && (c.mode & S_IFMT) === S_IFDIR;
+  if (isDirectory && u.quota !== null) {
+    r = u.quota.admitDirectory();
+    if (r < 0) return r;
+  }
   const stores = c.hardLink === 0 && (u.ownership?.stored ?? null) !== null;
   const lookalike = needsPlain(u, name, c);
   if (marked === 0 && !lookalike && !stores) {
@@ -110,6 +115,7 @@ export function createAt(u: Union, parent: number, name: string, c: Creation): n
     r = createOver(u, parent, directory, parentFd, name, c, hides);
   }
   if (r < 0) return r;
+  if (isDirectory) u.quota?.addDirectories(1);
   r = native.statx(parentFd, name, STATX_ALL, u.stat.bytes);
   if (r < 0) return r;
   directory.changed(u.stat.isDirectory ? 1 : 0);

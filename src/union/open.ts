@@ -10,6 +10,7 @@ import { STATX_ALL, Stat } from "../layer/stat.js";
 import { AT_FDCWD, AT_REMOVEDIR, O_RDONLY } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { adoptAll } from "./adopt.js";
+import { countTree } from "./count-upper.js";
 import { HardlinkIndex } from "./hardlink-index.js";
 import { refuseOverlayfs } from "./kernel-overlays.js";
 import { lock } from "./locks.js";
@@ -20,6 +21,7 @@ import type { OwnershipOptions } from "./ownership.js";
 import { dirname, shown } from "./paths.js";
 import { checkPlaces, defaultWork, openLayer, openNearest, whyNotCreated } from "./places.js";
 import { checkIndex, checkWork, clearWork, prepareWork } from "./prepare-work.js";
+import { Quota } from "./quota.js";
 import { namesToRead, openReadOnlyUpper, type ReadOnlyUpper, whyReadOnly } from "./read-only-upper.js";
 import { tellsWritten } from "./tells-written.js";
 import { type Log, Union } from "./union.js";
@@ -45,6 +47,8 @@ export interface UnionOptions {
   readonly dataLowers?: readonly string[];
   /** Copy-up leaves data below until it changes; default: yes. */
   readonly metacopy?: boolean;
+  /** The most bytes that the upper may hold. */
+  readonly size?: number | undefined;
   /** New copies of lower files with several links are kept in the index; default: yes. Those in it are used anyway. */
   readonly index?: boolean | undefined;
   /** Redirects are written and followed (the default), only followed, or neither. */
@@ -110,6 +114,7 @@ export function openUnion(options: UnionOptions): Union {
     layers.push(layer);
   }
   const descriptorLimit = Math.max(32, Math.min(16_384, Math.floor((limit - layers.length) * 0.75) - 64));
+  const quota = writable === null || options.size === undefined ? null : quotaFor(options.size, writable);
   const log = writable === null ? null : new UnsyncedLog(writable.work.fd, boot);
   const unsynced = new Unsynced(boot, log, writable?.locks[0] ?? -1, Math.min(unsyncedMost, descriptorLimit >> 3));
   const union = new Union({
@@ -131,10 +136,33 @@ export function openUnion(options: UnionOptions): Union {
     waitsInline: options.waitsInline ?? true,
     lazy: options.lazy === true && boot !== "" && writable !== null && mayBeLazy(options, writable),
     unsynced,
+    quota,
     closed: () => closeUnion(layers, writable, readable, options, log?.isOpen === true),
   });
   if (writable !== null && writable.unsynced !== null) adoptAll(union, writable.unsynced);
+  if (quota !== null && writable !== null) countUpper(quota, writable, options.log);
   return union;
+}
+
+function quotaFor(size: number, { upper }: Writable): Quota {
+  const statfs = new Uint8Array(120);
+  const r = native.statfs(upper.root, statfs);
+  if (r < 0)
+    throw new MountError(`cannot look at the file system of upper layer ${shown(upper.path)}: ${errnoName(r)}`);
+  return new Quota(size, statfs);
+}
+
+function countUpper(quota: Quota, { upper, index }: Writable, log: Log): void {
+  let r = countTree(quota, upper.root);
+  if (r === 0 && index.directory >= 0) r = countTree(quota, index.directory);
+  if (r < 0) {
+    throw new MountError(`cannot count what upper layer ${shown(upper.path)} holds: ${errnoName(r)}`, upper.path);
+  }
+  if (quota.room >= 0) return;
+  log(
+    "warn",
+    `the upper layer ${shown(upper.path)} holds ${quota.used} bytes, more than its size of ${quota.limit}: nothing can be written until some are removed`,
+  );
 }
 
 /** Most copies that are not synced yet; each holds a descriptor. */

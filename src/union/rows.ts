@@ -47,6 +47,7 @@ export function release(u: Union, node: number): void {
     if (isHeld(u, one)) continue;
     const directory = table.directory(one);
     if (directory !== undefined) dropParts(u, directory);
+    if (u.quota !== null && table.isNameless(one)) u.quota.gone(table.descriptor(one));
     dropDescriptor(u, one);
     dropSource(u, one);
     u.identities.drop(one);

@@ -26,6 +26,7 @@ import { STATX_ALL, Stat } from "../layer/stat.js";
 import { FS_IOC_GETFLAGS, O_NONBLOCK, O_RDONLY } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { takeMarks } from "./complete.js";
+import { extentEnd, extentFlags, extentStart, readExtents } from "./extents.js";
 import { PARK } from "./park.js";
 import { decodePending, encodePending, PENDING_MOST, type Pending } from "./pending-mark.js";
 import type { Union } from "./union.js";
@@ -104,32 +105,19 @@ export function hasData(u: Union, dirfd: number, name: string, marks: number): n
   return written;
 }
 
-/** _IOWR('f', 11, struct fiemap): 32 bytes, then 56 for each extent. */
-const FS_IOC_FIEMAP = 0xc020660b;
-const FIEMAP_HEAD = 32;
-const FIEMAP_EXTENT = 56;
-const extentsAtOnce = 64;
-const fiemap = Buffer.alloc(FIEMAP_HEAD + extentsAtOnce * FIEMAP_EXTENT);
 /** FIEMAP_EXTENT_UNKNOWN, _DELALLOC, _UNWRITTEN: no data on the disk. */
 const NOT_WRITTEN = 0x2 | 0x4 | 0x800;
 
 /** Whether the disk has the first `length` bytes of the open file `fd`: 1, 0 or -errno. */
 function isWritten(fd: number, length: number): number {
   for (let at = 0; at < length; ) {
-    fiemap.fill(0);
-    writeNumber(0, at);
-    writeNumber(8, length - at);
-    fiemap.writeUInt32LE(extentsAtOnce, 24);
-    const r = native.ioctl(fd, FS_IOC_FIEMAP, fiemap);
+    const count = readExtents(fd, at, length);
     // No file system on which such copies are made: this one was brought from there, as a whole.
-    if (r === -EOPNOTSUPP) return hasNoHole(fd, length);
-    if (r < 0) return r;
-    const count = fiemap.readUInt32LE(20);
-    if (count === 0) return 0;
+    if (count === -EOPNOTSUPP) return hasNoHole(fd, length);
+    if (count <= 0) return count;
     for (let i = 0; i < count && at < length; i++) {
-      const extent = FIEMAP_HEAD + i * FIEMAP_EXTENT;
-      const end = readNumber(extent) + readNumber(extent + 16);
-      if (readNumber(extent) > at || end <= at || (fiemap.readUInt32LE(extent + 40) & NOT_WRITTEN) !== 0) return 0;
+      const end = extentEnd(i);
+      if (extentStart(i) > at || end <= at || (extentFlags(i) & NOT_WRITTEN) !== 0) return 0;
       at = end;
     }
   }
@@ -139,15 +127,6 @@ function isWritten(fd: number, length: number): number {
 function hasNoHole(fd: number, length: number): number {
   const hole = native.lseek(fd, 0, SEEK_HOLE);
   return hole === -ENXIO ? 0 : hole < 0 ? hole : hole >= length ? 1 : 0;
-}
-
-function writeNumber(at: number, number: number): void {
-  fiemap.writeUInt32LE(number % 4294967296, at);
-  fiemap.writeUInt32LE(Math.floor(number / 4294967296), at + 4);
-}
-
-function readNumber(at: number): number {
-  return fiemap.readUInt32LE(at) + fiemap.readUInt32LE(at + 4) * 4294967296;
 }
 
 /** Before the copy's beginning shrinks: what is cut off need not be there after a crash. After a truncation to `size`. */

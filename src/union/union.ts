@@ -22,6 +22,7 @@ import { OpenFiles } from "./open-files.js";
 import { Origins } from "./origin.js";
 import { Ownership, type OwnershipOptions } from "./ownership.js";
 import { shown } from "./paths.js";
+import type { Quota } from "./quota.js";
 import { markRoot, openRoot } from "./root.js";
 import { settleAll } from "./settle.js";
 import type { Unsynced } from "./unsynced.js";
@@ -65,6 +66,8 @@ export interface UnionParts {
   /** Copies are published before they are synced, where that can be (settle.ts). */
   readonly lazy: boolean;
   readonly unsynced: Unsynced;
+  /** The limit on what the upper holds, if the driver is to keep it. */
+  readonly quota: Quota | null;
   /** Releases locks and leftovers at the end. */
   readonly closed: () => void;
 }
@@ -120,6 +123,8 @@ export class Union {
   lazy: boolean;
   /** Those that are not synced yet. */
   readonly unsynced: Unsynced;
+  /** The limit on what the upper holds; null where there is none, or its file system keeps it. */
+  readonly quota: Quota | null;
   /** Mentions of names in lower parts that are kept (lower-names.ts). */
   listedNames = 0;
   readonly index: HardlinkIndex | null;
@@ -154,6 +159,7 @@ export class Union {
     this.waitsInline = parts.waitsInline;
     this.lazy = parts.lazy;
     this.unsynced = parts.unsynced;
+    this.quota = parts.quota;
     this.closed = parts.closed;
     this.descriptors = new Descriptors(parts.descriptorLimit, (node, layer, fd) =>
       forgetDescriptor(this, node, layer, fd),
@@ -198,6 +204,7 @@ export class Union {
       unsynced: this.unsynced.count,
       listedNames: this.listedNames,
       warnings: this.warnings,
+      ...(this.quota === null ? {} : { quotaLimit: this.quota.limit, quotaUsed: this.quota.used }),
     };
   }
 

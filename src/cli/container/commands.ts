@@ -42,6 +42,7 @@ function addCreateOptions(command: Command): Command {
     .option("--volumes-from <container>", "its volumes and binds, [:ro|rw]; may be repeated", collect)
     .option("--driver <driver>", "cowfs or overlay2 (default: COWFS_DRIVER, or the first that works)")
     .option("--volume-driver <name>", "who keeps the volumes of -v and of the image that are made: local, or a plugin")
+    .option("--storage-opt <option>", "size=BYTES: the most that its writable layer may hold, as in size=10G", collect)
     .option("--runtime <runtime>", "auto (default), crun, runc, unshare, or a path");
 }
 

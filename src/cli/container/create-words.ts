@@ -21,6 +21,7 @@ export interface CreateWords {
   readonly tmpfs?: string[];
   readonly volumesFrom?: string[];
   readonly volumeDriver?: string;
+  readonly storageOpt?: string[];
   readonly runtime?: string;
   readonly driver?: string;
   readonly rm?: boolean;

@@ -15,6 +15,7 @@ import type { ContainerRecord, MountSpec } from "../../store/records.js";
 import { isAnonymous, readVolume } from "../../store/volume-records.js";
 import { removeVolume } from "../../store/volumes.js";
 import { print, UsageError } from "../exit.js";
+import { storageOptions } from "../storage-options.js";
 import { type CreateWords, commandOf, environmentOf, hostnameOf, labelsOf } from "./create-words.js";
 import { randomName } from "./names.js";
 
@@ -70,6 +71,7 @@ export async function createContainer(
     runtime: runtime.includes("/") ? resolve(runtime) : runtime,
     driver: driver.name,
     labels: labelsOf(config.Labels, words.label),
+    ...(words.storageOpt === undefined ? {} : { storageOptions: storageOptions(words.storageOpt) }),
   };
   const specs = collectSpecs(
     {

@@ -44,6 +44,7 @@ export async function describe(root: DataRoot, record: ContainerRecord, withSize
       ReadonlyRootfs: record.readOnly,
       Runtime: record.runtime,
       NetworkMode: "host",
+      StorageOpt: record.storageOptions ?? null,
       Binds: mounts.filter(({ type }) => type === "bind").map(({ source, target }) => `${source}:${target}`),
     },
     GraphDriver: {

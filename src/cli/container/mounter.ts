@@ -16,14 +16,14 @@ function escaped(path: string): string {
 
 /** Mounts unions by drivers that are daemons, as `cowfs mount` does. */
 export const daemonMounter: UnionMounter = {
-  async mount({ lowers, upper, work, mountpoint }: UnionPlan): Promise<void> {
+  async mount({ lowers, upper, work, mountpoint, size }: UnionPlan): Promise<void> {
     const plan = planMount(
       {
         positionals: [bytes(mountpoint)],
         lower: [lowers.map(escaped).join(":")],
         ...(upper === undefined ? {} : { upper: bytes(upper) }),
         ...(work === undefined ? {} : { work: bytes(work) }),
-        options: [],
+        options: size === undefined ? [] : [`size=${size}`],
       },
       "/",
       process.geteuid?.() === 0,

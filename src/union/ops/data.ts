@@ -98,8 +98,11 @@ export function write(
     const r = dropSetIdBits(u, fd, "", changer);
     if (r < 0) return r;
   }
+  const most = u.quota === null ? length : u.quota.admit(fd, offset, length);
+  if (most < 0) return most;
   const kept = mapped ? native.getxattr(fd, "", CAPABILITY, capability) : -1;
-  const written = native.pwrite(fd, data, start, length, offset);
+  const written = native.pwrite(fd, data, start, most, offset);
+  u.quota?.measure(fd);
   if (kept < 0 || written < 0) return written;
   const r = native.setxattr(fd, "", CAPABILITY, capability.subarray(0, kept), 0);
   return r < 0 ? r : written;

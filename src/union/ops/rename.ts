@@ -163,6 +163,7 @@ function move(u: Union, from: End, to: End, leaveDevice: boolean): number {
   const replaced = to.node === 0 ? 0 : isDirectory(u, to.node);
   let counted = 0;
   if (to.node !== 0) {
+    if (u.table.directory(to.node)?.upper) u.quota?.addDirectories(-1);
     counted = nameGone(u, to.node, replacesUpper === 1);
     forgetName(u, to.node, to.parent, to.name);
   }

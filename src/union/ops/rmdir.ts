@@ -40,6 +40,7 @@ export function rmdir(u: Union, parent: number, name: string): number {
     unpin(u, node);
     return r;
   }
+  if (victim.upper !== null) u.quota?.addDirectories(-1);
   directory.changed(-1);
   forgetName(u, node, parent, name);
   return 0;

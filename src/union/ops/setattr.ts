@@ -147,6 +147,7 @@ export function truncate(u: Union, node: number, size: number, changer: Changer 
   const plain = size === 0 ? keepPlain(u, node, fd) : 0;
   if (plain < 0) return plain;
   const r = native.truncate(fd, size);
+  u.quota?.measure(fd);
   if (r === 0) noteCut(u, node, size);
   return r < 0 || changer === null ? r : dropSetIdBits(u, fd, "", changer);
 }
