@@ -118,6 +118,7 @@ export class Bench {
       verity?: Verity;
       ownership?: OwnershipOptions;
       lazy?: boolean;
+      size?: number;
     } = {},
   ) {
     this.lowers = lowers.map((tree, i) => this.tree(`lower${i + 1}`, tree));

@@ -42,6 +42,9 @@ export const overlay2Driver: StorageDriver = {
 
   async mount(root, container, mounter) {
     const plan = await unionOf(root, container);
+    if (plan.size !== undefined) {
+      throw new StoreError(`overlay2 keeps no size of a writable layer: start ${container.name} with --driver cowfs`);
+    }
     await settle(plan, mounter);
     const mounted = mountOverlay(plan);
     if (mounted < 0) throw new StoreError(`${plan.mountpoint}: overlayfs cannot be mounted: ${reasonOf(mounted)}`);
