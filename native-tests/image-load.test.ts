@@ -73,6 +73,31 @@ describe("what is wrong in an archive is one line, and leaves nothing", () => {
       change: 'rm "$layer"',
       says: /is incomplete: the layer sha256:[0-9a-f]{64} is missing/,
     },
+    ...[
+      ["os", "7"],
+      ["config", '"text"'],
+      ["config", '{"Env":"A=1"}'],
+      ["config", '{"Cmd":["a",null]}'],
+      ["config", '{"Labels":{"a":1}}'],
+      ["history", '["text"]'],
+    ].map(([key, value]) => ({
+      name: `a configuration whose ${key} is ${value}`,
+      change: `sed -i 's|^{|{"${key}":${value},|; s|"os":"linux",||' "$config"; rename`,
+      says: /^cowfs: the configuration is damaged: its [a-z]+[^ ]* is not what it should be\n$/,
+    })),
+    {
+      name: "an index whose entries are odd",
+      change: `sed -i 's|"size"|"annotations":{"a":[]},"size"|' index.json`,
+      says: /index.json is damaged/,
+    },
+    {
+      name: "indexes without end",
+      change: `for i in $(seq 20); do
+         cp index.json next; size=$(stat -c %s next); d=$(put next)
+         echo '{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.index.v1+json","digest":"sha256:'$d'","size":'$size'}]}' >index.json
+       done`,
+      says: /an index leads only to others/,
+    },
     { name: "no index", change: "rm index.json", says: /neither manifest.json nor index.json/ },
     { name: "an index that is no JSON", change: "echo x >index.json", says: /index.json is damaged/ },
     {
@@ -91,6 +116,10 @@ describe("what is wrong in an archive is one line, and leaves nothing", () => {
        echo '{"schemaVersion":2,"config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:'$c'","size":'$cs'},"layers":[{"mediaType":"application/vnd.oci.image.layer.v1.tar+gzip","digest":"sha256:'$l'","size":'$size'}]}' >m; ms=$(stat -c %s m); m=$(put m)
        echo '{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:'$m'","size":'$ms'}]}' >index.json
        layer=blobs/sha256/$l config=blobs/sha256/$c
+       rename() { # what has been changed in the configuration is what the manifest means
+         mv "$config" new; ns=$(stat -c %s new); n=$(put new); sed -i "s/$c/$n/; s/:$cs}/:$ns}/" "blobs/sha256/$m"
+         mv "blobs/sha256/$m" new; o=$m; ms2=$(stat -c %s new); m=$(put new); sed -i "s/$o/$m/; s/:$ms}/:$ms2}/" index.json
+       }
        ${change}`,
       { cwd: area.path },
     );

@@ -18,6 +18,7 @@ import {
 import { storeLock, withLock } from "./lock.js";
 import { digestHex, imageName, isIdPrefix, shortId } from "./names.js";
 import type { ImageConfig, ImageNames, ImageRecord } from "./records.js";
+import { misfit, type Shape } from "./shape.js";
 import { makeTemporary } from "./temporary.js";
 
 /** An image with its names, sorted; dangling if it has none. */
@@ -70,8 +71,30 @@ export function parseConfig(bytes: Buffer, what: string): ImageConfig {
       `${what} is no configuration of an image: its rootfs.diff_ids are missing or no sha256 digests`,
     );
   }
+  const wrong = misfit(config, configShape);
+  if (wrong !== undefined) throw new StoreError(`${what} is damaged: its ${wrong} is not what it should be`);
   return { architecture: "", os: "", ...config } as ImageConfig;
 }
+
+const configShape: Shape = {
+  created: "string",
+  author: "string",
+  architecture: "string",
+  os: "string",
+  config: {
+    User: "string",
+    ExposedPorts: "object",
+    Env: ["string"],
+    Entrypoint: ["string"],
+    Cmd: ["string"],
+    Volumes: "object",
+    WorkingDir: "string",
+    Labels: { "*": "string" },
+    StopSignal: "string",
+    Shell: ["string"],
+  },
+  history: [{ created: "string", created_by: "string", author: "string", comment: "string", empty_layer: "boolean" }],
+};
 
 /** A layer that was there, or was built, is there no more. */
 export class LayersMissingError extends StoreError {
@@ -254,15 +277,18 @@ export function nearest(word: string, words: readonly string[]): string[] {
   return scored.slice(0, 3).map(({ candidate }) => candidate);
 }
 
-/** How many letters must be added, taken away or replaced to make `b` of `a`. */
+/** How many letters must be added, taken away, replaced or exchanged with their neighbour to make `b` of `a`. */
 function editDistance(a: string, b: string): number {
+  let before: number[] = [];
   let row = Array.from({ length: b.length + 1 }, (_, index) => index);
   for (let i = 1; i <= a.length; i++) {
     const next = [i];
     for (let j = 1; j <= b.length; j++) {
       const replaced = (row[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(replaced, (row[j] as number) + 1, (next[j - 1] as number) + 1));
+      const exchanged = a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1] ? (before[j - 2] ?? replaced) + 1 : replaced;
+      next.push(Math.min(replaced, exchanged, (row[j] as number) + 1, (next[j - 1] as number) + 1));
     }
+    before = row;
     row = next;
   }
   return row[b.length] as number;

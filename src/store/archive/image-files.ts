@@ -18,7 +18,7 @@ export interface ImageFiles {
 }
 
 /** Documents, not layers: real ones have some thousand bytes. */
-const largestDocument = 64 * 1024 * 1024;
+const largestDocument = 16 * 1024 * 1024;
 
 /** The whole of a small file. Throws StoreError if it is missing. */
 export function readDocument(files: ImageFiles, name: string): Buffer {

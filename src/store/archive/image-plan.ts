@@ -4,6 +4,7 @@ import { StoreError } from "../error.js";
 import { familiarName, parseConfig } from "../images.js";
 import { digestHex } from "../names.js";
 import type { ImageConfig } from "../records.js";
+import { misfit, type Shape } from "../shape.js";
 import { type ImageFiles, readDocument } from "./image-files.js";
 import { checkMediaType, isIndex } from "./media-types.js";
 import { matches, type Platform, showPlatform } from "./platform.js";
@@ -27,13 +28,29 @@ export interface PlannedImage {
 export function planImages(files: ImageFiles, platform: Platform, asked: boolean): PlannedImage[] {
   const hasIndex = files.find("index.json") !== undefined;
   const manifest = files.find("manifest.json") !== undefined ? dockerManifest(files) : undefined;
-  if (hasIndex) return new OciLayout(files, platform, asked, manifest ?? []).images();
+  const budget = new Budget(files.path);
+  if (hasIndex) return new OciLayout(files, platform, asked, manifest ?? [], budget).images();
   if (manifest === undefined) {
     throw new StoreError(
       `${files.path} is no image: it has neither manifest.json nor index.json${files.find("repositories") ? " (archives of Docker before 1.10 are not read)" : ""}`,
     );
   }
-  return manifest.map((entry) => dockerImage(files, entry));
+  return manifest.map((entry) => dockerImage(files, entry, budget));
+}
+
+/** The configurations of all images are kept until all layers are there: more than this nobody has. */
+const mostConfiguration = 64 * 1024 * 1024;
+
+class Budget {
+  private used = 0;
+
+  constructor(private readonly path: string) {}
+
+  /** Throws StoreError if there is too much. */
+  take(config: Buffer): void {
+    this.used += config.length;
+    if (this.used > mostConfiguration) throw new StoreError(`${this.path} has too many images, or too large ones`);
+  }
 }
 
 // ---- docker-archive -------------------------------------------------------------------------------------------------
@@ -64,8 +81,9 @@ function isStrings(value: unknown): boolean {
   return Array.isArray(value) && value.every((one) => typeof one === "string");
 }
 
-function dockerImage(files: ImageFiles, entry: DockerEntry): PlannedImage {
+function dockerImage(files: ImageFiles, entry: DockerEntry, budget: Budget): PlannedImage {
   const configBytes = readDocument(files, entry.Config);
+  budget.take(configBytes);
   const named = /^(?:blobs\/sha256\/)?([0-9a-f]{64})(?:\.json)?$/.exec(entry.Config)?.[1];
   if (named !== undefined) verify(configBytes, `sha256:${named}`, "the configuration");
   const { diff_ids: diffIds } = parseConfig(configBytes, "the configuration").rootfs;
@@ -92,8 +110,8 @@ interface Descriptor {
   readonly mediaType?: string;
   readonly digest: string;
   readonly size: number;
-  readonly platform?: Platform;
-  readonly annotations?: Readonly<Record<string, string>>;
+  readonly platform?: Platform | null;
+  readonly annotations?: Readonly<Record<string, string>> | null;
 }
 
 interface Manifest {
@@ -107,6 +125,9 @@ interface Index {
   readonly manifests: readonly Descriptor[];
 }
 
+/** An index of an image may lead to others; real ones do so once at most. */
+const deepestIndex = 8;
+
 class OciLayout {
   constructor(
     private readonly files: ImageFiles,
@@ -114,6 +135,7 @@ class OciLayout {
     /** The user asked for the platform: an image that says nothing of it is for another one. */
     private readonly asked: boolean,
     private readonly docker: readonly DockerEntry[],
+    private readonly budget: Budget,
   ) {}
 
   images(): PlannedImage[] {
@@ -140,9 +162,9 @@ class OciLayout {
       const isAttestation = annotations?.["vnd.docker.reference.type"] !== undefined;
       return !isAttestation && platform?.os !== "unknown";
     });
-    const chosen = images.filter(({ platform }) => platform === undefined || matches(this.platform, platform));
+    const chosen = images.filter(({ platform }) => !platform || matches(this.platform, platform));
     if (chosen.length > 0) return chosen;
-    const others = images.map(({ platform }) => (platform === undefined ? "" : showPlatform(platform)));
+    const others = images.map(({ platform }) => (platform ? showPlatform(platform) : ""));
     throw new StoreError(
       others.length === 0
         ? `${this.files.path} has no image`
@@ -150,11 +172,12 @@ class OciLayout {
     );
   }
 
-  private image(descriptor: Descriptor): PlannedImage {
+  private image(descriptor: Descriptor, depth = 0): PlannedImage {
     const names = namesOf(descriptor);
     if (isIndex(descriptor.mediaType)) {
+      if (depth === deepestIndex) throw new StoreError(`${this.files.path} is damaged: an index leads only to others`);
       const [first] = this.chosen(this.index(this.blob(descriptor, "index"), "the index"));
-      const image = this.image(first as Descriptor);
+      const image = this.image(first as Descriptor, depth + 1);
       return { ...image, names: names.length > 0 ? names : image.names };
     }
     checkMediaType(descriptor.mediaType, "manifest");
@@ -165,6 +188,7 @@ class OciLayout {
     checkMediaType(manifest.config.mediaType, "config");
     for (const { mediaType } of manifest.layers) checkMediaType(mediaType, "layer");
     const configBytes = this.blob(manifest.config, "configuration");
+    this.budget.take(configBytes);
     const config = parseConfig(configBytes, "the configuration");
     this.checkPlatform(config);
     checkCount(config.rootfs.diff_ids, manifest.layers.length);
@@ -208,9 +232,17 @@ class OciLayout {
   }
 }
 
+const descriptorShape: Shape = {
+  mediaType: "string",
+  digest: "string",
+  size: "number",
+  platform: { os: "string", architecture: "string", variant: "string" },
+  annotations: { "*": "string" },
+};
+
 function isDescriptor(value: unknown): value is Descriptor {
   const { digest, size } = (value ?? {}) as Partial<Descriptor>;
-  return typeof digest === "string" && typeof size === "number";
+  return digest !== undefined && size !== undefined && misfit(value, descriptorShape) === undefined;
 }
 
 /** The names of an image in a layout: containerd's whole name, or what the writer called it; a bare tag is no name. */
