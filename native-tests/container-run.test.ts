@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { attempt, command } from "./harness/command.js";
 import { mountInfo } from "./harness/namespace.js";
-import { Store } from "./harness/store.js";
+import { Store, until } from "./harness/store.js";
 
 let store: Store;
 
@@ -106,6 +106,24 @@ for (const runtime of ["crun", "runc", "unshare"]) {
     test("with --read-only nothing of the root can be changed", async () => {
       const script = "echo x >/x || echo refused; echo y >/dev/shm/y && echo shm";
       expect((await run(["--read-only", "base", ...sh(`(${script}) 2>/dev/null`)])).stdout).toBe("refused\nshm\n");
+    });
+
+    test("--network none has a loopback and nothing else; --init is the first process, and hands on signals and codes", async () => {
+      const looks = "tail -n +3 /proc/net/dev | wc -l; ifconfig lo | grep -c UP; cat /proc/1/comm; exit 7";
+      const { status, stdout } = await run(["--network", "none", "--init", "base", ...sh(looks)]);
+      expect(stdout).toMatch(/^1\n1\n(catatonit|docker-init|tini-static|init)\n$/);
+      expect(status).toBe(7);
+      const name = `init-${runtime}`;
+      const script = "trap 'echo asked; exit 3' TERM; echo out; while :; do sleep 0.05; done";
+      const options = ["--name", name, "--runtime", runtime, "--init", "--network", "none"];
+      await store.ok("run", "-d", ...options, "base", ...sh(script));
+      await until(async () => (await store.ok("logs", name)) === "out\n", "its output");
+      expect(await store.ok("exec", name, "sh", "-c", "tail -n +3 /proc/net/dev | wc -l")).toBe("1\n");
+      expect(await store.ok("restart", name)).toBe(`${name}\n`);
+      await until(async () => (await store.ok("logs", name)) === "out\nasked\nout\n", "its output after a restart");
+      expect(await store.ok("stop", name)).toBe(`${name}\n`);
+      expect(await store.ok("wait", name)).toBe("3\n");
+      await store.ok("rm", name);
     });
 
     test("the output of a detached container is its log; stop asks, kill kills, exec and wait", async () => {

@@ -146,7 +146,9 @@ function openSource({ source, subpath, propagation }: PlannedMount, keep: Keep):
   keep(fd, `the source ${source} cannot be opened`);
   checkPropagation(fd, source, propagation);
   if (subpath === undefined) return fd;
-  return keep(native.openInRoot(fd, bytesOf(subpath), O_PATH), `${subpath} in ${source} cannot be opened`);
+  const found = native.openInRoot(fd, bytesOf(subpath), O_PATH);
+  if (isAbsent(found)) throw new StoreError(`${subpath} does not exist in ${source}`);
+  return keep(found, `${subpath} in ${source} cannot be opened`);
 }
 
 /** A mount takes part in what happens below its source only if the source's mount shares that. */

@@ -106,6 +106,13 @@ export function defaultMounts(bundle: string, userNamespace = inUserNamespace())
   ];
 }
 
+/** Where the init of `--init` is in the container. */
+export const initPath = "/dev/init";
+
+export function initMount(program: string): OciMount {
+  return { destination: initPath, type: "bind", source: program, options: ["rbind", "rprivate", "ro"] };
+}
+
 /** Whether a mount lies where the runtime mounts something itself, and so must come after that. */
 export function isBelowDefaults(target: string): boolean {
   return /^\/(proc|dev|sys)(\/|$)/.test(target);
@@ -128,7 +135,7 @@ export function writeNetworkFiles(bundle: string, hostname: string): void {
   writeFileSync(join(bundle, "hosts"), `${hosts}${end}127.0.0.1\t${hostname}\n`, { mode: 0o644 });
 }
 
-/** The configuration of an OCI bundle. The network is the host's; what is not said stays as it is. */
+/** The configuration of an OCI bundle. What is not said stays as it is. */
 export function bundleConfig({ record, process, rootfs, mounts }: Launch): object {
   const shared = record.mounts.map(({ propagation }) => propagation ?? "rprivate");
   // Mounts reach the container, or the host, only if its root lets them through.
@@ -144,7 +151,10 @@ export function bundleConfig({ record, process, rootfs, mounts }: Launch): objec
     hostname: record.hostname,
     mounts,
     linux: {
-      namespaces: ["pid", "ipc", "uts", "mount"].map((type) => ({ type })),
+      // A new network has a loopback, which the runtime brings up.
+      namespaces: ["pid", "ipc", "uts", "mount", ...(record.network === "none" ? ["network"] : [])].map((type) => ({
+        type,
+      })),
       rootfsPropagation,
       maskedPaths,
       readonlyPaths,

@@ -27,6 +27,8 @@ import { applyMounts, undoMounts } from "./apply.js";
 import {
   bundleConfig,
   defaultMounts,
+  initMount,
+  initPath,
   isBelowDefaults,
   type Launch,
   processSpec,
@@ -40,7 +42,7 @@ import { planMounts } from "./plan.js";
 import { type Attachment, type ContainerProcess, complaint, RuntimeError, readPid, startProcess } from "./process.js";
 import { findProgram } from "./program.js";
 import { RootView } from "./root-view.js";
-import { bundleFiles, deleteCommand, type Runtime, runtimeName, runtimeOf, runtimesFor } from "./runtime.js";
+import { bundleFiles, deleteCommand, needInit, type Runtime, runtimeName, runtimeOf, runtimesFor } from "./runtime.js";
 import { forwardSignals, sendSignal } from "./signals.js";
 import { StartError } from "./start-error.js";
 import { isMounted, type UnionMounter, unmountUnion } from "./union.js";
@@ -132,7 +134,11 @@ async function launch(
   writeNetworkFiles(places.bundle, record.hostname);
   const own = ociMounts(hidden, release());
   const taken = new Set(planned.map(({ target }) => target));
-  const mounts = [...defaultMounts(places.bundle).filter(({ destination }) => !taken.has(destination)), ...own];
+  const mounts = [
+    ...defaultMounts(places.bundle).filter(({ destination }) => !taken.has(destination)),
+    ...(record.init === true ? [initMount(needInit())] : []),
+    ...own,
+  ];
   const description: Launch = { record, process: processOf(record, places.merged), rootfs: places.merged, mounts };
   for (const [index, runtime] of runtimes.entries()) {
     const files = bundleFiles(places.bundle);
@@ -141,7 +147,10 @@ async function launch(
     if (runtime.kind === "oci") writeFileSync(files.config, JSON.stringify(bundleConfig(description), null, 2));
     else writeFileSync(files.script, enterScript(description, places.bundle, root.containers));
     try {
-      const running = await startProcess(runtime, places.bundle, record.id, attachment, record.process.terminal);
+      const running = await startProcess(runtime, places.bundle, record.id, attachment, {
+        terminal: record.process.terminal,
+        ownNetwork: record.network === "none",
+      });
       return { runtime, running };
     } catch (error) {
       // A runtime that cannot work with the cgroups of this machine is as good as none.
@@ -164,7 +173,7 @@ function processOf(record: ContainerRecord, merged: string) {
     const { hostname } = record;
     const spec = processSpec(resolveUser(view, user), { args, env, cwd, terminal, hostname });
     findProgram(view, args[0] ?? "", spec.env, cwd);
-    return spec;
+    return record.init === true ? { ...spec, args: [initPath, "--", ...spec.args] } : spec;
   } finally {
     view.close();
   }

@@ -6,7 +6,7 @@ import { readMounts } from "../native/mountinfo.js";
 import { shown } from "../text.js";
 import { capabilities, isBelowDefaults, type Launch, readIfAny, readonlyPaths } from "./bundle.js";
 import { RootView } from "./root-view.js";
-import { bundleFiles, needTool, quoted } from "./runtime.js";
+import { bundleFiles, findTool, needTool, quoted } from "./runtime.js";
 
 /**
  * The script that unshare(1) runs as the first process of new namespaces, where no OCI runtime is there or works: it makes the same mounts,
@@ -41,6 +41,7 @@ export function enterScript(launch: Launch, bundle: string, containers: string):
     // Otherwise they would live as long as this namespace.
     ...otherMounts(containers, rootfs).map((path) => `umount -l ${quoted(path)} 2>/dev/null || :`),
     `echo ${quoted(record.hostname)} >/proc/sys/kernel/hostname`,
+    ...(record.network === "none" ? [`${findTool("ip") ?? ":"} link set lo up`] : []),
   ];
   try {
     for (const one of launch.mounts) {

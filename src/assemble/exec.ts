@@ -40,7 +40,7 @@ export async function execInContainer(root: DataRoot, record: ContainerRecord, w
   const oci = runtime.kind === "oci";
   if (oci) writeFileSync(file, JSON.stringify(ociProcess(spec)));
   const errors = `${file}.log`;
-  const command = oci ? execCommand(runtime, bundle, record.id, file, errors) : enterCommand(spec, state.pid);
+  const command = oci ? execCommand(runtime, bundle, record.id, file, errors) : enterCommand(spec, state.pid, record);
   const attachment: Attachment = wish.detached
     ? { kind: "detached", log, stdin: false }
     : { kind: "foreground", stdin: wish.stdin };
@@ -85,11 +85,11 @@ function specOf(record: ContainerRecord, pid: number, wish: ExecWish): ProcessSp
 }
 
 /** Where no OCI runtime has made the namespaces. nsenter(1) knows no supplementary groups. */
-function enterCommand({ args, env, cwd, user }: ProcessSpec, pid: number): CommandLine {
+function enterCommand({ args, env, cwd, user }: ProcessSpec, pid: number, { network }: ContainerRecord): CommandLine {
   const ids = user.uid === 0 && user.gid === 0 ? [] : ["--setuid", String(user.uid), "--setgid", String(user.gid)];
   const program = needTool("env", "coreutils");
   const nsenter = needTool("nsenter", "util-linux");
-  const namespaces = ["--mount", "--uts", "--ipc", "--pid", "--root"];
+  const namespaces = ["--mount", "--uts", "--ipc", "--pid", ...(network === "none" ? ["--net"] : []), "--root"];
   return {
     program,
     args: ["-i", ...env, nsenter, "--target", String(pid), ...namespaces, `--wdns=${cwd}`, ...ids, "--", ...args],

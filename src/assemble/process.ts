@@ -100,11 +100,11 @@ export async function startProcess(
   bundle: string,
   id: string,
   attachment: Attachment,
-  terminal: boolean,
+  { terminal, ownNetwork }: { readonly terminal: boolean; readonly ownNetwork: boolean },
 ): Promise<ContainerProcess> {
   const files = bundleFiles(bundle);
   const how = !terminal ? "none" : runtime.kind === "oci" ? "copied" : "made";
-  const child = spawnAttached(runCommand(runtime, bundle, id), attachment, how);
+  const child = spawnAttached(runCommand(runtime, bundle, id, ownNetwork), attachment, how);
   let code: number | undefined;
   const ended = endOf(child).then((result) => {
     code = result;

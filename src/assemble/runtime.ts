@@ -31,6 +31,18 @@ export function needTool(name: string, debianPackage: string): string {
   return path;
 }
 
+/** Programs that are made to be the first process of a container. They must need no library. */
+const inits = ["catatonit", "docker-init", "tini-static"];
+
+/** The path of one, for `--init`. Throws StoreError that names the Debian package. */
+export function needInit(): string {
+  const found = [...inits.map(findTool), "/usr/libexec/podman/catatonit"].find(
+    (path) => path !== undefined && isProgram(path),
+  );
+  if (found === undefined) throw new StoreError("--init needs a small init of the host: install catatonit");
+  return found;
+}
+
 function isProgram(path: string): boolean {
   try {
     accessSync(path, constants.X_OK);
@@ -111,14 +123,15 @@ function globalOptions(runtime: Runtime, bundle: string, log = bundleFiles(bundl
   return ["--root", state, "--log", log, "--log-format", "json", ...cgroups];
 }
 
-/** Runs a bundle, in the foreground, to its end. */
-export function runCommand(runtime: Runtime, bundle: string, id: string): CommandLine {
+/** Runs a bundle, in the foreground, to its end. An OCI runtime finds in it whether the container has a network of its own. */
+export function runCommand(runtime: Runtime, bundle: string, id: string, ownNetwork: boolean): CommandLine {
   const { pid, script } = bundleFiles(bundle);
   if (runtime.kind === "unshare") {
     // The first child of what it executes is the first process of the new namespace. unshare --fork cannot tell that SIGKILL ended it, and
     // a shell says such things on stderr.
     const outer = 'exec 3>&2 2>/dev/null; /bin/sh "$1" 2>&3 3>&-; exit $?';
-    const namespaces = ["--mount", "--pid", "--ipc", "--uts", "--propagation", "slave"];
+    const network = ownNetwork ? ["--net"] : [];
+    const namespaces = ["--mount", "--pid", "--ipc", "--uts", ...network, "--propagation", "slave"];
     return { program: runtime.program, args: [...namespaces, "--", "/bin/sh", "-c", outer, "sh", script] };
   }
   const options = globalOptions(runtime, bundle);

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { absolutePath, argumentBytes, resolvedPath } from "./arguments.js";
+import { withHint } from "./docker-words.js";
 import { oneLine, systemReason } from "./exit.js";
 import { path, surrogateText } from "./mounts.js";
 import { commandWords } from "./program.js";
@@ -82,4 +83,13 @@ test("messages are one line, and name a path once", () => {
     "ENOENT: no such file or directory",
   );
   expect(systemReason(new Error("EISDIR: illegal operation, read"))).toBe("EISDIR: illegal operation");
+});
+
+test.each([
+  ["cowfs: unknown command 'rmi' (Did you mean rm?)", "cowfs: unknown command 'rmi': it is cowfs image rm"],
+  ["cowfs: unknown option '--memory=1g'", "cowfs: unknown option '--memory=1g': no limits are set"],
+  ["cowfs: unknown command 'toString'", "cowfs: unknown command 'toString'"],
+  ["cowfs: unknown command 'mont' (Did you mean mount?)", "cowfs: unknown command 'mont' (Did you mean mount?)"],
+])("what is another word elsewhere: %s", (message, hinted) => {
+  expect(withHint(message)).toBe(hinted);
 });

@@ -1,6 +1,7 @@
 import { Command, CommanderError, Option } from "commander";
 import { shown } from "../text.js";
 import { argumentBytes } from "./arguments.js";
+import { withHint } from "./docker-words.js";
 import {
   CommandError,
   complain,
@@ -127,7 +128,7 @@ Exit codes: 0 done, 1 it did not work, 2 wrong usage.`,
       // What commander quotes are the bytes of arguments.
       writeOut: (text) => print(shown(text)),
       writeErr: (text) => process.stderr.write(shown(text)),
-      outputError: (text, write) => write(`${oneLine(text.replace(/^error: /, "cowfs: "))}\n`),
+      outputError: (text, write) => write(`${withHint(oneLine(text.replace(/^error: /, "cowfs: ")))}\n`),
     });
 
   const collect = (value: string, previous: string[] | undefined): string[] => [...(previous ?? []), value];

@@ -68,7 +68,9 @@ function endVolumeUses({ root, id }: VolumeUses): void {
 async function uncover(mountpoint: string, top: Mount, lazy: boolean): Promise<void> {
   const { mountsBelow, undoBelow } = await import("../assemble/apply.js");
   const holders = [top, ...mountsBelow(mountpoint)].flatMap((mount) => holdersOf(mount.mountpoint, mount.id));
-  if (!lazy && holders.length > 0) throw new CommandError(busyMessage(mountpoint, [], holders));
+  // Each process once, whichever of the mounts it uses.
+  const processes = [...new Map(holders.map((holder) => [holder.pid, holder])).values()];
+  if (!lazy && processes.length > 0) throw new CommandError(busyMessage(mountpoint, [], processes));
   undoBelow(mountpoint, lazy);
 }
 

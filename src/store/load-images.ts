@@ -97,11 +97,15 @@ class ImageLayers {
   /** Builds those that are not there yet. Throws StoreError. */
   async build(layers: readonly PlannedLayer[]): Promise<void> {
     const wanted = new Map<string, PlannedLayer>();
+    const existing = new Set<string>();
     for (const layer of layers) {
       const { diffId } = layer;
-      if (wanted.has(diffId) || this.built.has(diffId)) continue;
-      if (hasLayer(this.root, diffId)) this.tell({ kind: "exists", diffId });
-      else wanted.set(diffId, layer);
+      if (wanted.has(diffId) || existing.has(diffId) || this.built.has(diffId)) continue;
+      if (!hasLayer(this.root, diffId)) wanted.set(diffId, layer);
+      else {
+        existing.add(diffId);
+        this.tell({ kind: "exists", diffId });
+      }
     }
     // The largest first: so none is left to run alone at the end.
     const queue = [...wanted.values()].sort((a, b) => b.source.length - a.source.length);

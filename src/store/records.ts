@@ -131,6 +131,10 @@ export interface ContainerRecord {
   readonly runtime: string;
   /** Absent: `cowfs`. */
   readonly driver?: DriverName;
+  /** `--network none`; otherwise the network is the host's. */
+  readonly network?: "none";
+  /** `--init`: an init of the host is the first process. */
+  readonly init?: true;
   readonly labels: Readonly<Record<string, string>>;
   /** `--storage-opt`, as written: `size` is the most that the writable layer may hold. */
   readonly storageOptions?: { readonly size?: string };

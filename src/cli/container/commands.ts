@@ -1,12 +1,12 @@
 import { type Command, Option } from "commander";
 import { orderly } from "../orderly.js";
-import type { ListOptions } from "../output/options.js";
 import { addInspectOptions, addListOptions, collect } from "../output/options.js";
 import { rootOf } from "../root-option.js";
 import type { CommitWords } from "./commit.js";
 import type { CopyWords } from "./cp.js";
 import type { ExecWords } from "./exec.js";
 import type { LogsWords } from "./logs.js";
+import type { PsOptions } from "./ps.js";
 import type { RemoveWords } from "./remove.js";
 import type { RunWords, StartWords } from "./run.js";
 
@@ -43,6 +43,13 @@ function addCreateOptions(command: Command): Command {
     .option("--driver <driver>", "cowfs or overlay2 (default: COWFS_DRIVER, or the first that works)")
     .option("--volume-driver <name>", "who keeps the volumes of -v and of the image that are made: local, or a plugin")
     .option("--storage-opt <option>", "size=BYTES: the most that its writable layer may hold, as in size=10G", collect)
+    .option("--init", "a small init (catatonit, tini) is the first process: it hands signals on, and takes in orphans")
+    .addOption(
+      new Option(
+        "--network <network>",
+        "host: that of the machine (default); none: only a loopback of its own",
+      ).choices(["host", "none"]),
+    )
     .option("--runtime <runtime>", "auto (default), crun, runc, unshare, or a path");
 }
 
@@ -109,6 +116,16 @@ function addRunning(program: Command, finish: (code: number) => void): void {
     });
 
   program
+    .command("restart")
+    .summary("end containers, and start them again")
+    .argument("<container...>", "names or ids")
+    .option("-t, --time <seconds>", "how long each may take to end (default: 10)")
+    .action(async (names: string[], options: { time?: string }, self: Command) => {
+      const { restartCommand } = await import("./stop.js");
+      finish(await restartCommand(rootOf(self), names, options));
+    });
+
+  program
     .command("kill")
     .summary("send a signal to containers")
     .argument("<container...>", "names or ids")
@@ -166,7 +183,8 @@ function addLooking(program: Command, finish: (code: number) => void): void {
     .option("-a, --all", "also those that do not run")
     .option("-s, --size", "what their writable layers hold")
     .addOption(new Option("-n, --last <count>", "the newest, whatever their state"))
-    .action(async (options: ListOptions & { all?: boolean; size?: boolean; last?: string }, self: Command) => {
+    .option("-l, --latest", "the newest one, whatever its state")
+    .action(async (options: PsOptions, self: Command) => {
       const { psCommand } = await import("./ps.js");
       finish(await psCommand(rootOf(self), options));
     });

@@ -24,6 +24,8 @@ export interface CreateWords {
   readonly storageOpt?: string[];
   readonly runtime?: string;
   readonly driver?: string;
+  readonly network?: string;
+  readonly init?: boolean;
   readonly rm?: boolean;
   readonly interactive?: boolean;
   readonly tty?: boolean;

@@ -3,7 +3,7 @@ import { resolve } from "node:path";
 import { chooseDriver } from "../../assemble/drivers/choose.js";
 import type { StorageDriver } from "../../assemble/drivers/driver.js";
 import { ensureVolumes } from "../../assemble/plan.js";
-import { runtimesFor } from "../../assemble/runtime.js";
+import { needInit, runtimesFor } from "../../assemble/runtime.js";
 import { signalNumber } from "../../assemble/signals.js";
 import { collectSpecs } from "../../assemble/specs/collect.js";
 import { addContainer, findContainer, listContainers, newContainerId } from "../../store/containers.js";
@@ -72,7 +72,10 @@ export async function createContainer(
     driver: driver.name,
     labels: labelsOf(config.Labels, words.label),
     ...(words.storageOpt === undefined ? {} : { storageOptions: storageOptions(words.storageOpt) }),
+    ...(words.network === "none" && { network: "none" }),
+    ...(words.init === true && { init: true }),
   };
+  if (words.init === true) needInit();
   const specs = collectSpecs(
     {
       volumesFrom: words.volumesFrom ?? [],

@@ -43,8 +43,9 @@ export async function describe(root: DataRoot, record: ContainerRecord, withSize
       AutoRemove: record.autoRemove,
       ReadonlyRootfs: record.readOnly,
       Runtime: record.runtime,
-      NetworkMode: "host",
       StorageOpt: record.storageOptions ?? null,
+      NetworkMode: record.network ?? "host",
+      Init: record.init === true,
       Binds: mounts.filter(({ type }) => type === "bind").map(({ source, target }) => `${source}:${target}`),
     },
     GraphDriver: {

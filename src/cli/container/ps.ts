@@ -24,9 +24,11 @@ export interface PsOptions extends ListOptions {
   readonly all?: boolean;
   readonly size?: boolean;
   readonly last?: string;
+  readonly latest?: boolean;
 }
 
 const filterNames = ["ancestor", "id", "label", "name", "status", "volume"] as const;
+const statuses = ["created", "running", "exited"];
 type FilterName = (typeof filterNames)[number];
 
 /** What a state is, in words: `Up 3 minutes`, `Exited (0) 2 hours ago`. */
@@ -84,7 +86,9 @@ const view: View<Row> = {
 /** `cowfs ps`: the containers that run, or all. Returns the exit code. */
 export async function psCommand(root: DataRoot, options: PsOptions): Promise<number> {
   const filters = parseFilters(options.filter, filterNames);
-  const last = options.last === undefined ? undefined : Number(options.last);
+  const status = filters.get("status")?.find((value) => !statuses.includes(value));
+  if (status !== undefined) throw new UsageError(`--filter status=${status}: known are ${statuses.join(", ")}`);
+  const last = options.latest === true ? 1 : options.last === undefined ? undefined : Number(options.last);
   if (last !== undefined && !Number.isInteger(last)) throw new UsageError(`--last takes a number, not ${options.last}`);
   const all = options.all === true || last !== undefined || filters.has("status");
   const isWanted = wantedBy(root, filters);

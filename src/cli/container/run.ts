@@ -83,7 +83,7 @@ export async function startCommand(root: DataRoot, names: readonly string[], wor
 }
 
 /** Starts a container that does not run yet; somebody else may be as quick. */
-async function startDetached(root: DataRoot, id: string): Promise<void> {
+export async function startDetached(root: DataRoot, id: string): Promise<void> {
   const runs = (): boolean => readState(root, id).status === "running";
   if (runs()) return;
   try {

@@ -7,6 +7,7 @@ import { rootOf } from "../root-option.js";
 export function addVolumeCommands(program: Command, finish: (code: number) => void): void {
   const volume = program
     .command("volume")
+    .summary("volumes: what outlives containers")
     .description("Volumes: directories of the data root that outlive the containers which use them.");
 
   volume

@@ -115,7 +115,12 @@ function indexOf(fd: number, size: number, path: string): Map<string, FileSource
     const length = native.pread(fd, block, 0, BLOCK, at);
     if (length < 0) throw new StoreError(`${path} cannot be read: ${errnoName(length)}`);
     if (length === 0) break;
-    parser.push(length === BLOCK ? block : block.subarray(0, length));
+    try {
+      parser.push(length === BLOCK ? block : block.subarray(0, length));
+    } catch (cause) {
+      if (!(cause instanceof StoreError) || at > 0) throw cause;
+      throw new StoreError(`${path} is neither a tar archive nor a directory`, { cause });
+    }
     at += length + parser.skip();
   }
   if (at > size) throw new StoreError(`${path} is cut off`);
@@ -127,6 +132,7 @@ function indexOf(fd: number, size: number, path: string): Map<string, FileSource
 export function openUserPath(path: string): { fd: number; isDirectory: boolean } {
   const bytes = Buffer.from(path, "utf8").toString("latin1");
   const fd = native.openFollow(bytes, O_RDONLY | constants.O_NONBLOCK);
+  if (isAbsent(fd)) throw new StoreError(`${path} cannot be opened: no such file or directory`);
   if (fd < 0) throw new StoreError(`${path} cannot be opened: ${errnoName(fd)}`);
   const isDirectory = fstatSync(fd).isDirectory();
   if (!isDirectory) return { fd, isDirectory };
