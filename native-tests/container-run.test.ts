@@ -1,5 +1,6 @@
 /** Running containers: what the program finds, how it ends, and that nothing is left. Each runtime must do the same. */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { attempt, command } from "./harness/command.js";
 import { mountInfo } from "./harness/namespace.js";
@@ -142,11 +143,21 @@ for (const runtime of ["crun", "runc", "unshare"]) {
         { cwd: process.cwd() },
       );
       expect(piped).toEqual({ status: 0, stdout: "through\n", stderr: "" });
+      const noted = join(store.root.containers, id, "log.times");
+      await until(() => existsSync(noted) && /^8 \d+\n$/m.test(readFileSync(noted, "latin1")), "the times");
       expect(await store.ok("stop", name)).toBe(`${name}\n`);
       expect(await store.ok("wait", name)).toBe("3\n");
       // runc copies both through pipes of its own: only lines of one of them are in order.
       expect((await store.ok("logs", name)).split("\n").sort()).toEqual(["", "asked", "err", "out"]);
       expect(await store.ok("logs", "--tail", "1", name)).toBe("asked\n");
+      const stamped = (await store.ok("logs", "-t", name)).split("\n").slice(0, -1);
+      const times = stamped.map((line) => Date.parse(line.split(" ", 1)[0] ?? ""));
+      expect(stamped.map((line) => line.replace(/^[-\d]+T[:.\d]+Z /, "")).sort()).toEqual(["asked", "err", "out"]);
+      expect(times).toEqual([...times].sort((a, b) => a - b));
+      const last = (times[2] as number) / 1000;
+      expect(await store.ok("logs", "--since", String(last), name)).toBe("asked\n");
+      expect(await store.ok("logs", "--until", String(last - 0.001), "-n", "1", name)).toMatch(/^(out|err)\n$/);
+      expect(await store.ok("logs", "--since", "2100-01-01", name)).toBe("");
       await store.ok("start", name);
       await store.ok("kill", name);
       expect(await store.ok("wait", name)).toBe("137\n");

@@ -25,6 +25,8 @@ export interface ContainerPlaces {
   readonly bundle: string;
   /** The output of a container that runs detached. */
   readonly log: string;
+  /** When that came. */
+  readonly logTimes: string;
 }
 
 export function placesOf(root: DataRoot, id: string): ContainerPlaces {
@@ -39,6 +41,7 @@ export function placesOf(root: DataRoot, id: string): ContainerPlaces {
     merged: at("merged"),
     bundle: at("bundle"),
     log: at("log"),
+    logTimes: at("log.times"),
   };
 }
 

@@ -173,6 +173,9 @@ function addLooking(program: Command, finish: (code: number) => void): void {
     .argument("<container>", "its name or id")
     .option("-f, --follow", "go on until the container ends")
     .option("-n, --tail <lines>", "only the last lines, or all (default)")
+    .option("-t, --timestamps", "when each line came")
+    .option("--since <time>", "only what came since then: 10m, 24h, 2026-01-31T12:00:00Z, or seconds since 1970")
+    .option("--until <time>", "only what had come by then")
     .action(async (name: string, options: LogsWords, self: Command) => {
       const { logsCommand } = await import("./logs.js");
       finish(await logsCommand(rootOf(self), name, options));

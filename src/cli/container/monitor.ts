@@ -1,5 +1,6 @@
 import { closeSync, writeSync } from "node:fs";
 import { watchContainer } from "../../assemble/container.js";
+import { noteTimes } from "../../assemble/log-times.js";
 import { StartError } from "../../assemble/start-error.js";
 import { native } from "../../native/index.js";
 import { placesOf, readContainer } from "../../store/containers.js";
@@ -43,12 +44,18 @@ export async function monitorMain(): Promise<never> {
     process.title = `cowfs --monitor ${request.id}`;
     // A terminal that closes is not the container's, nor is a shell that is interrupted.
     for (const signal of ["SIGHUP", "SIGINT"] as const) process.on(signal, () => {});
-    await watchContainer(root, request.id, {
-      mounter: daemonMounter,
-      attachment: { kind: "detached", log: placesOf(root, request.id).log, stdin: wanted.openStdin },
-      started: () => answer({ ready: true }),
-      forwardSignals: false,
-    });
+    const { log, logTimes } = placesOf(root, request.id);
+    const stopNoting = noteTimes(log, logTimes);
+    try {
+      await watchContainer(root, request.id, {
+        mounter: daemonMounter,
+        attachment: { kind: "detached", log, stdin: wanted.openStdin },
+        started: () => answer({ ready: true }),
+        forwardSignals: false,
+      });
+    } finally {
+      stopNoting();
+    }
   } catch (error) {
     answer({ error: messageOf(error), exitCode: error instanceof StartError ? error.exitCode : 125 });
     process.exit(1);

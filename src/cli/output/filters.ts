@@ -42,8 +42,13 @@ export function hasLabels(
   });
 }
 
-/** A moment that a filter names: seconds since 1970, an ISO time, or a span before now (`10m`, `24h`). Milliseconds. Throws UsageError. */
+/** A moment that a filter names, as `timeOf`. */
 export function timeFilter(name: string, word: string, now = Date.now()): number {
+  return timeOf(`the filter ${name}=`, word, now);
+}
+
+/** A moment: seconds since 1970, an ISO time, or a span before now (`10m`, `24h`). Milliseconds. Throws UsageError that begins with `what`. */
+export function timeOf(what: string, word: string, now = Date.now()): number {
   if (/^\d+(\.\d+)?$/.test(word)) return Number(word) * 1000;
   const spans = [...word.matchAll(/(\d+(?:\.\d+)?)(h|ms|m|s)/g)];
   if (spans.length > 0 && spans.map(([span]) => span).join("") === word) {
@@ -53,7 +58,7 @@ export function timeFilter(name: string, word: string, now = Date.now()): number
   const time = Date.parse(word);
   if (Number.isNaN(time)) {
     throw new UsageError(
-      `the filter ${name}=${word} is no time: 10m, 24h, 2026-01-31T12:00:00Z, or seconds since 1970`,
+      `${what}${what.endsWith("=") ? "" : " "}${word} is no time: 10m, 24h, 2026-01-31T12:00:00Z, or seconds since 1970`,
     );
   }
   return time;
