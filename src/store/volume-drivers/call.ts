@@ -3,6 +3,7 @@ import type { ClientRequest, IncomingMessage, RequestOptions } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { reason } from "../data-root.js";
 import { StoreError } from "../error.js";
+import { interruption } from "../interruption.js";
 import type { PluginAddress } from "./discovery.js";
 
 /** What Docker says that it speaks. */
@@ -66,7 +67,7 @@ export async function callPlugin(
     if (!isAbsent || performance.now() + pause > deadline) {
       throw new PluginError(address.name, what, isAbsent ? "absent" : "silent", explained(answer, address), answer);
     }
-    await sleep(pause);
+    await sleep(pause, undefined, interruption.aborted ? {} : { signal: interruption });
   }
 }
 
@@ -78,6 +79,7 @@ function explained(error: unknown, { shown }: PluginAddress): string {
   const code = (error as NodeJS.ErrnoException).code ?? "";
   if (isNobodyThere(error)) return `nobody listens at ${shown}`;
   if (/^(ECONNRESET|EPIPE)$/.test(code)) return "it closed the connection before its answer was complete";
+  if (code === "ABORT_ERR") return "interrupted";
   if (code.startsWith("HPE_")) return "what it answers is no HTTP";
   return reason(error);
 }
@@ -96,6 +98,8 @@ async function exchange(address: PluginAddress, call: string, text: string, limi
     path: `/${call}`,
     method: "POST",
     agent: false,
+    // What undoes something after an interruption is done as ever.
+    ...(interruption.aborted ? {} : { signal: interruption }),
     headers: { Accept: mediaType, "Content-Type": mediaType, "Content-Length": Buffer.byteLength(text) },
   };
   const secrets = tls === undefined ? {} : secretsOf(tls);

@@ -18,7 +18,7 @@ export async function createOnPlugin(root: DataRoot, record: VolumeRecord): Prom
   return await withLock(root, `volume-driver-${driver}`, async () => {
     const other = findVolume(root, name);
     if (other !== undefined) return other;
-    const plugin = new VolumePlugin(driver, true);
+    const plugin = new VolumePlugin(driver, "needed");
     const isNew = (await findOnPlugin(plugin, name)) === undefined;
     if (isNew) await plugin.create(name, options);
     try {

@@ -14,7 +14,7 @@ export async function askPlugins<T>(
 ): Promise<T[]> {
   const answers = await Promise.all(
     names.map(async (name) => {
-      const plugin = new VolumePlugin(name, false);
+      const plugin = new VolumePlugin(name, "looks");
       try {
         return (await plugin.isVolumeDriver()) ? await ask(plugin) : undefined;
       } catch (error) {
@@ -73,7 +73,7 @@ export interface SeenVolume {
 
 /** What a plugin says of a volume on its record. */
 export async function describedByPlugin(record: VolumeRecord): Promise<SeenVolume> {
-  const plugin = new VolumePlugin(record.driver, false);
+  const plugin = new VolumePlugin(record.driver, "looks");
   const [{ mountpoint, created, status }, scope] = [await plugin.get(record.name), await plugin.scope()];
   return {
     record: { ...record, created: created ?? record.created },

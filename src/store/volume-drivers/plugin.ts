@@ -17,10 +17,16 @@ const answerWithin: Readonly<Record<string, number>> = {
   "VolumeDriver.List": 10,
   "VolumeDriver.Capabilities": 10,
 };
-/** How long a plugin that is not there yet is waited for, in milliseconds: it may be just starting. */
-const patience = 10_000;
 /** How long a call may take, in seconds, where somebody only looks around: what is there must not wait for a plugin that hangs. */
 const lookingWithin = 5;
+
+/**
+ * Why a plugin is asked: a volume is `needed`; it `leaves`, and the plugin can be told later, too; somebody only `looks` around.
+ */
+export type Purpose = "needed" | "leaves" | "looks";
+
+/** How long a plugin that is not there yet, or does not listen, is waited for, in milliseconds: it may be just starting. */
+const patience: Readonly<Record<Purpose, number>> = { needed: 10_000, leaves: 1000, looks: 0 };
 
 /** A volume as its plugin describes it. */
 export interface PluginVolume {
@@ -45,13 +51,9 @@ interface Acquaintance {
 export class VolumePlugin {
   #acquaintance: Promise<Acquaintance> | undefined;
 
-  /**
-   * @param isAwaited whether the plugin is waited for if it is not there, or does not listen: where volumes depend on it, and not where somebody
-   * only looks around
-   */
   constructor(
     readonly name: string,
-    private readonly isAwaited: boolean,
+    private readonly purpose: Purpose,
   ) {}
 
   async create(volume: string, options: Readonly<Record<string, string>>): Promise<void> {
@@ -165,13 +167,12 @@ export class VolumePlugin {
   }
 
   #patience(): number {
-    if (!this.isAwaited) return 0;
     const byHand = timeoutByHand();
-    return byHand === undefined ? patience : 1000 * byHand;
+    return byHand === undefined || this.purpose === "looks" ? patience[this.purpose] : 1000 * byHand;
   }
 
   #limits(call: string): CallLimits {
-    const seconds = timeoutByHand() ?? (this.isAwaited ? (answerWithin[call] ?? 0) : lookingWithin);
+    const seconds = timeoutByHand() ?? (this.purpose === "looks" ? lookingWithin : (answerWithin[call] ?? 0));
     return { answer: 1000 * seconds, patience: this.#patience() };
   }
 

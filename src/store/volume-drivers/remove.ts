@@ -28,7 +28,7 @@ export async function removeOnPlugin(root: DataRoot, { name, driver }: VolumeRec
         publish(volumeDirectory(root, name), aside);
       });
       try {
-        await new VolumePlugin(driver, !force).remove(name);
+        await new VolumePlugin(driver, force ? "leaves" : "needed").remove(name);
       } catch (error) {
         await undoAfter(error, () => (force ? undefined : publish(aside, volumeDirectory(root, name))));
       }

@@ -133,7 +133,7 @@ async function mount(root: DataRoot, { name, driver }: VolumeRecord, user: Volum
   mkdirSync(join(root.volumeUses, user.id), { recursive: true, mode: 0o700 });
   writeJson(file, use);
   try {
-    const mountpoint = await new VolumePlugin(driver, true).mount(name, user.id);
+    const mountpoint = await new VolumePlugin(driver, "needed").mount(name, user.id);
     writeJson(file, { ...use, state: "mounted", mountpoint });
     return mountpoint;
   } catch (error) {
@@ -158,7 +158,7 @@ async function release(root: DataRoot, use: VolumeUseRecord): Promise<StoreError
   writeJson(useFile(root, use.id, use.volume), { ...use, state: "leaving" } satisfies VolumeUseRecord);
   let problem: StoreError | undefined;
   try {
-    await new VolumePlugin(use.driver, true).unmount(use.volume, use.id);
+    await new VolumePlugin(use.driver, "leaves").unmount(use.volume, use.id);
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;
     // Where nobody knows whether it has mounted something, it may well refuse.
