@@ -94,3 +94,39 @@ test("two commands at once fill a volume once", async () => {
   for (const name of ["m", "m2"]) await store.ok("umount", store.area.at(name));
   expect(readdirSync(volumeAt("both")).sort()).toEqual(["_data", "volume.json"]);
 });
+
+test("create fills, once: the first container that is made decides, and what is removed before it starts does not come back", async () => {
+  const other = store.area.at("other");
+  mkdirSync(other);
+  await store.area.build(other, { "data/other": "of another image" });
+  await store.image("other", [other], { Cmd: ["none"] });
+  const data = store.area.at("root/volumes/early/_data");
+  const first = (await store.ok("create", "-v", "early:/data", "-v", "plain:/nothing/here", "base", "none")).trim();
+  expect(await treeOf(data)).toEqual(await treeOf(store.area.at("tree/data")));
+  expect(await store.ok("diff", first)).toBe("");
+  const second = (await store.ok("create", "-v", "early:/data", "other")).trim();
+  expect(existsSync(`${data}/other`)).toBe(false);
+  for (const name of readdirSync(data)) rmSync(`${data}/${name}`, { recursive: true });
+  // They cannot start, but their mounts are made.
+  for (const id of [first, second]) {
+    expect((await store.run(["start", "-a", id])).status).toBe(127);
+    expect(readdirSync(data)).toEqual([]);
+    await store.ok("cp", `${id}:/data/.`, store.area.at("copied"));
+    expect(readdirSync(data)).toEqual([]);
+  }
+  await store.ok("rm", first, second);
+});
+
+test("a container whose volumes cannot be filled is not made", async () => {
+  const tree = store.area.at("wrong");
+  mkdirSync(tree);
+  await store.area.build(tree, { data: "a file" });
+  await store.image("wrong", [tree], { Cmd: ["none"], Volumes: { "/data": {} } });
+  expect(await store.run(["create", "wrong"])).toEqual({
+    status: 1,
+    stdout: "",
+    stderr: "cowfs: cannot mount volume over existing file, file exists /data\n",
+  });
+  expect(await store.ok("ps", "-aq")).toBe("");
+  expect((await store.ok("volume", "ls", "-q", "-f", "label=com.docker.volume.anonymous")).trim()).toBe("");
+});

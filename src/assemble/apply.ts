@@ -50,16 +50,32 @@ export async function applyOver(
   mounter?: UnionMounter,
 ): Promise<void> {
   if (planned.length === 0) return;
+  await withTop(merged, async (top) => {
+    try {
+      for (const mount of planned) await populate(root, top, mount);
+      await withImages(root, planned, mounter, async (ready) => {
+        for (const mount of ready) attach(top, mount);
+      });
+    } catch (error) {
+      await undoAfter(error, () => undoBelow(merged, true));
+    }
+  });
+}
+
+/** Fills volumes that are empty as `applyMounts` does, and mounts nothing. */
+export function populateMounts(root: DataRoot, merged: string, planned: readonly PlannedMount[]): Promise<void> {
+  return withTop(bytesOf(merged), async (top) => {
+    for (const mount of planned) await populate(root, top, mount);
+  });
+}
+
+/** Does something with a descriptor of a root, while no umask takes modes away. */
+async function withTop(merged: string, work: (top: number) => Promise<void>): Promise<void> {
   const top = native.openFollow(merged, O_PATH | O_DIRECTORY);
   if (top < 0) throw new StoreError(`${shown(merged)} cannot be opened: ${errnoName(top)}`);
   const mask = native.umask(0);
   try {
-    for (const mount of planned) await populate(root, top, mount);
-    await withImages(root, planned, mounter, async (ready) => {
-      for (const mount of ready) attach(top, mount);
-    });
-  } catch (error) {
-    await undoAfter(error, () => undoBelow(merged, true));
+    await work(top);
   } finally {
     native.umask(mask);
     native.close(top);

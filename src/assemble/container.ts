@@ -35,10 +35,10 @@ import {
   readIfAny,
   writeNetworkFiles,
 } from "./bundle.js";
+import { plannedMounts } from "./container-mounts.js";
 import { driverOf } from "./drivers/choose.js";
 import { enterScript } from "./enter-script.js";
 import { ociMounts } from "./oci-mounts.js";
-import { planMounts } from "./plan.js";
 import { type Attachment, type ContainerProcess, complaint, RuntimeError, readPid, startProcess } from "./process.js";
 import { findProgram } from "./program.js";
 import { RootView } from "./root-view.js";
@@ -86,7 +86,7 @@ async function start(root: DataRoot, id: string, watch: Watch): Promise<Containe
   if (state.status === "running") throw new StoreError(`container ${record.name} is running already`);
   try {
     await tidyUp(root, id, watch.mounter);
-    const { runtime, running } = await launch(root, record, watch, state.started === undefined);
+    const { runtime, running } = await launch(root, record, watch);
     writeState(root, id, {
       schema: 1,
       status: "running",
@@ -114,19 +114,16 @@ async function launch(
   root: DataRoot,
   record: ContainerRecord,
   { mounter, attachment }: Watch,
-  isFirst: boolean,
 ): Promise<{ runtime: Runtime; running: ContainerProcess }> {
   const runtimes = runtimesFor(record.runtime);
   const places = placesOf(root, record.id);
   await driverOf(record).mount(root, record, mounter);
-  const planned = await planMounts(root, record.mounts, { id: record.id, owner: "container" });
+  const planned = await plannedMounts(root, record);
   const hidden = planned.filter(({ target }) => isBelowDefaults(target));
-  // What a container has removed from its volume does not come back when it starts again.
-  const fill = isFirst ? {} : { populate: undefined };
   await applyMounts(
     root,
     places.merged,
-    planned.filter((mount) => !hidden.includes(mount)).map((mount) => ({ ...mount, ...fill })),
+    planned.filter((mount) => !hidden.includes(mount)),
     mounter,
   );
   rmSync(places.bundle, { recursive: true, force: true });
@@ -249,11 +246,12 @@ async function finish(
     await removeWithVolumes(root, id);
     return;
   }
-  const { started } = before;
+  const { started, filled } = before;
   writeState(root, id, {
     schema: 1,
     status: before.status === "created" ? "created" : "exited",
     ...(started === undefined ? {} : { started }),
+    ...(filled === undefined ? {} : { filled }),
     finished: new Date().toISOString(),
     exitCode,
     ...(problem === undefined ? {} : { error: problem }),
@@ -261,8 +259,8 @@ async function finish(
 }
 
 /**
- * Removes a container that does not run, and the anonymous volumes that it alone used. The lock of the container is held. Throws
- * StoreError if it runs.
+ * Removes a container that does not run, and the anonymous volumes that it alone used; one that cannot be removed is said, and stays. The
+ * lock of the container is held. Throws StoreError.
  */
 export async function removeWithVolumes(root: DataRoot, id: string, { volumes = true } = {}): Promise<void> {
   const { mounts } = readContainer(root, id);
@@ -272,7 +270,12 @@ export async function removeWithVolumes(root: DataRoot, id: string, { volumes = 
     if (type !== "volume" || source === undefined) continue;
     const volume = findVolume(root, source);
     if (volume === undefined || !isAnonymous(volume) || volumeUsers(root, source).length > 0) continue;
-    await removeVolume(root, source);
+    try {
+      await removeVolume(root, source);
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+      warn(error.message);
+    }
   }
 }
 

@@ -10,8 +10,8 @@ import { releaseAll } from "../store/volume-drivers/uses.js";
 import { warn } from "../store/warn.js";
 import { applyMounts, undoMounts } from "./apply.js";
 import { recoverContainer } from "./container.js";
+import { markFilled, plannedMounts } from "./container-mounts.js";
 import { driverOf } from "./drivers/choose.js";
-import { planMounts } from "./plan.js";
 import { bytes } from "./root-view.js";
 import { type UnionMounter, unmountUnion } from "./union.js";
 
@@ -40,8 +40,8 @@ export function withMerged<T>(
     let result: T;
     try {
       if (volumes) {
-        const planned = await planMounts(root, record.mounts, { id: record.id, owner: "container" });
-        await applyMounts(root, merged, planned, mounter);
+        await applyMounts(root, merged, await plannedMounts(root, record), mounter);
+        markFilled(root, record);
       }
       result = await work(merged, false);
     } catch (error) {

@@ -104,13 +104,17 @@ function planTmpfs(spec: MountSpec): PlannedMount {
 async function planVolume(root: DataRoot, spec: MountSpec, user: VolumeUser): Promise<PlannedMount> {
   const { source = "", driver, labels, driverOptions: options } = spec;
   const volume = await ensureVolume(root, source, { driver, labels, options });
-  const populates = spec.noCopy !== true && spec.subpath === undefined && spec.origin !== "volumes-from";
   return {
     ...common(spec),
     kind: "bind",
     source: await openVolume(root, volume, user),
-    ...(populates ? { populate: volume.name } : {}),
+    ...(isFilled(spec) ? { populate: volume.name } : {}),
   };
+}
+
+/** Whether a mount is a volume that gets what the image has at its target, if it is empty. */
+export function isFilled({ type, noCopy, subpath, origin }: MountSpec): boolean {
+  return type === "volume" && noCopy !== true && subpath === undefined && origin !== "volumes-from";
 }
 
 function planImage(spec: MountSpec): PlannedMount {

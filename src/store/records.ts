@@ -151,6 +151,8 @@ export interface ContainerState {
   readonly monitor?: { readonly pid: number; readonly processStart: string };
   /** What runs it: the path of an OCI runtime, or `unshare`. */
   readonly runtime?: string;
+  /** Its volumes had their chance to get what the image has, before any start. */
+  readonly filled?: true;
   readonly started?: string;
   readonly finished?: string;
   /** 255 with an `error` where nobody was there to see it. */

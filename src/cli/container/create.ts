@@ -1,15 +1,18 @@
 import { homedir } from "node:os";
 import { resolve } from "node:path";
+import { removeWithVolumes } from "../../assemble/container.js";
 import { chooseDriver } from "../../assemble/drivers/choose.js";
 import type { StorageDriver } from "../../assemble/drivers/driver.js";
+import { fillVolumes } from "../../assemble/fill.js";
 import { ensureVolumes } from "../../assemble/plan.js";
 import { needInit, runtimesFor } from "../../assemble/runtime.js";
 import { signalNumber } from "../../assemble/signals.js";
 import { collectSpecs } from "../../assemble/specs/collect.js";
-import { addContainer, findContainer, listContainers, newContainerId } from "../../store/containers.js";
+import { addContainer, containerLock, findContainer, listContainers, newContainerId } from "../../store/containers.js";
 import type { DataRoot } from "../../store/data-root.js";
 import { StoreError, undoAfter } from "../../store/error.js";
 import { findImage, readConfig } from "../../store/images.js";
+import { withLock } from "../../store/lock.js";
 import { checkName } from "../../store/names.js";
 import type { ContainerRecord, MountSpec } from "../../store/records.js";
 import { isAnonymous, readVolume } from "../../store/volume-records.js";
@@ -17,6 +20,7 @@ import { removeVolume } from "../../store/volumes.js";
 import { print, UsageError } from "../exit.js";
 import { storageOptions } from "../storage-options.js";
 import { type CreateWords, commandOf, environmentOf, hostnameOf, labelsOf } from "./create-words.js";
+import { daemonMounter } from "./mounter.js";
 import { randomName } from "./names.js";
 
 /** `cowfs create`. Returns the exit code. */
@@ -26,12 +30,17 @@ export async function createCommand(
   command: readonly string[],
   words: CreateWords,
 ): Promise<number> {
-  const { id } = await createContainer(root, image, command, words);
-  print(`${id}\n`);
+  const record = await createContainer(root, image, command, words);
+  try {
+    await fillVolumes(root, record, daemonMounter);
+  } catch (error) {
+    await undoAfter(error, () => withLock(root, containerLock(record.id), () => removeWithVolumes(root, record.id)));
+  }
+  print(`${record.id}\n`);
   return 0;
 }
 
-/** Makes a container, and the volumes that it names. Nothing is mounted. Throws StoreError, UsageError; then nothing is left. */
+/** Makes a container, and the volumes that it names, which its start will fill. Nothing is mounted. Throws StoreError, UsageError; then nothing is left. */
 export async function createContainer(
   root: DataRoot,
   imageWord: string,
