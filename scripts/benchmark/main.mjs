@@ -54,7 +54,7 @@ async function measureAll(options, base, drivers, workloads, report) {
   for (const { name, run: measure, lines } of parts.filter(({ name }) => options.only.includes(name))) {
     const place = join(base, name);
     mkdirSync(place);
-    report[name] = await measure(place, drivers, sizes, say);
+    report[name] = await measure(place, drivers, sizes, say, options.rounds);
     printed.push(lines(report[name]).join("\n"));
   }
   say("done");

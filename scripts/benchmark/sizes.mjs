@@ -21,6 +21,9 @@ const full = {
   /** Files of a tree that is walked for its memory, and nodes known while a million names are looked up. */
   treeFiles: 100_000,
   nodes: 1_000_000,
+  /** An image that is loaded. */
+  imageFiles: 20_000,
+  imageBytes: 500e6,
 };
 
 /** A quarter of everything. */

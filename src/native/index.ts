@@ -126,6 +126,8 @@ export interface Native {
   fsync(fd: number): number;
   fdatasync(fd: number): number;
   syncfs(fd: number): number;
+  /** sync_file_range(2) with SYNC_FILE_RANGE_WRITE: the disk begins with these pages, and nobody waits. It makes nothing durable. */
+  startWriteback(fd: number, offset: number, length: number): number;
 
   // ---- sys_mount.c ------------------------------------------------------------------------------------------------
   mount(source: string, target: string, type: string, flags: number, data: string): number;

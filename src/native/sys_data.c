@@ -110,6 +110,16 @@ static napi_value sys_fsync(napi_env env, napi_callback_info info) { return flus
 static napi_value sys_fdatasync(napi_env env, napi_callback_info info) { return flush(env, info, fdatasync); }
 static napi_value sys_syncfs(napi_env env, napi_callback_info info) { return flush(env, info, syncfs); }
 
+static napi_value sys_start_writeback(napi_env env, napi_callback_info info) {
+  struct args a;
+  args_read(&a, env, info);
+  int fd = arg_int(&a, 0);
+  int64_t offset = arg_long(&a, 1);
+  int64_t length = arg_long(&a, 2);
+  if (args_bad(&a)) return args_refuse(&a);
+  return outcome(env, TEMP_FAILURE_RETRY(sync_file_range(fd, offset, length, SYNC_FILE_RANGE_WRITE)));
+}
+
 const struct function sys_data_functions[] = {
   {"pread", sys_pread},
   {"preadNowait", sys_pread_nowait},
@@ -122,5 +132,6 @@ const struct function sys_data_functions[] = {
   {"fsync", sys_fsync},
   {"fdatasync", sys_fdatasync},
   {"syncfs", sys_syncfs},
+  {"startWriteback", sys_start_writeback},
   {NULL, NULL},
 };

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { errnoName } from "../errno.js";
 import { O_CREAT, O_EXCL, O_RDWR } from "../native/constants.js";
 import { native } from "../native/index.js";
-import { LayerReader, LayerThreads } from "./archive/build-layer.js";
+import { LayerReader, LayerUnpacker } from "./archive/build-layer.js";
 import { DirectoryFiles, type ImageFiles, openUserPath, TarFiles } from "./archive/image-files.js";
 import { type PlannedImage, type PlannedLayer, planImages } from "./archive/image-plan.js";
 import { ownPlatform, type Platform } from "./archive/platform.js";
@@ -16,6 +16,7 @@ import { imageId, LayersMissingError, storeImage } from "./images.js";
 import { checkInterruption, interruptible } from "./interruption.js";
 import { type BuiltLayer, hasLayer } from "./layers.js";
 import { digestHex } from "./names.js";
+import { synced } from "./synced.js";
 import { makeTemporary, type Temporary } from "./temporary.js";
 
 /** What happens to a layer. Several are built at once, so events of different layers alternate. */
@@ -94,7 +95,7 @@ class ImageLayers {
     return layers.flatMap(({ diffId }) => this.built.get(diffId) ?? []);
   }
 
-  /** Builds those that are not there yet. Throws StoreError. */
+  /** Builds those that are not there yet, and syncs them together. Throws StoreError. */
   async build(layers: readonly PlannedLayer[]): Promise<void> {
     const wanted = new Map<string, PlannedLayer>();
     const existing = new Set<string>();
@@ -107,23 +108,30 @@ class ImageLayers {
         this.tell({ kind: "exists", diffId });
       }
     }
+    if (wanted.size === 0) return;
+    await synced(this.temporary.path, () => this.buildAll(wanted));
+  }
+
+  private async buildAll(wanted: ReadonlyMap<string, PlannedLayer>): Promise<void> {
     // The largest first: so none is left to run alone at the end.
     const queue = [...wanted.values()].sort((a, b) => b.source.length - a.source.length);
     for (const { diffId, source } of wanted.values()) this.tell({ kind: "begins", diffId, total: source.length });
     const count = Math.min(availableParallelism(), queue.length);
     const readers = Array.from({ length: Math.ceil(count / 2) }, () => new LayerReader());
-    const work = Array.from({ length: count }, (_, index) => this.work(queue, readers[index >> 1] as LayerReader));
+    const work = Array.from({ length: count }, (_, index) =>
+      this.work(queue, readers[index >> 1] as LayerReader, index === 0),
+    );
     const results = await Promise.allSettled(work);
     await Promise.all(readers.map((reader) => reader.end()));
     for (const result of results) if (result.status === "rejected") throw result.reason;
   }
 
-  private async work(queue: PlannedLayer[], reader: LayerReader): Promise<void> {
-    const threads = new LayerThreads(reader);
+  private async work(queue: PlannedLayer[], reader: LayerReader, here: boolean): Promise<void> {
+    const unpacker = new LayerUnpacker(reader, here);
     try {
       for (let layer = queue.shift(); layer !== undefined; layer = queue.shift()) {
         const { diffId, source, blobDigest } = layer;
-        const built = await threads.build(join(this.temporary.path, digestHex(diffId)), source, {
+        const built = await unpacker.build(join(this.temporary.path, digestHex(diffId)), source, {
           expectedDiffId: diffId,
           ...(blobDigest !== undefined && { expectedBlobDigest: blobDigest }),
           progress: (read) => this.tell({ kind: "progress", diffId, read }),
@@ -136,7 +144,7 @@ class ImageLayers {
       queue.length = 0;
       throw error;
     } finally {
-      await threads.end();
+      await unpacker.end();
     }
   }
 }

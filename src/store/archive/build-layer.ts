@@ -9,6 +9,7 @@ import { StoreError } from "../error.js";
 import { checkInterruption, interruption } from "../interruption.js";
 import type { BuiltLayer, LayerOptions } from "../layers.js";
 import { shortId } from "../names.js";
+import { synced } from "../synced.js";
 import { LayerBuilder } from "./layer-builder.js";
 import {
   type FileSource,
@@ -31,11 +32,11 @@ const smallArchive = 8 * 1024 * 1024;
 /** Builds a layer in the directory `path`, which must not exist, and syncs it. Throws StoreError; what is in `path` then is the caller's to remove. */
 export async function buildLayer(path: string, source: LayerSource, options: BuildOptions = {}): Promise<BuiltLayer> {
   const reader = new LayerReader();
-  const threads = new LayerThreads(reader);
+  const unpacker = new LayerUnpacker(reader, true);
   try {
-    return await threads.build(path, source, options);
+    return await synced(dirname(path), () => unpacker.build(path, source, options));
   } finally {
-    await Promise.all([threads.end(), reader.end()]);
+    await Promise.all([unpacker.end(), reader.end()]);
   }
 }
 
@@ -54,44 +55,55 @@ export class LayerReader {
   }
 }
 
-/** A thread that writes one layer after the other, started when the first one needs it, and the one that reads for it. */
-export class LayerThreads {
-  private unpacker: LayerThread | undefined;
+/** Builds one layer after the other. */
+export class LayerUnpacker {
+  private thread: LayerThread | undefined;
 
-  /** The reader is the caller's to end. */
-  constructor(private readonly reader: LayerReader) {}
+  /** The reader is the caller's to end. With `here` the tree is written by this thread: one to start less, and one that compiles the code. */
+  constructor(
+    private readonly reader: LayerReader,
+    private readonly here: boolean,
+  ) {}
 
+  /** As `buildLayer`, but what it wrote is the caller's to sync. */
   async build(path: string, source: LayerSource, options: BuildOptions): Promise<BuiltLayer> {
     if (programPath === undefined || (isFile(source) && source.length < smallArchive))
       return buildHere(path, source, options);
+    checkInterruption();
+    const memory = new SharedArrayBuffer(pieces * pieceSize);
     const { port1, port2 } = new MessageChannel();
-    this.unpacker ??= new LayerThread(programPath);
-    const unpacked = this.unpacker.run({ kind: "unpack", path, port: port1 }, [port1]);
-    let read: Promise<Answer>;
-    if (isFile(source)) {
-      read = this.reader
-        .get(programPath)
-        .run({ kind: "read", source, port: port2, options: expected(options) }, [port2], options.progress);
-    } else read = readTo(source, port2, options);
-    const interrupted = (): void => void this.end();
-    interruption.addEventListener("abort", interrupted);
-    try {
-      checkInterruption();
-      const [built] = await Promise.all([unpacked, read]);
-      return built as BuiltLayer;
-    } catch (error) {
-      // The other one waits for pieces that nobody sends any more.
-      await this.end();
-      await Promise.allSettled([unpacked, read]);
-      throw error;
-    } finally {
-      interruption.removeEventListener("abort", interrupted);
+    const way = { memory, port: port1 };
+    const wayBack = { memory, port: port2 };
+    // What is not in a file comes to this thread, which reads it then.
+    const reading = isFile(source)
+      ? this.reader
+          .get(programPath)
+          .run({ kind: "read", source, way: wayBack, options: expected(options) }, port2, options.progress)
+      : readTo(source, wayBack, options);
+    let unpacking: Promise<Answer>;
+    const mine = !isFile(source) ? port2 : this.here ? port1 : undefined;
+    if (mine === port1) unpacking = unpackFrom(path, way);
+    else {
+      this.thread ??= new LayerThread(programPath);
+      unpacking = this.thread.run({ kind: "unpack", path, way }, port1);
     }
+    const interrupted = (): void => {
+      mine?.close();
+      void this.end();
+    };
+    interruption.addEventListener("abort", interrupted);
+    const [built, read] = await Promise.allSettled([unpacking, reading]);
+    interruption.removeEventListener("abort", interrupted);
+    checkInterruption();
+    if (built.status === "fulfilled" && read.status === "fulfilled") return built.value as BuiltLayer;
+    // When one of the two fails, the other one does, for want of it.
+    const reasons = [built, read].flatMap((one) => (one.status === "rejected" ? [one.reason] : []));
+    throw reasons.find((reason) => !(reason instanceof OtherEndError)) ?? reasons[0];
   }
 
   async end(): Promise<void> {
-    await this.unpacker?.end();
-    this.unpacker = undefined;
+    await this.thread?.end();
+    this.thread = undefined;
   }
 }
 
@@ -136,12 +148,30 @@ function expected({ expectedDiffId, expectedBlobDigest }: BuildOptions): Expecte
 
 /** What a thread is to do. */
 export type Job =
-  | { readonly kind: "unpack"; readonly path: string; readonly port: MessagePort }
-  | { readonly kind: "read"; readonly source: FileSource; readonly port: MessagePort; readonly options: Expected };
+  | { readonly kind: "unpack"; readonly path: string; readonly way: Way }
+  | { readonly kind: "read"; readonly source: FileSource; readonly way: Way; readonly options: Expected };
+
+/**
+ * One end of the way from reader to unpacker, and the memory that both see: transferring each piece would make garbage for V8 of a size that it
+ * collects at once.
+ */
+interface Way {
+  readonly memory: SharedArrayBuffer;
+  readonly port: MessagePort;
+}
+
+/** How many pieces go round. */
+const pieces = 8;
+
+/** The other end of the way was closed before all was done: its error tells why. */
+class OtherEndError extends StoreError {}
 
 /** How it ended. */
 type Answer = BuiltLayer | ReadArchive;
-type Message = { readonly read: number } | { readonly answer: Answer } | { readonly error: string };
+type Message =
+  | { readonly read: number }
+  | { readonly answer: Answer }
+  | { readonly error: string; readonly otherEnd: boolean };
 
 /** One of the jobs that a thread has at a time. */
 export interface Numbered<T> {
@@ -149,8 +179,8 @@ export interface Numbered<T> {
   readonly what: T;
 }
 
-/** On the way between reader and unpacker: a piece and how much of it is content, or the end. */
-type Piece = { readonly piece: ArrayBuffer; readonly length: number } | { readonly archive: ReadArchive };
+/** From reader to unpacker: which piece has how much content, or the end. Back goes the number of a piece that is empty again. */
+type Piece = { readonly piece: number; readonly length: number } | { readonly archive: ReadArchive };
 
 /** The program, to be run by a thread: the bundle's entry. Undefined where there is no bundle, in unit tests. */
 const programPath = ((): string | undefined => {
@@ -167,7 +197,8 @@ class LayerThread {
     this.worker = new Worker(program, { argv: ["--layer-thread"], resourceLimits: { maxYoungGenerationSizeMb: 96 } });
   }
 
-  run(job: Job, transfer: MessagePort[], progress?: (read: number) => void): Promise<Answer> {
+  /** `port` is that of the job. */
+  run(job: Job, port: MessagePort, progress?: (read: number) => void): Promise<Answer> {
     return new Promise((resolve, reject) => {
       const { worker } = this;
       const done = (): void => {
@@ -182,7 +213,7 @@ class LayerThread {
         else {
           done();
           if ("answer" in said) resolve(said.answer);
-          else reject(new StoreError(said.error));
+          else reject(said.otherEnd ? new OtherEndError(said.error) : new StoreError(said.error));
         }
       };
       const failed = (error: Error): void => {
@@ -191,7 +222,7 @@ class LayerThread {
       };
       const exited = (): void => failed(new StoreError("a thread that builds a layer has ended"));
       worker.on("message", message).on("error", failed).on("exit", exited);
-      worker.postMessage({ number, what: job } satisfies Numbered<Job>, transfer);
+      worker.postMessage({ number, what: job } satisfies Numbered<Job>, [port]);
     });
   }
 
@@ -200,7 +231,7 @@ class LayerThread {
   }
 }
 
-/** What a thread does. `say` takes its messages. */
+/** What a thread does. */
 export async function runLayerJob(
   { number, what: job }: Numbered<Job>,
   post: (message: Numbered<Message>) => void,
@@ -209,33 +240,27 @@ export async function runLayerJob(
   try {
     const answer =
       job.kind === "unpack"
-        ? await unpackFrom(job.path, job.port)
-        : await readTo(job.source, job.port, { ...job.options, progress: (read) => say({ read }) });
+        ? await unpackFrom(job.path, job.way)
+        : await readTo(job.source, job.way, { ...job.options, progress: (read) => say({ read }) });
     say({ answer });
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;
-    say({ error: error.message });
-  } finally {
-    job.port.close();
+    say({ error: error.message, otherEnd: error instanceof OtherEndError });
   }
 }
 
-/** How many pieces go round. */
-const pieces = 8;
-
-/** Reads a source, and sends the pieces through a port, through which they come back. */
-async function readTo(source: LayerSource, port: MessagePort, options: BuildOptions): Promise<ReadArchive> {
-  const empty: Buffer[] = [];
-  for (let count = 0; count < pieces; count++) empty.push(Buffer.allocUnsafeSlow(pieceSize));
+/** Reads a source into pieces, sends word of each, and hears when it is empty again. Closes its end of the way. */
+async function readTo(source: LayerSource, { memory, port }: Way, options: BuildOptions): Promise<ReadArchive> {
+  const empty = Array.from({ length: pieces }, (_, piece) => Buffer.from(memory, piece * pieceSize, pieceSize));
   let waiting: { resolve(piece: Buffer): void; reject(error: Error): void } | undefined;
-  port.on("message", (piece: ArrayBuffer) => {
-    const buffer = Buffer.from(piece);
+  port.on("message", (piece: number) => {
+    const buffer = Buffer.from(memory, piece * pieceSize, pieceSize);
     if (waiting === undefined) empty.push(buffer);
     else waiting.resolve(buffer);
     waiting = undefined;
   });
   let closed = false;
-  const writerEnded = (): StoreError => new StoreError("the thread that writes a layer has ended");
+  const writerEnded = (): StoreError => new OtherEndError("the thread that writes a layer has ended");
   port.on("close", () => {
     closed = true;
     waiting?.reject(writerEnded());
@@ -249,8 +274,7 @@ async function readTo(source: LayerSource, port: MessagePort, options: BuildOpti
         else waiting = { resolve, reject };
       }),
     send: (piece, length) => {
-      const memory = piece.buffer as ArrayBuffer;
-      port.postMessage({ piece: memory, length } satisfies Piece, [memory]);
+      port.postMessage({ piece: piece.byteOffset / pieceSize, length } satisfies Piece);
     },
     progress: (read) => {
       if (read - told < 4 * pieceSize) return;
@@ -268,25 +292,31 @@ async function readTo(source: LayerSource, port: MessagePort, options: BuildOpti
   }
 }
 
-async function unpackFrom(path: string, port: MessagePort): Promise<BuiltLayer> {
-  const builder = await LayerBuilder.create(path);
+/** Builds a layer from the pieces that a reader sends. Closes its end of the way. */
+async function unpackFrom(path: string, { memory, port }: Way): Promise<BuiltLayer> {
   try {
-    const archive = await new Promise<ReadArchive>((resolve, reject) => {
-      port.on("message", (said: Piece) => {
-        if ("archive" in said) return resolve(said.archive);
-        try {
-          builder.push(Buffer.from(said.piece, 0, said.length));
-          const giveBack = (): void => port.postMessage(said.piece, [said.piece]);
-          const { backlog } = builder;
-          if (backlog === undefined) giveBack();
-          else backlog.then(giveBack, reject);
-        } catch (error) {
-          reject(error);
-        }
+    const builder = await LayerBuilder.create(path);
+    try {
+      const archive = await new Promise<ReadArchive>((resolve, reject) => {
+        port.on("close", () => reject(new OtherEndError("the thread that reads an archive has ended")));
+        port.on("message", (said: Piece) => {
+          if ("archive" in said) return resolve(said.archive);
+          try {
+            builder.push(Buffer.from(memory, said.piece * pieceSize, said.length));
+            const giveBack = (): void => port.postMessage(said.piece);
+            const { backlog } = builder;
+            if (backlog === undefined) giveBack();
+            else backlog.then(giveBack, reject);
+          } catch (error) {
+            reject(error);
+          }
+        });
       });
-    });
-    return await builder.finish(archive);
+      return await builder.finish(archive);
+    } finally {
+      builder.close();
+    }
   } finally {
-    builder.close();
+    port.close();
   }
 }

@@ -78,7 +78,7 @@ export class LayerBuilder {
     this.parser.push(bytes);
   }
 
-  /** The archive has ended, and was `archive`: all that is left is written, and brought to the disk. Throws StoreError. */
+  /** The archive has ended, and was `archive`: all that is left is written; to bring it to the disk is the caller's task. Throws StoreError. */
   async finish({ diffId, archiveSize }: ReadArchive): Promise<BuiltLayer> {
     this.parser.end();
     const { manifest, warnings, implied, size, entries, opaqueRoot } = this.writer.finish();
@@ -100,8 +100,6 @@ export class LayerBuilder {
     } catch (cause) {
       throw new StoreError(`a layer cannot be written: ${reason(cause)}`, { cause });
     }
-    const synced = native.syncfs(this.tree);
-    if (synced < 0) throw new StoreError(`a layer cannot be brought to the disk: ${errnoName(synced)}`);
     return { record, path: this.path, implied, warnings };
   }
 

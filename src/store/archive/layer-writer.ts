@@ -1,6 +1,6 @@
 /** Makes the tree of a layer from the entries of its archive. Archives are anybody's: nothing they say reaches outside the tree. */
 import { readFileSync, rmSync } from "node:fs";
-import { EEXIST, ENOENT, ENOSPC, EPERM } from "../../errno.js";
+import { EEXIST, ENOENT, ENOSPC, EPERM, ignore } from "../../errno.js";
 import { WHITEOUT_PREFIX } from "../../layer/marks.js";
 import { S_IFBLK, S_IFCHR, S_IFIFO, S_IFLNK, S_IFREG } from "../../layer/stat.js";
 import { AT_FDCWD, O_CREAT, O_DIRECTORY, O_EXCL, O_PATH, O_WRONLY } from "../../native/constants.js";
@@ -145,6 +145,9 @@ export class LayerWriter implements TarHandler {
     const file = this.current as CurrentFile;
     const result = native.pwrite(file.fd, chunk, start, length, file.written);
     if (result !== length) throw failed("written", file.path, result < 0 ? result : -ENOSPC);
+    if (length >= worthWriteback) {
+      ignore(native.startWriteback(file.fd, file.written, length), "the sync at the end tells what cannot be written");
+    }
     file.written += length;
     const piece = chunk.subarray(start, start + length);
     if (length === file.entry.size) file.hash = this.hashes.h64Raw(piece);
@@ -389,6 +392,9 @@ export class LayerWriter implements TarHandler {
 
 /** What a hole reads as. */
 const zeros = Buffer.alloc(64 * 1024);
+
+/** Pieces from this size on go to the disk at once. Smaller ones wait for the sync: they would be more requests than the disk gains time. */
+const worthWriteback = 128 * 1024;
 
 /** XXH64 of nothing. */
 const emptyHash = 0xef46db3751d8e999n;
