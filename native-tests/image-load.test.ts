@@ -163,6 +163,28 @@ EOF`,
   expect(stderr).toMatch(/has no image for linux\/s390x, only for linux\/(arm64|amd64), linux\/(arm64|amd64)/);
 });
 
+test("--progress json tells programs what happens, on stderr", async () => {
+  await shell("mkdir t; head -c 20000000 /dev/zero >t/zeros", { cwd: area.path });
+  const events = async (...words: string[]): Promise<Record<string, unknown>[]> => {
+    const { status, stderr } = await store.attempt("image", ...words, "--progress", "json");
+    expect(status).toBe(0);
+    return stderr
+      .split("\n")
+      .slice(0, -1)
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+  };
+  const imported = await events("import", "t", "zeros");
+  expect(imported.at(-1)?.["event"]).toBe("progress");
+  const saved = await events("save", "-o", "zeros.tar", "zeros");
+  expect(saved.at(-1)?.["read"]).toBe(saved.at(-1)?.["total"]);
+  expect((await events("load", "zeros.tar")).map(({ event }) => event)).toEqual(["exists"]);
+  await store.run("image", "rm", "zeros");
+  const loaded = await events("load", "zeros.tar");
+  expect(loaded[0]).toMatchObject({ event: "begins", total: saved.at(-1)?.["total"] });
+  expect(loaded.at(-1)).toMatchObject({ event: "built", size: 20000000, diffId: loaded[0]?.["diffId"] });
+  expect((await store.attempt("image", "load", "zeros.tar", "--progress", "odd")).status).toBe(2);
+});
+
 test("what podman saves is loaded, in both of its formats", async () => {
   await shell(
     `mkdir -p t/dir; echo x >t/dir/file; ln t/dir/file t/hard; chown 12:13 t/dir; tar cf t.tar -C t .

@@ -5,7 +5,7 @@ import { importImage } from "../../store/import-image.js";
 import { complain, print, UsageError } from "../exit.js";
 import { rootOf } from "../root-option.js";
 import type { ImportWords } from "./incoming.js";
-import { singleProgress } from "./progress.js";
+import { progressForm, singleProgress } from "./progress.js";
 
 /** `cowfs image import`: prints the id of the new image. */
 export async function importCommand(
@@ -14,13 +14,13 @@ export async function importCommand(
   name: string | undefined,
   words: ImportWords,
 ): Promise<number> {
-  const { base, change = [], message, tag = [], quiet = false, json = false } = words;
+  const { base, change = [], message, tag = [], json = false } = words;
   if (source === undefined && base === undefined) {
     throw new UsageError("name a tar archive, a directory or -; without one, the image to change (--base)");
   }
   const names = [...(name === undefined ? [] : [name]), ...tag].map(familiarName);
   const platform = words.platform === undefined ? undefined : parsePlatform(words.platform);
-  const progress = singleProgress(quiet || json);
+  const progress = singleProgress(progressForm(words), "importing");
   let result: Awaited<ReturnType<typeof importImage>>;
   try {
     const { tell } = progress;

@@ -2,6 +2,9 @@ import type { Command } from "commander";
 import { orderly } from "../orderly.js";
 import { collect } from "../output/options.js";
 
+/** What `--progress` says of itself. */
+export const progressHelp = "on stderr: auto (default), plain, tty, json (an object for each event), none";
+
 /** Declares the commands that bring images in, and the one that checks what came. */
 export function addIncomingCommands(image: Command, finish: (code: number) => void): void {
   image
@@ -14,6 +17,7 @@ export function addIncomingCommands(image: Command, finish: (code: number) => vo
     .option("-i, --input <path>", "the same")
     .option("--platform <platform>", "which one to load if there are several: linux/amd64, linux/arm64/v8, …")
     .option("-q, --quiet", "no progress")
+    .option("--progress <form>", progressHelp)
     .option("--json", "what was loaded, for machines")
     .action(async (path: string | undefined, options: LoadWords, command: Command) => {
       const { loadCommand } = await import("./load.js");
@@ -38,6 +42,7 @@ export function addIncomingCommands(image: Command, finish: (code: number) => vo
     .option("-t, --tag <name>", "the same as the second argument, for when there is no tree; may be repeated", collect)
     .option("--platform <platform>", "what it runs on (default: this machine, or as the base)")
     .option("-q, --quiet", "no progress")
+    .option("--progress <form>", progressHelp)
     .option("--json", "what was made, for machines")
     .action(async (source: string | undefined, name: string | undefined, options: ImportWords, command: Command) => {
       const { importCommand } = await import("./import.js");
@@ -65,6 +70,7 @@ export interface LoadWords {
   readonly input?: string;
   readonly platform?: string;
   readonly quiet?: boolean;
+  readonly progress?: string;
   readonly json?: boolean;
 }
 
@@ -74,6 +80,7 @@ export interface ImportWords {
   readonly message?: string;
   readonly tag?: string[];
   readonly platform?: string;
+  readonly progress?: string;
   readonly quiet?: boolean;
   readonly json?: boolean;
 }

@@ -5,11 +5,11 @@ import { loadImages } from "../../store/load-images.js";
 import { print, UsageError } from "../exit.js";
 import { rootOf } from "../root-option.js";
 import type { LoadWords } from "./incoming.js";
-import { layerProgress } from "./progress.js";
+import { layerProgress, progressForm } from "./progress.js";
 
 /** `cowfs image load`: prints what was loaded, as Docker does. */
 export async function loadCommand(command: Command, path: string | undefined, words: LoadWords): Promise<number> {
-  const { input, quiet = false, json = false } = words;
+  const { input, json = false } = words;
   if (path !== undefined && input !== undefined) throw new UsageError("the archive is named twice");
   const named = path ?? input;
   const source = named === "-" ? undefined : named;
@@ -18,7 +18,7 @@ export async function loadCommand(command: Command, path: string | undefined, wo
     throw new UsageError("there is nothing to load: name an archive, or give it on the standard input");
   }
   const platform = words.platform === undefined ? undefined : parsePlatform(words.platform);
-  const progress = layerProgress(quiet || json);
+  const progress = layerProgress(progressForm(words));
   const existing = new Set<string>();
   const built: { readonly diffId: string; readonly size: number }[] = [];
   let images: Awaited<ReturnType<typeof loadImages>>;

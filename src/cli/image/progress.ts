@@ -1,8 +1,8 @@
-/** How far the reading of layers is: bars on a terminal, otherwise one line when a layer is there; on stderr, results are on stdout. */
+/** How far long work is, on stderr, since results are on stdout: bars on a terminal, otherwise a line when a layer is there; or events for programs. */
 import { MultiBar, type SingleBar } from "cli-progress";
 import type { LoadEvent } from "../../store/load-images.js";
 import { shortId } from "../../store/names.js";
-import { complain } from "../exit.js";
+import { complain, UsageError } from "../exit.js";
 import { size } from "../output/size.js";
 
 /** Names of layers have this many characters. */
@@ -14,9 +14,31 @@ export interface Progress {
   end(): void;
 }
 
-export function layerProgress(quiet: boolean): Progress {
-  if (quiet) return { tell: warnOnly, end: () => {} };
-  return process.stderr.isTTY === true ? new Bars() : { tell: tellLine, end: () => {} };
+export function layerProgress(form: ProgressForm): Progress {
+  if (form === "tty") return new Bars();
+  return { tell: { none: warnOnly, plain: tellLine, json: tellJson }[form], end: () => {} };
+}
+
+export type ProgressForm = "none" | "plain" | "tty" | "json";
+
+/** What `--progress` and `--quiet` ask for. Throws UsageError. */
+export function progressForm({ quiet, progress, json }: ProgressWords): ProgressForm {
+  const word = progress ?? (quiet === true || json === true ? "none" : "auto");
+  if (word === "auto") return process.stderr.isTTY === true ? "tty" : "plain";
+  const form = (["none", "plain", "tty", "json"] as const).find((one) => one === word);
+  if (form === undefined) throw new UsageError(`--progress ${word}: known are auto, plain, tty, json, none`);
+  return form;
+}
+
+export interface ProgressWords {
+  readonly quiet?: boolean;
+  readonly progress?: string;
+  readonly json?: boolean;
+}
+
+/** An object on a line of its own: what happened (`event`), and to what. */
+function tellJson({ kind, ...rest }: LoadEvent): void {
+  process.stderr.write(`${JSON.stringify({ event: kind, ...rest })}\n`);
 }
 
 function warnOnly(event: LoadEvent): void {
@@ -72,17 +94,34 @@ class Bars implements Progress {
   }
 }
 
-/** A bar for one archive, on a terminal only. What is not known to have an end has none. */
-export function singleProgress(quiet: boolean): { tell(read: number, total: number | undefined): void; end(): void } {
-  if (quiet || process.stderr.isTTY !== true) return { tell: () => {}, end: () => {} };
+/** How often a program is told how far one archive is, in milliseconds. */
+const interval = 100;
+
+/** The same for one archive, which `name` tells about; without a line when it is there. What is not known to have an end has no bar. */
+export function singleProgress(
+  form: ProgressForm,
+  name: string,
+): { tell(read: number, total: number | undefined): void; end(): void } {
+  if (form === "json") {
+    let next = 0;
+    return {
+      tell: (read, total) => {
+        if (performance.now() < next && read !== total) return;
+        next = performance.now() + interval;
+        process.stderr.write(`${JSON.stringify({ event: "progress", read, ...(total !== undefined && { total }) })}\n`);
+      },
+      end: () => {},
+    };
+  }
+  if (form !== "tty") return { tell: () => {}, end: () => {} };
   const bars = new Bars();
   let begun = false;
   return {
     tell: (read, total) => {
       if (total === undefined) return;
-      if (!begun) bars.tell({ kind: "begins", diffId: "importing", total });
+      if (!begun) bars.tell({ kind: "begins", diffId: name, total });
       begun = true;
-      bars.tell({ kind: "progress", diffId: "importing", read });
+      bars.tell({ kind: "progress", diffId: name, read });
     },
     end: () => bars.end(),
   };

@@ -5,21 +5,25 @@ import { pipeline } from "node:stream/promises";
 import { createGzip } from "node:zlib";
 import type { Command } from "commander";
 import { type ArchiveMember, archiveOf, contentOf } from "../../store/archive/archive-writer.js";
-import { dockerArchive, ociLayout, type SaveFormat, saveFormats } from "../../store/archive/save-image.js";
+import { dockerArchive, layersOf, ociLayout, saveFormats } from "../../store/archive/save-image.js";
 import { syncDirectory } from "../../store/atomic.js";
 import { type DataRoot, reason } from "../../store/data-root.js";
 import { StoreError } from "../../store/error.js";
 import { findImage, type NamedImage } from "../../store/images.js";
 import { interruption } from "../../store/interruption.js";
+import { readLayer } from "../../store/layers.js";
 import { imageName, isIdPrefix } from "../../store/names.js";
 import { CommandError, UsageError } from "../exit.js";
 import { writeArchiveFile } from "../output/archive-file.js";
 import { rootOf } from "../root-option.js";
+import { progressForm, singleProgress } from "./progress.js";
 
 export interface SaveCommandOptions {
   readonly output?: string;
   readonly format?: string;
   readonly compress?: string;
+  readonly quiet?: boolean;
+  readonly progress?: string;
 }
 
 /** `cowfs image save [-o FILE] IMAGE…`. */
@@ -41,10 +45,20 @@ export async function imageSaveCommand(
   const root = rootOf(command);
   const images = chosen(root, words);
   const gzip = options.compress === "gzip";
+  // Whoever gets the archive through a pipe has a progress of his own.
+  const form = progressForm(output === undefined && options.progress === undefined ? { quiet: true } : options);
+  const shown = singleProgress(form, "saving");
+  const total = layersOf(images).reduce((sum, diffId) => sum + readLayer(root, diffId).archiveSize, 0);
+  let read = 0;
+  const progress = (bytes: number): void => {
+    read += bytes;
+    shown.tell(read, total);
+  };
   try {
-    if (format === "oci-dir") await writeDirectory(ociLayout(root, images, { gzip }), resolve(output ?? ""));
+    if (format === "oci-dir") await writeDirectory(ociLayout(root, images, { gzip, progress }), resolve(output ?? ""));
     else {
-      const archive = Readable.from(archiveOf(membersOf(root, images, format, gzip)), { objectMode: false });
+      const members = format === "docker-archive" ? dockerArchive : ociLayout;
+      const archive = Readable.from(archiveOf(members(root, images, { gzip, progress })), { objectMode: false });
       const through = format === "docker-archive" && gzip ? [createGzip()] : [];
       await writeArchiveFile(output, (to) => pipeline([archive, ...through, to], { signal: interruption }));
     }
@@ -53,12 +67,10 @@ export async function imageSaveCommand(
     throw new StoreError(`the image cannot be saved${output === undefined ? "" : ` to ${output}`}: ${reason(cause)}`, {
       cause,
     });
+  } finally {
+    shown.end();
   }
   return 0;
-}
-
-function membersOf(root: DataRoot, images: readonly NamedImage[], format: SaveFormat, gzip: boolean) {
-  return format === "docker-archive" ? dockerArchive(root, images, { gzip }) : ociLayout(root, images, { gzip });
 }
 
 /** The images, each once, with those of their names that were asked for: what is named by its id is saved without a name. */

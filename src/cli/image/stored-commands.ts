@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { orderly } from "../orderly.js";
 import { addInspectOptions, addListOptions, collect } from "../output/options.js";
+import { progressHelp } from "./incoming.js";
 import type { ImageListOptions } from "./ls.js";
 import type { PruneOptions } from "./prune.js";
 import type { SaveCommandOptions } from "./save.js";
@@ -92,6 +93,8 @@ export function addStoredImageCommands(image: Command, finish: (code: number) =>
     .option("-o, --output <file>", "where to (default: stdout, unless that is a terminal)")
     .option("--format <format>", "docker-archive (default), oci-archive, or oci-dir: a directory")
     .option("--compress <method>", "gzip, or none (default)")
+    .option("-q, --quiet", "no progress")
+    .option("--progress <form>", progressHelp)
     .action(async (words: string[], options: SaveCommandOptions, command: Command) => {
       const { imageSaveCommand } = await import("./save.js");
       finish(await orderly(() => imageSaveCommand(command, words, options)));

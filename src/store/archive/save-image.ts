@@ -39,7 +39,7 @@ async function* verifiedLayer(root: DataRoot, diffId: string, { progress }: Save
 }
 
 /** The layers of images, each once. */
-function layersOf(images: readonly NamedImage[]): string[] {
+export function layersOf(images: readonly NamedImage[]): string[] {
   return [...new Set(images.flatMap(({ layers }) => layers))];
 }
 
