@@ -4,6 +4,7 @@
  * row plus the name, none of them in V8's heap. Nothing outside this file knows the arrays.
  */
 import { ENOENT } from "../errno.js";
+import { Aliases, type Place } from "./aliases.js";
 import type { Directory } from "./directory.js";
 import { NameStore } from "./name-store.js";
 
@@ -86,9 +87,7 @@ export class NodeTable {
   private readonly freeSlots: number[] = [];
 
   private buckets = new Uint32Array(1024);
-  /** Further names of a node: `parent/name` → node, and node → those keys. */
-  private aliases = new Map<string, number>();
-  private aliasKeys = new Map<number, Set<string>>();
+  private readonly aliases = new Aliases();
 
   constructor() {
     // V8 takes a field that was set once for constant, and throws optimized code away when it is set again: better now.
@@ -279,22 +278,14 @@ export class NodeTable {
       if (this.hashes[node] === hashed && this.parents[node] === parent && this.isNamed(node, name)) return node;
       node = this.chain[node] as number;
     }
-    if (this.aliases.size > 0) {
-      const alias = this.aliases.get(`${parent}/${name}`);
-      if (alias !== undefined) return alias;
-    }
-    return -ENOENT;
+    return this.aliases.find(parent, name) ?? -ENOENT;
   }
 
   /** Gives the node a name: its primary one if it has none, otherwise an alias. The name must be free. */
   addName(node: number, parent: number, name: string): void {
     this.children[parent] = (this.children[parent] as number) + 1;
     if (!this.isNameless(node)) {
-      const key = `${parent}/${name}`;
-      this.aliases.set(key, node);
-      const keys = this.aliasKeys.get(node);
-      if (keys) keys.add(key);
-      else this.aliasKeys.set(node, new Set([key]));
+      this.aliases.add(node, parent, name);
       return;
     }
     this.flags[node] = (this.flags[node] as number) & ~NAMELESS;
@@ -309,24 +300,19 @@ export class NodeTable {
    */
   removeName(node: number, parent: number, name: string): void {
     this.children[parent] = (this.children[parent] as number) - 1;
-    if (this.aliases.size > 0) {
-      const key = `${parent}/${name}`;
-      if (this.aliases.get(key) === node) {
-        this.dropAlias(node, key);
-        return;
-      }
+    if (this.aliases.find(parent, name) === node) {
+      this.aliases.remove(node, parent, name);
+      return;
     }
     this.unhang(node);
-    const keys = this.aliasKeys.get(node);
-    if (keys === undefined) {
+    const [promoted] = this.aliases.has(node) ? this.aliases.of(node) : [];
+    if (promoted === undefined) {
       this.flags[node] = (this.flags[node] as number) | NAMELESS;
       this.setName(node, NO_NODE, "");
       return;
     }
-    const [promoted] = keys as unknown as [string];
-    this.dropAlias(node, promoted);
-    const slash = promoted.indexOf("/");
-    this.setName(node, Number(promoted.slice(0, slash)), promoted.slice(slash + 1));
+    this.aliases.remove(node, promoted.parent, promoted.name);
+    this.setName(node, promoted.parent, promoted.name);
     this.hang(node);
   }
 
@@ -341,25 +327,12 @@ export class NodeTable {
 
   /** Whether the node has names beside its primary one. */
   hasAliases(node: number): boolean {
-    return this.aliasKeys.has(node);
+    return this.aliases.has(node);
   }
 
   /** All names of a node. */
-  namesOf(node: number): { parent: number; name: string }[] {
-    const all = [{ parent: this.parent(node), name: this.name(node) }];
-    for (const key of this.aliasKeys.get(node) ?? []) {
-      const slash = key.indexOf("/");
-      all.push({ parent: Number(key.slice(0, slash)), name: key.slice(slash + 1) });
-    }
-    return all;
-  }
-
-  private dropAlias(node: number, key: string): void {
-    this.aliases.delete(key);
-    const keys = this.aliasKeys.get(node);
-    if (keys === undefined) return;
-    keys.delete(key);
-    if (keys.size === 0) this.aliasKeys.delete(node);
+  namesOf(node: number): Place[] {
+    return [{ parent: this.parent(node), name: this.name(node) }, ...this.aliases.of(node)];
   }
 
   private isNamed(node: number, name: string): boolean {

@@ -138,10 +138,15 @@ export function create(
   cred: Cred,
 ): number {
   creation.opens = true;
-  const node = mknod(u, parent, name, S_IFREG | (mode & 0o7777), 0, 0, umask, cred);
-  const { fd } = creation;
-  creation.opens = false;
-  creation.fd = -1;
+  let node: number;
+  let fd: number;
+  try {
+    node = mknod(u, parent, name, S_IFREG | (mode & 0o7777), 0, 0, umask, cred);
+  } finally {
+    fd = creation.fd;
+    creation.opens = false;
+    creation.fd = -1;
+  }
   if (fd >= 0) {
     if (node < 0) ignore(native.close(fd), "nothing was written through it");
     else hold(u, node, fd, ACCESS_WRITE);
