@@ -44,6 +44,20 @@ const big = file("", { fill: 3 << 20, seed: 7 });
 
 cases("copies that are not synced yet", [
   {
+    name: "a copy takes a block for its data and none for its marks, once it is synced",
+    lowers: [{ "d/f": "lower", "d/g": "other" }],
+    upperPlace: "ext4:64M",
+    skip: cowfsOnly,
+    notPassthrough: passthrough,
+    run: async (merged) => {
+      await merged.steps("append d/f more\ntruncate d/g 3\nappend d/g new");
+      await settled(merged);
+      const blocks = await shell(`find ${merged.upper} -type f -printf '%b '`);
+      const one = Number(await shell(`stat -f -c %S ${merged.upper}`)) / 512;
+      expectEqual(merged, "blocks of 512 bytes", blocks, `${one} ${one} `);
+    },
+  },
+  {
     name: "after the driver was killed all that was written is there, and an orderly unmount leaves whole files",
     lowers: [{ "d/f": "lower", "d/g": "other", "d/untouched": "before", big, h1: "h" }],
     upperPlace: "ext4:64M",

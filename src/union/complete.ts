@@ -64,7 +64,7 @@ export function completeData(u: Union, node: number, size: number): number {
   // The row, with it what the kernel may ask about meanwhile, stays until the data is there.
   u.table.addLookup(node);
   u.quota?.begin(job, fd, needed);
-  u.copies.add({ job, node, temporary: "", fd, unsynced: null, abandoned: false, completes: completion });
+  u.copies.add({ job, node, temporary: "", fd, stored: 0, unsynced: null, abandoned: false, completes: completion });
   u.parkedOn = job;
   return PARK;
 }

@@ -15,6 +15,8 @@ export interface Copy {
   readonly temporary: string;
   /** Descriptor of the temporary, open for writing. */
   readonly fd: number;
+  /** STORED if the temporary says of what it is a copy, see publish.ts; otherwise 0. */
+  readonly stored: number;
   /** It is published before it is synced; null for a copy that is synced first, and for one into a metacopy. */
   readonly unsynced: UnsyncedFile | null;
   /** The node is gone, or its name: the copy is thrown away. */

@@ -17,7 +17,7 @@ import { locate, statBacking } from "./locate.js";
 import { mayLieBelow } from "./metacopy.js";
 import { ACCESS_WRITE, DATA_OWN } from "./node-table.js";
 import { PARK } from "./park.js";
-import { bringNames, PUBLISHED, publish, publishLinked } from "./publish.js";
+import { bringNames, PUBLISHED, publish, publishLinked, storeOrigin } from "./publish.js";
 import { flushed, markUnsynced, mayBeUnsynced, syncNow } from "./settle.js";
 import type { Union } from "./union.js";
 import type { UnsyncedFile } from "./unsynced.js";
@@ -32,16 +32,17 @@ export function copyUpFile(u: Union, node: number, size: number): number {
   const temporary = u.work.temporary();
   const output = native.openAs(u.work.fd, temporary, O_CREAT | O_EXCL | O_RDWR, 0o600, 0, 0);
   if (output < 0) return output;
-  const input = length === 0 ? 0 : openBelow(u, node);
+  const stored = storeOrigin(u, node, temporary, lower);
+  const input = stored < 0 || length === 0 ? Math.min(stored, 0) : openBelow(u, node);
   const needed = input <= 0 ? input : (u.quota?.forCopy(input, length) ?? 0);
   if (needed < 0) {
     if (input > 0) ignore(native.close(input), "nothing was copied");
-    return failed(u, { node, temporary, fd: output, unsynced: null }, needed);
+    return failed(u, { node, temporary, fd: output, stored, unsynced: null }, needed);
   }
   const may = mayBeUnsynced(u, node, input, length) && mayLieBelow(u, node);
   const unsynced = may ? markCopy(u, output, length) : null;
   if (typeof unsynced === "number") r = unsynced;
-  const copy = { node, temporary, fd: output, unsynced: typeof unsynced === "number" ? null : unsynced };
+  const copy = { node, temporary, fd: output, stored, unsynced: typeof unsynced === "number" ? null : unsynced };
   const syncs = length > 0 && copy.unsynced === null && !u.volatile;
   if (r === 0 && !copiesNow(u, input, length, syncs)) {
     const job = u.copies.newJob();
@@ -59,7 +60,7 @@ export function copyUpFile(u: Union, node: number, size: number): number {
   return r < 0 ? failed(u, copy, r) : finishFile(u, copy);
 }
 
-type Unpublished = Pick<Copy, "node" | "temporary" | "fd" | "unsynced">;
+type Unpublished = Pick<Copy, "node" | "temporary" | "fd" | "stored" | "unsynced">;
 
 /**
  * Marks the empty copy `output` of the first `length` bytes of `lower` as unsynced, see `markUnsynced`. It gets its size first: so a size on the
@@ -115,9 +116,9 @@ export function finishCopy(u: Union, job: number, result: number): number {
 
 /** Gives the temporary its attributes and publishes it; takes over its descriptors. */
 function finishFile(u: Union, copy: Unpublished): number {
-  const { node, temporary, fd, unsynced } = copy;
+  const { node, temporary, fd, stored, unsynced } = copy;
   let r = keepBelow(u, node);
-  if (r === 0) r = publishFile(u, node, temporary, fd, lower);
+  if (r === 0) r = publishFile(u, node, temporary, fd, lower, stored);
   if (r === -ENOSPC && unsynced !== null) {
     // The marks may be what leaves no room for the attributes of the lower file.
     const unmarked = syncNow(u, unsynced);
@@ -135,9 +136,9 @@ function finishFile(u: Union, copy: Unpublished): number {
 
 /**
  * Gives the copy `fd` of the lower file that `stat` describes its attributes, and publishes it: PUBLISHED if that was in the
- * index, otherwise 0, or -errno. The node table does not know of it yet.
+ * index, otherwise 0, or -errno. `stored`: what `storeOrigin` returned. The node table does not know of the copy yet.
  */
-export function publishFile(u: Union, node: number, temporary: string, fd: number, stat: Stat): number {
+export function publishFile(u: Union, node: number, temporary: string, fd: number, stat: Stat, stored: number): number {
   let r = keepPlain(u, node, fd);
   if (r === 0) r = locate(u, node);
   if (r === 0) r = copyAttributes(u, u.atFd, u.atName, stat, u.work.fd, temporary);
@@ -146,7 +147,7 @@ export function publishFile(u: Union, node: number, temporary: string, fd: numbe
     r = publishLinked(u, node, temporary, stat);
     if (r !== 0) return r;
   }
-  return u.table.isNameless(node) ? native.unlink(u.work.fd, temporary, 0) : publish(u, node, temporary, stat);
+  return u.table.isNameless(node) ? native.unlink(u.work.fd, temporary, 0) : publish(u, node, temporary, stat, stored);
 }
 
 /**

@@ -14,7 +14,7 @@ import { dropDescriptor, dropSource } from "./held.js";
 import { locate, partPath, pathBelow, statBacking } from "./locate.js";
 import { newMark } from "./metacopy-mark.js";
 import { DATA_BELOW } from "./node-table.js";
-import { bringNames, PUBLISHED } from "./publish.js";
+import { bringNames, PUBLISHED, storeOrigin } from "./publish.js";
 import { settle } from "./settle.js";
 import type { Union } from "./union.js";
 
@@ -50,10 +50,11 @@ export function copyUpMetadata(u: Union, node: number): number {
   const temporary = u.work.temporary();
   const fd = native.openAs(u.work.fd, temporary, O_CREAT | O_EXCL | O_RDWR, 0o600, 0, 0);
   if (fd < 0) return fd;
-  r = native.truncate(fd, lower.size);
+  const stored = storeOrigin(u, node, temporary, lower);
+  r = stored < 0 ? stored : native.truncate(fd, lower.size);
   if (r === 0) r = native.setxattr(fd, "", u.work.names.metacopy, mark, 0);
   const refused = r === -EOPNOTSUPP || r === -EPERM;
-  if (r === 0) r = publishFile(u, node, temporary, fd, lower);
+  if (r === 0) r = publishFile(u, node, temporary, fd, lower, stored);
   ignore(native.close(fd), "nothing was written through it");
   if (r < 0) u.work.discard(temporary);
   if (refused) {

@@ -49,10 +49,15 @@ export function bringNames(u: Union, node: number): number {
   return 0;
 }
 
-const STORED = 1;
+/** The temporary says of what it is a copy. */
+export const STORED = 1;
 
-/** Marks a finished temporary as a copy of the lower object that `lower` describes: STORED, 0 (it cannot be), or -errno. */
-function storeOrigin(u: Union, node: number, temporary: string, lower: Stat): number {
+/**
+ * Marks a temporary as a copy of the lower object that `lower` describes: STORED, 0 (it cannot be, or need not), or -errno.
+ * Before other marks: ext4 keeps what it has room for in the inode, and gives the rest a block, from which nothing ever moves back.
+ */
+export function storeOrigin(u: Union, node: number, temporary: string, lower: Stat): number {
+  if (u.table.isNameless(node)) return 0;
   // Without the index several copies may be made of a file with several names: none of them is it.
   if (u.table.type(node) !== DT_DIR && lower.nlink > 1) return 0;
   let r = locate(u, node);
@@ -83,13 +88,18 @@ function keepNumber(u: Union, node: number, links: number, stored: boolean): voi
 /**
  * Renames a finished temporary to where the node is seen, in the upper part of its parent, whose times stay as they were:
  * users did not change the directory. The new object, the copy of what `lower` describes, goes on showing the node's inode
- * number. 0 or -errno.
+ * number. `stored`: what `storeOrigin` returned. 0 or -errno.
  */
-export function publish(u: Union, node: number, temporary: string, lower: Stat): number {
+export function publish(
+  u: Union,
+  node: number,
+  temporary: string,
+  lower: Stat,
+  stored = storeOrigin(u, node, temporary, lower),
+): number {
+  if (stored < 0) return stored;
   const { table } = u;
   const parent = table.parent(node);
-  const stored = storeOrigin(u, node, temporary, lower);
-  if (stored < 0) return stored;
   const parentFd = upperFd(u, parent);
   if (parentFd < 0) return parentFd;
   let r = native.statx(parentFd, "", STATX_ALL, parentTimes.bytes);
