@@ -1,8 +1,3 @@
-import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { release } from "node:os";
-import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { processStart } from "../native/process.js";
 import {
   containerLock,
@@ -17,36 +12,20 @@ import {
 import type { DataRoot } from "../store/data-root.js";
 import { StoreError } from "../store/error.js";
 import { withLock } from "../store/lock.js";
-import type { ContainerRecord, ContainerState } from "../store/records.js";
+import type { ContainerState } from "../store/records.js";
 import { releaseAll } from "../store/volume-drivers/uses.js";
 import { findVolume, isAnonymous } from "../store/volume-records.js";
 import { volumeUsers } from "../store/volume-users.js";
 import { removeVolume } from "../store/volumes.js";
 import { warn } from "../store/warn.js";
-import { applyMounts, undoMounts } from "./apply.js";
-import {
-  bundleConfig,
-  defaultMounts,
-  initMount,
-  initPath,
-  isBelowDefaults,
-  type Launch,
-  processSpec,
-  readIfAny,
-  writeNetworkFiles,
-} from "./bundle.js";
 import { plannedMounts } from "./container-mounts.js";
 import { driverOf } from "./drivers/choose.js";
-import { enterScript } from "./enter-script.js";
-import { ociMounts } from "./oci-mounts.js";
-import { type Attachment, type ContainerProcess, complaint, RuntimeError, readPid, startProcess } from "./process.js";
-import { findProgram } from "./program.js";
-import { RootView } from "./root-view.js";
-import { bundleFiles, deleteCommand, needInit, type Runtime, runtimeName, runtimeOf, runtimesFor } from "./runtime.js";
-import { forwardSignals, sendSignal } from "./signals.js";
+import { launch, undoLaunch } from "./launch.js";
+import type { Attachment, ContainerProcess } from "./process.js";
+import { runtimeName } from "./runtime.js";
+import { forwardSignals } from "./signals.js";
 import { StartError } from "./start-error.js";
-import { isMounted, type UnionMounter, unmountUnion } from "./union.js";
-import { resolveUser } from "./users.js";
+import { isMounted, type UnionMounter } from "./union.js";
 
 /** What watching a container needs from whoever does it. */
 export interface Watch {
@@ -86,7 +65,11 @@ async function start(root: DataRoot, id: string, watch: Watch): Promise<Containe
   if (state.status === "running") throw new StoreError(`container ${record.name} is running already`);
   try {
     await tidyUp(root, id, watch.mounter);
-    const { runtime, running } = await launch(root, record, watch);
+    const { runtime, running } = await launch(root, record, placesOf(root, id), {
+      ...watch,
+      mount: () => driverOf(record).mount(root, record, watch.mounter),
+      mounts: () => plannedMounts(root, record),
+    });
     writeState(root, id, {
       schema: 1,
       status: "running",
@@ -109,121 +92,15 @@ function startErrorOf(cause: unknown): StartError {
   return new StartError(cause instanceof Error ? cause.message : String(cause), 125, { cause });
 }
 
-/** Makes the merged view and runs the container's program in it. */
-async function launch(
-  root: DataRoot,
-  record: ContainerRecord,
-  { mounter, attachment }: Watch,
-): Promise<{ runtime: Runtime; running: ContainerProcess }> {
-  const runtimes = runtimesFor(record.runtime);
-  const places = placesOf(root, record.id);
-  await driverOf(record).mount(root, record, mounter);
-  const planned = await plannedMounts(root, record);
-  const hidden = planned.filter(({ target }) => isBelowDefaults(target));
-  await applyMounts(
-    root,
-    places.merged,
-    planned.filter((mount) => !hidden.includes(mount)),
-    mounter,
-  );
-  rmSync(places.bundle, { recursive: true, force: true });
-  mkdirSync(places.bundle, { mode: 0o711 });
-  writeNetworkFiles(places.bundle, record.hostname);
-  const own = ociMounts(hidden, release());
-  const taken = new Set(planned.map(({ target }) => target));
-  const mounts = [
-    ...defaultMounts(places.bundle).filter(({ destination }) => !taken.has(destination)),
-    ...(record.init === true ? [initMount(needInit())] : []),
-    ...own,
-  ];
-  const description: Launch = { record, process: processOf(record, places.merged), rootfs: places.merged, mounts };
-  for (const [index, runtime] of runtimes.entries()) {
-    const files = bundleFiles(places.bundle);
-    for (const file of [files.log, files.pid, files.started]) rmSync(file, { force: true });
-    writeFileSync(files.asked, runtimeName(runtime));
-    if (runtime.kind === "oci") writeFileSync(files.config, JSON.stringify(bundleConfig(description), null, 2));
-    else writeFileSync(files.script, enterScript(description, places.bundle, root.containers));
-    try {
-      const running = await startProcess(runtime, places.bundle, record.id, attachment, {
-        terminal: record.process.terminal,
-        ownNetwork: record.network === "none",
-      });
-      return { runtime, running };
-    } catch (error) {
-      // A runtime that cannot work with the cgroups of this machine is as good as none.
-      const unusable = error instanceof RuntimeError && /cgroup/i.test(error.message);
-      if (!unusable || index === runtimes.length - 1) throw error;
-      const left = deleteLeft(runtime, places.bundle, record.id);
-      if (left !== undefined) throw new RuntimeError(runtime, `${error.message}; moreover ${left}`, { cause: error });
-    }
-  }
-  throw new StartError("no runtime could be used", 125);
-}
-
-/** The container's program, with what the image's files say about it. Makes the working directory if it is missing. */
-function processOf(record: ContainerRecord, merged: string) {
-  const { args, env, user, workingDirectory, terminal } = record.process;
-  const view = new RootView(merged);
-  try {
-    const cwd = workingDirectory === "" ? "/" : workingDirectory;
-    if (view.stat(cwd)?.isDirectory !== true) view.makeDirectory(cwd);
-    const { hostname } = record;
-    const spec = processSpec(resolveUser(view, user), { args, env, cwd, terminal, hostname });
-    findProgram(view, args[0] ?? "", spec.env, cwd);
-    return record.init === true ? { ...spec, args: [initPath, "--", ...spec.args] } : spec;
-  } finally {
-    view.close();
-  }
-}
-
 /**
  * Undoes what a start did, also one whose monitor was killed half-way: then what it had started is ended. The lock of the container is held,
  * and nobody watches it. Returns what plugins complain of that were to unmount volumes, which has been said.
  */
 export async function tidyUp(root: DataRoot, id: string, mounter: UnionMounter): Promise<StoreError[]> {
-  const { merged, bundle } = placesOf(root, id);
-  const files = bundleFiles(bundle);
-  const asked = readIfAny(files.asked);
-  if (asked === "unshare") await killLeft(files.pid);
-  else if (asked !== undefined && existsSync(join(files.runtime, id))) {
-    // An OCI runtime removes its records by itself, unless it was killed. It kills what still runs; if it cannot, or is gone, we do.
-    const left = deleteLeft(runtimeOf(asked), bundle, id);
-    if (left !== undefined && standsOn(readPid(files.pid)?.pid, merged)) await killLeft(files.pid);
-  }
-  if (isMounted(merged)) {
-    undoMounts(merged, true);
-    await unmountUnion(mounter, merged);
-  }
-  rmSync(bundle, { recursive: true, force: true });
+  await undoLaunch(placesOf(root, id), id, mounter);
   const problems = await releaseAll(root, id);
   for (const { message } of problems) warn(message);
   return problems;
-}
-
-/** Has an OCI runtime kill and forget a container. Returns why it did not. */
-function deleteLeft(runtime: Runtime, bundle: string, id: string): string | undefined {
-  const { program, args } = deleteCommand(runtime, bundle, id);
-  const { status, stderr, error } = spawnSync(program, args, { stdio: ["ignore", "ignore", "pipe"], encoding: "utf8" });
-  if (status === 0) return undefined;
-  const { log } = bundleFiles(bundle);
-  return `${program} delete: ${error?.message ?? (stderr.trim() || complaint(log) || `exit code ${status}`)}`;
-}
-
-/** Whether a process has the merged view as its root. A pid alone may have come to mean another process. */
-function standsOn(pid: number | undefined, merged: string): boolean {
-  try {
-    return pid !== undefined && isMounted(merged) && statSync(`/proc/${pid}/root`).dev === statSync(merged).dev;
-  } catch {
-    return false;
-  }
-}
-
-async function killLeft(pidFile: string): Promise<void> {
-  const { pid, start } = readPid(pidFile) ?? {};
-  while (pid !== undefined && start !== undefined && processStart(pid) === start) {
-    sendSignal(pid, "SIGKILL");
-    await sleep(5);
-  }
 }
 
 /** After the end of a container, or a start that failed: undoes, records, and removes it if that was asked for. */

@@ -13,7 +13,7 @@ import { bundleFiles, findTool, needTool, quoted } from "./runtime.js";
  * makes the merged view the root, and becomes the container's program. It follows no symbolic link of the image: where mounts go has been
  * resolved before.
  */
-export function enterScript(launch: Launch, bundle: string, containers: string): string {
+export function enterScript(launch: Launch, bundle: string, homes: readonly string[]): string {
   const { process: spec, record, rootfs } = launch;
   const files = bundleFiles(bundle);
   const mount = needTool("mount", "mount");
@@ -39,7 +39,7 @@ export function enterScript(launch: Launch, bundle: string, containers: string):
     `echo "$1 \${22}" >${quoted(`${files.pid}.new`)}`,
     `mv ${quoted(`${files.pid}.new`)} ${quoted(files.pid)}`,
     // Otherwise they would live as long as this namespace.
-    ...otherMounts(containers, rootfs).map((path) => `umount -l ${quoted(path)} 2>/dev/null || :`),
+    ...otherMounts(homes, rootfs).map((path) => `umount -l ${quoted(path)} 2>/dev/null || :`),
     `echo ${quoted(record.hostname)} >/proc/sys/kernel/hostname`,
     ...(record.network === "none" ? [`${findTool("ip") ?? ":"} link set lo up`] : []),
   ];
@@ -168,10 +168,11 @@ function realPath(view: RootView, path: string, rootfs: string): string {
   }
 }
 
-/** The mounts of other containers. */
-function otherMounts(containers: string, rootfs: string): string[] {
+/** The mounts of other containers and builds, which lie below `homes`. */
+function otherMounts(homes: readonly string[], rootfs: string): string[] {
   return readMounts()
     .map(({ mountpoint }) => shown(mountpoint))
-    .filter((path) => path.startsWith(`${containers}/`) && path !== rootfs && !path.startsWith(`${rootfs}/`))
+    .filter((path) => homes.some((home) => path.startsWith(`${home}/`)))
+    .filter((path) => path !== rootfs && !path.startsWith(`${rootfs}/`))
     .reverse();
 }

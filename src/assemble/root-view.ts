@@ -66,14 +66,14 @@ export class RootView {
     return Buffer.concat(chunks).toString("utf8");
   }
 
-  /** Makes the directories of a path that are missing, as root. Throws StoreError if something else is in the way. */
-  makeDirectory(path: string): void {
+  /** Makes the directories of a path that are missing. Throws StoreError if something else is in the way. */
+  makeDirectory(path: string, { uid, gid } = { uid: 0, gid: 0 }): void {
     let below = "";
     for (const name of path.split("/").filter((part) => part !== "" && part !== ".")) {
       const parent = this.open(below === "" ? "/" : below, O_PATH | O_DIRECTORY);
       below = `${below}/${name}`;
       if (this.stat(below)?.isDirectory !== true && name !== "..") {
-        const made = parent < 0 ? parent : native.mkdirAs(parent, bytes(name), 0o755, 0, 0);
+        const made = parent < 0 ? parent : native.mkdirAs(parent, bytes(name), 0o755, uid, gid);
         if (made < 0) {
           native.close(parent);
           throw new StoreError(`the directory ${path} cannot be made in the container: ${errnoName(made)}`);

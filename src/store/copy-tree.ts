@@ -32,6 +32,10 @@ interface Copy {
 export interface MergeOptions {
   /** Whose the copies are; otherwise the owners are kept. */
   readonly owner?: { readonly uid: number; readonly gid: number };
+  /** The mode of all copies but symbolic links; otherwise the modes are kept. */
+  readonly mode?: number;
+  /** Whether what has this path below the source is copied, too; of a directory that is not, nothing is. */
+  readonly includes?: (path: string) => boolean;
 }
 
 const attributeNames = Buffer.alloc(65536);
@@ -90,8 +94,10 @@ function namesIn(directory: number, path: string): string[] {
 
 /** Pauses after each entry. */
 function* copyEntries(copy: Copy, source: number, target: number, path: string): Generator<void> {
-  for (const name of namesIn(source, path))
-    yield* copyEntry(copy, source, name, target, name, path === "" ? name : `${path}/${name}`);
+  for (const name of namesIn(source, path)) {
+    const full = path === "" ? name : `${path}/${name}`;
+    if (copy.merge?.includes?.(full) !== false) yield* copyEntry(copy, source, name, target, name, full);
+  }
 }
 
 function* copyEntry(
@@ -205,7 +211,8 @@ function copyAttributesAt(
   const { uid, gid } = merge?.owner ?? stat;
   // chown(2) takes capabilities and set-id bits away, so it is the first.
   must(native.chown(target, name, uid, gid), "chown", path);
-  if ((stat.mode & S_IFMT) !== S_IFLNK) must(native.chmod(target, name, stat.mode & 0o7777), "chmod", path);
+  if ((stat.mode & S_IFMT) !== S_IFLNK)
+    must(native.chmod(target, name, merge?.mode ?? stat.mode & 0o7777), "chmod", path);
   const length = must(native.listxattr(source, sourceName, attributeNames), "list attributes", path);
   for (const attribute of attributeNames.latin1Slice(0, length).split("\0").slice(0, -1)) {
     // Elsewhere they would be those of another union.
@@ -224,7 +231,12 @@ export function statDirectory(fd: number): Stat {
   return stat;
 }
 
-/** Gives a directory the owner, mode, attributes and times of another, which `stat` describes. Throws StoreError. */
-export function copyAttributes(source: number, target: number, stat = statDirectory(source)): void {
-  copyAttributesAt({}, source, "", target, "", stat, "");
+/** Gives a directory the owner, mode, attributes and times of another, which `stat` describes, or what `merge` says. Throws StoreError. */
+export function copyAttributes(
+  source: number,
+  target: number,
+  stat = statDirectory(source),
+  merge?: MergeOptions,
+): void {
+  copyAttributesAt(merge === undefined ? {} : { merge }, source, "", target, "", stat, "");
 }

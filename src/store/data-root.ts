@@ -48,6 +48,11 @@ export class DataRoot {
     return join(this.path, "volume-uses");
   }
 
+  /** `build-cache/KEY.json`: what steps of builds made; see `build-cache.ts`. */
+  get buildCache(): string {
+    return join(this.path, "build-cache");
+  }
+
   /** What is being built or taken away: see `temporary.ts`. On the same file system as everything else. */
   get temporary(): string {
     return join(this.path, "tmp");
@@ -79,7 +84,14 @@ export function openDataRoot(path: string = defaultRootPath()): DataRoot {
   try {
     // A container's processes may have another user, who must get to their root: it can be passed, not listed.
     mkdirSync(root.path, { recursive: true, mode: 0o711 });
-    for (const directory of [root.layers, root.images, root.containers, root.containerNames, root.volumes]) {
+    for (const directory of [
+      root.layers,
+      root.images,
+      root.containers,
+      root.containerNames,
+      root.volumes,
+      root.buildCache,
+    ]) {
       mkdirSync(directory, { recursive: true, mode: 0o711 });
     }
     for (const directory of [root.temporary, root.locks]) mkdirSync(directory, { recursive: true, mode: 0o700 });

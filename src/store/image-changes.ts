@@ -5,7 +5,17 @@ import type { ImageRunConfig } from "./records.js";
 /** A configuration that is being changed. */
 type Draft = { -readonly [Key in keyof ImageRunConfig]: ImageRunConfig[Key] };
 
-type Instruction = (draft: Draft, rest: string) => void;
+/** How the text of an instruction becomes words: whoever builds an image puts values in the place of variables meanwhile. */
+export interface WordReader {
+  /** The words of a line; quotes and backslashes keep blanks together. Throws StoreError. */
+  words(text: string): string[];
+  /** The text as one word. Throws StoreError. */
+  word(text: string): string;
+}
+
+const plainReader: WordReader = { words: plainWords, word: (text) => text };
+
+type Instruction = (draft: Draft, rest: string, read: WordReader) => void;
 
 const instructions: Readonly<Record<string, Instruction>> = {
   CMD: (draft, rest) => {
@@ -14,17 +24,17 @@ const instructions: Readonly<Record<string, Instruction>> = {
   ENTRYPOINT: (draft, rest) => {
     draft.Entrypoint = command(draft, rest);
   },
-  ENV: (draft, rest) => {
+  ENV: (draft, rest, read) => {
     const variables = new Map((draft.Env ?? []).map((one) => [one.slice(0, one.indexOf("=")), one]));
-    for (const [name, value] of pairs(rest, "ENV")) variables.set(name, `${name}=${value}`);
+    for (const [name, value] of pairs(rest, "ENV", read)) variables.set(name, `${name}=${value}`);
     draft.Env = [...variables.values()];
   },
-  EXPOSE: (draft, rest) => {
-    const ports = words(rest, "EXPOSE").flatMap(portsOf);
+  EXPOSE: (draft, rest, read) => {
+    const ports = words(rest, "EXPOSE", read).flatMap((word) => word.split(/\s+/).flatMap(portsOf));
     draft.ExposedPorts = { ...draft.ExposedPorts, ...Object.fromEntries(ports.map((port) => [port, {}])) };
   },
-  LABEL: (draft, rest) => {
-    draft.Labels = { ...draft.Labels, ...Object.fromEntries(pairs(rest, "LABEL")) };
+  LABEL: (draft, rest, read) => {
+    draft.Labels = { ...draft.Labels, ...Object.fromEntries(pairs(rest, "LABEL", read)) };
   },
   SHELL: (draft, rest) => {
     const shell = jsonStrings(rest);
@@ -32,22 +42,22 @@ const instructions: Readonly<Record<string, Instruction>> = {
       throw new StoreError('SHELL takes a list, such as ["/bin/sh", "-c"]');
     draft.Shell = shell;
   },
-  STOPSIGNAL: (draft, rest) => {
-    draft.StopSignal = single(rest, "STOPSIGNAL");
+  STOPSIGNAL: (draft, rest, read) => {
+    draft.StopSignal = single(rest, "STOPSIGNAL", read);
   },
-  USER: (draft, rest) => {
-    draft.User = single(rest, "USER");
+  USER: (draft, rest, read) => {
+    draft.User = single(rest, "USER", read);
   },
-  VOLUME: (draft, rest) => {
-    const paths = jsonStrings(rest) ?? words(rest, "VOLUME");
+  VOLUME: (draft, rest, read) => {
+    const paths = jsonStrings(rest)?.map((path) => read.word(path)) ?? words(rest, "VOLUME", read);
     for (const path of paths) {
       if (!path.startsWith("/"))
         throw new StoreError(`VOLUME takes absolute paths, and ${JSON.stringify(path)} is none`);
     }
     draft.Volumes = { ...draft.Volumes, ...Object.fromEntries(paths.map((path) => [path, {}])) };
   },
-  WORKDIR: (draft, rest) => {
-    const path = single(rest, "WORKDIR");
+  WORKDIR: (draft, rest, read) => {
+    const path = single(rest, "WORKDIR", read);
     const from = draft.WorkingDir || "/";
     draft.WorkingDir = path.startsWith("/") ? path : `${from.replace(/\/$/, "")}/${path}`;
   },
@@ -59,14 +69,25 @@ export function applyChanges(config: ImageRunConfig | undefined, changes: readon
   for (const change of changes) {
     const match = /^\s*([A-Za-z]+)(?:\s+([\s\S]*))?$/.exec(change);
     const name = match?.[1]?.toUpperCase() ?? "";
-    const instruction = Object.hasOwn(instructions, name) ? instructions[name] : undefined;
-    if (instruction === undefined) {
+    if (!isChange(name)) {
       throw new StoreError(
         `${JSON.stringify(change)} is no change: it begins with one of ${Object.keys(instructions).join(", ")}`,
       );
     }
-    instruction(draft, (match?.[2] ?? "").trim());
+    instructions[name]?.(draft, (match?.[2] ?? "").trim(), plainReader);
   }
+  return draft;
+}
+
+/** Whether an instruction, in capitals, changes the configuration and nothing else. */
+export function isChange(name: string): boolean {
+  return Object.hasOwn(instructions, name);
+}
+
+/** The configuration with one change made to it, of which `isChange` is true. Throws StoreError that says what is wrong with `rest`. */
+export function applyChange(config: ImageRunConfig, name: string, rest: string, read: WordReader): ImageRunConfig {
+  const draft: Draft = { ...config };
+  instructions[name]?.(draft, rest, read);
   return draft;
 }
 
@@ -77,7 +98,8 @@ function command(draft: Draft, rest: string): string[] {
   return rest === "" ? [] : [...(draft.Shell ?? ["/bin/sh", "-c"]), rest];
 }
 
-function jsonStrings(text: string): string[] | undefined {
+/** A list of strings in JSON, or undefined for any other text. */
+export function jsonStrings(text: string): string[] | undefined {
   if (!text.startsWith("[")) return undefined;
   try {
     const value: unknown = JSON.parse(text);
@@ -88,20 +110,20 @@ function jsonStrings(text: string): string[] | undefined {
   }
 }
 
-function single(rest: string, name: string): string {
-  const [value, ...more] = words(rest, name);
+function single(rest: string, name: string, read: WordReader): string {
+  const [value, ...more] = words(rest, name, read);
   if (value === undefined || more.length > 0) throw new StoreError(`${name} takes one word`);
   return value;
 }
 
 /** `NAME=VALUE …`, or one `NAME VALUE`. */
-function pairs(rest: string, name: string): [string, string][] {
-  const all = words(rest, name);
+function pairs(rest: string, name: string, read: WordReader): [string, string][] {
+  const all = words(rest, name, read);
   const [first = ""] = all;
   if (!first.includes("=")) {
     const value = rest.slice(rest.search(/\s/) + 1).trim();
     if (all.length < 2) throw new StoreError(`${name} takes NAME=VALUE`);
-    return [[first, value]];
+    return [[first, read.word(value)]];
   }
   return all.map((word) => {
     const equals = word.indexOf("=");
@@ -110,8 +132,15 @@ function pairs(rest: string, name: string): [string, string][] {
   });
 }
 
-/** The words of a line; quotes and backslashes keep blanks together, as in a Dockerfile. Throws StoreError if there are none. */
-function words(rest: string, name: string): string[] {
+/** Throws StoreError if there are none. */
+function words(rest: string, name: string, read: WordReader): string[] {
+  const all = read.words(rest);
+  if (all.length === 0) throw new StoreError(`${name} takes a value`);
+  return all;
+}
+
+/** The words of a line; quotes and backslashes keep blanks together, as in a Dockerfile. */
+function plainWords(rest: string): string[] {
   const all: string[] = [];
   let word: string | undefined;
   let quote = "";
@@ -131,9 +160,8 @@ function words(rest: string, name: string): string[] {
       word = undefined;
     } else word = (word ?? "") + letter;
   }
-  if (quote !== "") throw new StoreError(`${name}: a quote is not closed`);
+  if (quote !== "") throw new StoreError("a quote is not closed");
   if (word !== undefined) all.push(word);
-  if (all.length === 0) throw new StoreError(`${name} takes a value`);
   return all;
 }
 

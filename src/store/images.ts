@@ -6,6 +6,7 @@ import { publish, syncDirectory, writeJson } from "./atomic.js";
 import { type DataRoot, reason } from "./data-root.js";
 import { NotFoundError, StoreError } from "./error.js";
 import { adoptDirectories } from "./implied-directories.js";
+import { keptLayers } from "./layer-users.js";
 import {
   type BuiltLayer,
   hasLayer,
@@ -320,7 +321,7 @@ export async function untagImage(root: DataRoot, untagged: readonly string[]): P
 /** What a removal took away. */
 export interface RemovedImage {
   readonly names: readonly string[];
-  /** The layers that no other image has. */
+  /** The layers that no other image has, and no step of a build. */
   readonly layers: readonly string[];
 }
 
@@ -347,9 +348,9 @@ export async function removeImage(root: DataRoot, id: string, mayRemove: () => v
   }
 }
 
-/** Moves those of `layers` that no image has to the directory `into`. The store lock must be held. Returns which these are. */
+/** Moves those of `layers` that nobody has (see `layer-users.ts`) to the directory `into`. The store lock must be held. Returns which these are. */
 export function removeUnused(root: DataRoot, layers: readonly string[], into: string): string[] {
-  const used = new Set(listImages(root).flatMap((image) => image.layers));
+  const used = new Set([...listImages(root).flatMap((image) => image.layers), ...keptLayers(root)]);
   const unused = [...new Set(layers)].filter((diffId) => !used.has(diffId) && hasLayer(root, diffId));
   for (const diffId of unused) renameSync(layerDirectory(root, diffId), join(into, digestHex(diffId)));
   if (unused.length > 0) syncDirectory(root.layers);

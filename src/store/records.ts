@@ -59,6 +59,19 @@ export interface ImageRunConfig {
   readonly Labels?: Readonly<Record<string, string>> | null;
   readonly StopSignal?: string;
   readonly Shell?: readonly string[] | null;
+  /** Docker's own: instructions for who builds on the image, and how to tell whether its program works. */
+  readonly OnBuild?: readonly string[] | null;
+  readonly Healthcheck?: HealthCheck | null;
+}
+
+/** Times are nanoseconds. */
+export interface HealthCheck {
+  readonly Test: readonly string[];
+  readonly Interval?: number;
+  readonly Timeout?: number;
+  readonly StartPeriod?: number;
+  readonly StartInterval?: number;
+  readonly Retries?: number;
 }
 
 export interface ImageHistory {
@@ -67,6 +80,16 @@ export interface ImageHistory {
   readonly author?: string;
   readonly comment?: string;
   readonly empty_layer?: boolean;
+}
+
+/** `build-cache/HEX.json`: what a step of a build made; HEX is the SHA-256 of all that decides it. */
+export interface BuildStepRecord {
+  readonly schema: 1;
+  /** The instruction, for people. */
+  readonly instruction: string;
+  readonly created: string;
+  /** The layer that it left; a step that changed no file has none. */
+  readonly layer?: string;
 }
 
 /** One mount that a user or an image asked for, in whatever form it was written (`-v`, `--mount`, `--tmpfs`, `--volumes-from`, VOLUME). */

@@ -4,6 +4,7 @@ import type { DataRoot } from "../../store/data-root.js";
 import { StoreError } from "../../store/error.js";
 import { imageUsers } from "../../store/image-users.js";
 import { readConfig, readImage, readNames, removeUnused, writeNames } from "../../store/images.js";
+import { keptLayers } from "../../store/layer-users.js";
 import { layerDirectory, readLayer } from "../../store/layers.js";
 import { storeLock, withLock } from "../../store/lock.js";
 import { digestHex, shortId } from "../../store/names.js";
@@ -19,7 +20,7 @@ interface Stock {
   readonly badImages: ReadonlyMap<string, string>;
   readonly layers: ReadonlySet<string>;
   readonly badLayers: ReadonlyMap<string, string>;
-  /** The layers that an image names, a bad one too if it says. */
+  /** The layers that an image names, a bad one too if it says, or a build has. */
   readonly named: ReadonlySet<string>;
 }
 
@@ -34,7 +35,7 @@ function stockOf(root: DataRoot): Stock {
   const badImages = new Map<string, string>();
   const layers = new Set<string>();
   const badLayers = new Map<string, string>();
-  const named = new Set<string>();
+  const named = new Set<string>(keptLayers(root));
   for (const id of digestsIn(root.images)) {
     try {
       const record = readImage(root, id);

@@ -8,6 +8,7 @@ import type { DataRoot } from "../../store/data-root.js";
 import { StoreError } from "../../store/error.js";
 import { takeLock } from "../../store/lock.js";
 import { abandonedTemporaries, removeTree } from "../../store/temporary.js";
+import { endProcesses, launchPlaces } from "../launch.js";
 import type { Finding } from "./finding.js";
 
 /**
@@ -28,7 +29,8 @@ export async function checkTemporaries(root: DataRoot): Promise<Finding[]> {
       what: name,
       problem: "the command that was at work there is gone",
       remedy: "remove it",
-      repair: () => {
+      repair: async () => {
+        await endSteps(path);
         unmountBelow(path);
         removeTree(path);
         rmSync(join(root.locks, `tmp-${path.slice(root.temporary.length + 1)}`), { force: true });
@@ -36,6 +38,15 @@ export async function checkTemporaries(root: DataRoot): Promise<Finding[]> {
     };
   });
   return [...abandoned, ...(await staleLocks(root)), ...halfWritten(root)];
+}
+
+/** Ends the programs of a build's steps that are left. */
+async function endSteps(path: string): Promise<void> {
+  if (!/\/build-[0-9a-f]+$/.test(path)) return;
+  for (const name of readdirSync(path)) {
+    const places = launchPlaces(join(path, name));
+    await endProcesses(places, places.id);
+  }
 }
 
 /** Whether somebody is at work on something with such a name. Temporaries of the process itself count too. */

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { orderly } from "../orderly.js";
 import { collect } from "../output/options.js";
+import type { BuildWords } from "./build.js";
 
 /** What `--progress` says of itself. */
 export const progressHelp = "on stderr: auto (default), plain, tty, json (an object for each event), none";
@@ -47,6 +48,27 @@ export function addIncomingCommands(image: Command, finish: (code: number) => vo
     .action(async (source: string | undefined, name: string | undefined, options: ImportWords, command: Command) => {
       const { importCommand } = await import("./import.js");
       finish(await orderly(() => importCommand(command, source, name, options)));
+    });
+
+  image
+    .command("build")
+    .summary("build an image from a Dockerfile")
+    .description(
+      "Builds an image from a Dockerfile and the files of a directory, its context. Each instruction that changes files makes a layer; steps that were made before are taken from the cache. Prints the id.",
+    )
+    .argument("<context>", "the directory whose files COPY and ADD find")
+    .option("-f, --file <path>", "the Dockerfile, - for the standard input (default: CONTEXT/Dockerfile)")
+    .option("-t, --tag <name>", "what to call the image: NAME[:TAG]; may be repeated", collect)
+    .option("--build-arg <argument>", "NAME=VALUE for an ARG, or NAME for its value here; may be repeated", collect)
+    .option("--target <stage>", "the stage to build, by name or number (default: the last one)")
+    .option("--no-cache", "make every step anew")
+    .option("--progress <how>", "plain (lines), tty (redrawn) or auto (default: tty on a terminal)")
+    .option("--iidfile <path>", "also write the id to a file")
+    .option("-q, --quiet", "no progress; what a program said only if it fails")
+    .option("--json", "what was made, for machines")
+    .action(async (context: string, options: BuildWords, command: Command) => {
+      const { buildCommand } = await import("./build.js");
+      finish(await buildCommand(command, context, options));
     });
 
   image

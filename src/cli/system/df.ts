@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { shortened } from "../../build/build-error.js";
 import { shortId } from "../../store/names.js";
 import { statusText } from "../container/ps.js";
 import { print, UsageError } from "../exit.js";
@@ -65,7 +66,7 @@ function splitBar(solid: number, shaded: number, whole: number): string {
 }
 
 /** What `-v` prints: a table for each kind. */
-function pages({ images, containers, volumes }: Usage): string {
+function pages({ images, containers, volumes, buildCache }: Usage): string {
   const now = Date.now();
   const biggest = Math.max(0, ...images.map((image) => image.size));
   const imageRows = images.flatMap((image) =>
@@ -92,6 +93,14 @@ function pages({ images, containers, volumes }: Usage): string {
     record.name,
   ]);
   const volumeRows = volumes.map(({ record, users, size: bytes }) => [record.name, String(users.length), size(bytes)]);
+  const cacheRows = buildCache.map(({ step, size: bytes, isShared }) => [
+    shortId(step.key),
+    step.layer === undefined ? "-" : shortId(step.layer),
+    size(bytes),
+    age(step.created, now),
+    String(isShared),
+    shortened(step.instruction, 40),
+  ]);
   const imageHead = ["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE", "SHARED SIZE", "UNIQUE SIZE", "CONTAINERS"];
   return [
     page("Images", [[...imageHead, legend("UNIQUE", "SHARED")], ...imageRows]),
@@ -100,6 +109,7 @@ function pages({ images, containers, volumes }: Usage): string {
       ...containerRows,
     ]),
     page("Local Volumes", [["VOLUME NAME", "LINKS", "SIZE"], ...volumeRows]),
+    page("Build Cache", [["CACHE ID", "LAYER", "SIZE", "CREATED", "SHARED", "CREATED BY"], ...cacheRows]),
   ].join("\n");
 }
 
@@ -131,5 +141,13 @@ function details(usage: Usage) {
       size,
     })),
     volumes: usage.volumes.map(({ record, users, size }) => ({ name: record.name, size, containers: users })),
+    buildCache: usage.buildCache.map(({ step, size, isShared }) => ({
+      id: step.key,
+      layer: step.layer ?? null,
+      createdBy: step.instruction,
+      created: step.created,
+      size,
+      shared: isShared,
+    })),
   };
 }

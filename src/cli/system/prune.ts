@@ -4,7 +4,9 @@ import { driverOf } from "../../assemble/drivers/choose.js";
 import { containerLock, listContainers } from "../../store/containers.js";
 import type { DataRoot } from "../../store/data-root.js";
 import { NotFoundError } from "../../store/error.js";
+import { listImages } from "../../store/images.js";
 import { takeLock } from "../../store/lock.js";
+import { pruneBuildCache } from "../../store/prune-build-cache.js";
 import { pruneVolumes } from "../../store/prune-volumes.js";
 import type { ContainerRecord } from "../../store/records.js";
 import { daemonMounter } from "../container/mounter.js";
@@ -15,6 +17,7 @@ import { confirm } from "../output/confirm.js";
 import { type Filters, hasLabels, parseFilters, timeFilter } from "../output/filters.js";
 import { size } from "../output/size.js";
 import { rootOf } from "../root-option.js";
+import { cacheUsage } from "./usage.js";
 
 export interface SystemPruneOptions {
   readonly all?: boolean;
@@ -36,13 +39,31 @@ export async function systemPruneCommand(command: Command, options: SystemPruneO
     options.all === true
       ? "  - all images without at least one container associated to them"
       : "  - all dangling images",
+    options.all === true ? "  - all build cache" : "  - the build cache that is in no image",
   ].join("\n");
   if (options.force !== true && !(await confirm(warning))) return 0;
   let freed = await pruneContainers(root, filters);
   if (options.volumes === true) freed += await pruneAnonymousVolumes(root, filters);
   freed += await pruneImages(root, prunableImages(storedImages(root), options.all === true, filters));
+  freed += await pruneSteps(root, options.all === true, filters);
   print(`Total reclaimed space: ${size(freed)}\n`);
   return 0;
+}
+
+/** Forgets steps of builds; returns the bytes of the layers that went with them. Steps have no labels. */
+async function pruneSteps(
+  root: DataRoot,
+  all: boolean,
+  filters: Filters<(typeof filterNames)[number]>,
+): Promise<number> {
+  if (filters.has("label")) return 0;
+  const until = filters.get("until")?.map((word) => timeFilter("until", word)) ?? [];
+  const sizes = new Map(cacheUsage(root, listImages(root)).map(({ step, size }) => [step.layer, size]));
+  const { steps, layers } = await pruneBuildCache(root, all, ({ created }) =>
+    until.every((time) => Date.parse(created) < time),
+  );
+  if (steps.length > 0) print(`Deleted build cache objects:\n${steps.map(({ key }) => key).join("\n")}\n\n`);
+  return layers.reduce((sum, diffId) => sum + (sizes.get(diffId) ?? 0), 0);
 }
 
 /** Removes the containers that do not run; returns the bytes that their writable layers held. One that somebody is at work with is left. */

@@ -1,7 +1,10 @@
 import { driverOf } from "../../assemble/drivers/choose.js";
+import { type CachedStep, listSteps } from "../../store/build-cache.js";
 import { listContainers, readState } from "../../store/containers.js";
 import type { DataRoot } from "../../store/data-root.js";
 import { NotFoundError } from "../../store/error.js";
+import type { NamedImage } from "../../store/images.js";
+import { hasLayer, readLayer } from "../../store/layers.js";
 import type { ContainerRecord, ContainerState, VolumeRecord } from "../../store/records.js";
 import { treeSize } from "../../store/tree-size.js";
 import { volumeData } from "../../store/volume-places.js";
@@ -28,13 +31,25 @@ export interface Usage {
   readonly images: readonly StoredImage[];
   readonly containers: readonly ContainerUsage[];
   readonly volumes: readonly VolumeUsage[];
+  readonly buildCache: readonly CacheUsage[];
+}
+
+/** A step of a build in the cache. */
+export interface CacheUsage {
+  readonly step: CachedStep;
+  /** Of its layer. */
+  readonly size: number;
+  /** Whether an image has the layer: then forgetting the step frees nothing. */
+  readonly isShared: boolean;
 }
 
 /** Walks over all writable layers and volumes; layers of images have their sizes on record. What is removed meanwhile is left out. */
 export async function usageOf(root: DataRoot): Promise<Usage> {
   const users = containersByVolume(root);
+  const images = storedImages(root);
   return {
-    images: storedImages(root),
+    images,
+    buildCache: cacheUsage(root, images),
     containers: await containerUsages(root),
     // What plugins keep does not lie in the data root.
     volumes: listVolumes(root)
@@ -60,6 +75,20 @@ async function containerUsages(root: DataRoot): Promise<ContainerUsage[]> {
   return usages;
 }
 
+/** What the cache of builds holds beside `images`. */
+export function cacheUsage(root: DataRoot, images: readonly NamedImage[]): CacheUsage[] {
+  const inImages = new Set(images.flatMap(({ layers }) => layers));
+  return listSteps(root).map((step) => {
+    const { layer } = step;
+    const isHere = layer !== undefined && hasLayer(root, layer);
+    return {
+      step,
+      size: isHere ? readLayer(root, layer).size : 0,
+      isShared: layer !== undefined && inImages.has(layer),
+    };
+  });
+}
+
 /** One kind of things: how many, how many of them in use, their size, and what of it a prune would free. */
 export interface Summary {
   readonly type: string;
@@ -70,7 +99,7 @@ export interface Summary {
 }
 
 /** A line for each kind. A layer counts once, and can be freed if all images that have it are unused. */
-export function summaries({ images, containers, volumes }: Usage): Summary[] {
+export function summaries({ images, containers, volumes, buildCache }: Usage): Summary[] {
   const layers = new Map<string, { size: number; isUsed: boolean }>();
   for (const image of images) {
     for (const { diffId, size } of image.records) {
@@ -79,6 +108,8 @@ export function summaries({ images, containers, volumes }: Usage): Summary[] {
     }
   }
   const all = [...layers.values()];
+  // What an image has is counted there; several steps may have left the same layer.
+  const own = [...new Map(buildCache.map((one) => [one.step.layer, one])).values()].filter(({ isShared }) => !isShared);
   const isRunning = ({ state }: ContainerUsage): boolean => state.status === "running";
   const isUsed = ({ users }: VolumeUsage): boolean => users.length > 0;
   return [
@@ -102,6 +133,13 @@ export function summaries({ images, containers, volumes }: Usage): Summary[] {
       active: volumes.filter(isUsed).length,
       size: total(volumes),
       reclaimable: total(volumes.filter((volume) => !isUsed(volume))),
+    },
+    {
+      type: "Build Cache",
+      total: buildCache.length,
+      active: buildCache.filter(({ isShared }) => isShared).length,
+      size: total(own),
+      reclaimable: total(own),
     },
   ];
 }

@@ -52,6 +52,8 @@ export interface LayerTarOptions {
    * under another name than below, is read there. Without it such objects are refused.
    */
   readonly merged?: string;
+  /** Times that are later than this one are written as this one, in seconds since 1970. */
+  readonly latest?: number | undefined;
 }
 
 /** Writes the archive of the directory `tree` to a stream, and ends that. Throws StoreError for what cannot be read or said. */
@@ -63,11 +65,11 @@ export async function writeLayerTar(tree: string, writable: Writable, options: L
 const pieceSize = 512 * 1024;
 
 /** The archive of the directory `tree`, in pieces. Throws StoreError. */
-export function* layerTarChunks(tree: string, { marks, merged }: LayerTarOptions): Generator<Buffer> {
+export function* layerTarChunks(tree: string, { marks, merged, latest }: LayerTarOptions): Generator<Buffer> {
   const root = openTree(tree);
   const whole = merged === undefined ? -1 : openTree(merged);
   try {
-    const archiver = new Archiver(tree, whole);
+    const archiver = new Archiver(tree, whole, latest ?? Number.POSITIVE_INFINITY);
     yield* archiver.directory(root, "", marks === "overlay");
     yield* archiver.end();
   } finally {
@@ -95,6 +97,7 @@ class Archiver {
     private readonly tree: string,
     /** The merged view, or -1. */
     private readonly merged: number,
+    private readonly latest: number,
   ) {}
 
   /** The directory behind `fd`, known as `path` in the archive, and all in it. */
@@ -251,7 +254,10 @@ class Archiver {
   }
 
   private header(path: string, type: string): TarHeader {
-    const { mode, uid, gid, mtime, mtimeNsec } = this.stat;
+    const { mode, uid, gid } = this.stat;
+    const isLate = this.stat.mtime >= this.latest;
+    const mtime = isLate ? this.latest : this.stat.mtime;
+    const mtimeNsec = isLate ? 0 : this.stat.mtimeNsec;
     return { path, type, mode: mode & 0o7777, uid, gid, size: 0, mtime, mtimeNsec, linkPath: "", major: 0, minor: 0 };
   }
 
