@@ -25,6 +25,9 @@ export class StageState {
     this.author = below?.author;
     this.layers = [...(below?.rootfs.diff_ids ?? [])];
     this.history = [...(below?.history ?? [])];
+    // Histories are only told; but steps and layers are put together by their number.
+    const told = this.history.filter(({ empty_layer }) => empty_layer !== true).length;
+    for (let layer = told; layer < this.layers.length; layer++) this.history.push({ comment: "not in the history" });
     // What a Dockerfile builds on nothing is to find its programs all the same.
     if (below === undefined) this.config = { Env: [`PATH=${scratchPath}`] };
   }
