@@ -188,7 +188,7 @@ test("prune removes what nothing uses, and says how much that was", async () => 
   expect(pruned).toMatch(/^Deleted Containers:\n[0-9a-f]{64}\n\nTotal reclaimed space: 100kB\n$/);
   const asked = await store.run(["system", "prune", "-a", "--volumes"]);
   expect(asked.stderr).toMatch(
-    /^WARNING! This will remove:\n( {2}- .*\n){3}Are you sure you want to continue\? \[y\/N\] \n?$/,
+    /^WARNING! This will remove:\n( {2}- .*\n){4}Are you sure you want to continue\? \[y\/N\] \n?$/,
   );
   expect(asked).toMatchObject({ status: 0, stdout: "" });
   expect(await store.ok("system", "prune", "-af", "--volumes")).toMatch(
