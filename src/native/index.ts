@@ -96,6 +96,20 @@ export interface Native {
    * µs more. `openAs` is openat(2) with `flags` as given plus O_CLOEXEC | O_NOFOLLOW | O_NOCTTY.
    */
   openAs(dirfd: number, name: string, flags: number, mode: number, uid: number, gid: number): number;
+  /**
+   * A new file with this process's owner, content and times, and closed: openat(2) with O_EXCL, write(2), futimens(3). After an error but EEXIST
+   * some of it may be there.
+   */
+  createFile(
+    dirfd: number,
+    name: string,
+    mode: number,
+    data: Uint8Array,
+    start: number,
+    length: number,
+    mtime: number,
+    mtimeNsec: number,
+  ): number;
   mkdirAs(dirfd: number, name: string, mode: number, uid: number, gid: number): number;
   mknodAs(dirfd: number, name: string, mode: number, major: number, minor: number, uid: number, gid: number): number;
   symlinkAs(target: string, dirfd: number, name: string, uid: number, gid: number): number;

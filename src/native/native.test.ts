@@ -204,6 +204,21 @@ describe("creating as the caller", () => {
     expect(native.umask(mask)).toBe(0);
   });
 
+  it("makes a whole file by one call, and only a new one", () => {
+    expect(native.createFile(dir, "whole", 0o640, bytes("<content>"), 1, 7, -2, 500_000_000)).toBe(0);
+    expect(fs.readFileSync(join(path, "whole"), "utf8")).toBe("content");
+    const { mode, mtime, mtimeNsec } = stat(dir, "whole");
+    expect([mode & 0o7777, mtime, mtimeNsec]).toEqual([0o640, -2, 500_000_000]);
+    expect(native.createFile(dir, "empty", 0o600, bytes(""), 0, 0, 0, 0)).toBe(0);
+    fs.symlinkSync("whole", join(path, "link to it"));
+    for (const name of ["whole", "link to it"]) {
+      expect(native.createFile(dir, name, 0o640, bytes("other"), 0, 5, 0, 0)).toBe(-EEXIST);
+    }
+    expect(fs.readFileSync(join(path, "whole"), "utf8")).toBe("content");
+    expect(native.createFile(dir, "beyond", 0o640, bytes("short"), 3, 3, 0, 0)).toBe(-EINVAL);
+    expect(fs.existsSync(join(path, "beyond"))).toBe(false);
+  });
+
   it("keeps the errno of a failure, and is root again", () => {
     const before = [capabilities(), ...ids()];
     expect(native.mkdirAs(dir, "sub", 0o700, 1000, 1000)).toBe(0);

@@ -1,6 +1,6 @@
 /** Makes the tree of a layer from the entries of its archive. Archives are anybody's: nothing they say reaches outside the tree. */
 import { readFileSync, rmSync } from "node:fs";
-import { EEXIST, ENOENT, ENOSPC, EPERM, ignore } from "../../errno.js";
+import { EEXIST, ENOENT, EPERM } from "../../errno.js";
 import { WHITEOUT_PREFIX } from "../../layer/marks.js";
 import { S_IFBLK, S_IFCHR, S_IFIFO, S_IFLNK, S_IFREG } from "../../layer/stat.js";
 import { AT_FDCWD, O_CREAT, O_DIRECTORY, O_EXCL, O_PATH, O_WRONLY } from "../../native/constants.js";
@@ -10,21 +10,11 @@ import { AttributeWriter, failed } from "./attribute-writer.js";
 import { DirectoryStates } from "./directory-states.js";
 import { LayerDirectories } from "./layer-directories.js";
 import { components, meaningOf, quote } from "./layer-names.js";
+import { type Create, type FileTools, NewFile } from "./new-file.js";
 import { escapePath, extentOfRow, type Hashes, hex64, renamedRow, rowOf, sameRow } from "./quick-manifest.js";
 import { SkeletonWriter } from "./skeleton.js";
 import { BLOCK_DEVICE, CHARACTER, DIRECTORY, FIFO, FILE, LINK, SYMLINK, type TarEntry } from "./tar-header.js";
 import type { TarHandler } from "./tar-parser.js";
-
-/** The file whose content is coming. */
-interface CurrentFile {
-  readonly fd: number;
-  readonly path: string;
-  readonly entry: TarEntry;
-  /** Unless the content comes in one piece. */
-  stream: ReturnType<Hashes["create64"]> | undefined;
-  hash: bigint;
-  written: number;
-}
 
 /** What became of the archive. */
 export interface WrittenLayer {
@@ -52,7 +42,9 @@ export class LayerWriter implements TarHandler {
   private readonly otherNames = new Map<string, Set<string>>();
   /** Files of the tree by path: their number in the skeleton. */
   private readonly files = new Map<string, number>();
-  private current: CurrentFile | undefined;
+  /** The file whose content is coming. */
+  private current: NewFile | undefined;
+  private readonly fileTools: FileTools;
   /** The directory part of the last entry's path, as the archive writes it, and that directory while it is sure to be open. */
   private near = "";
   private nearParent: { readonly fd: number; readonly path: string } | undefined;
@@ -70,6 +62,7 @@ export class LayerWriter implements TarHandler {
     this.umask = currentUmask();
     this.skeleton = new SkeletonWriter(skeleton);
     this.attributes = new AttributeWriter(hashes);
+    this.fileTools = { hashes, attributes: this.attributes, umask: this.umask };
     this.states = new DirectoryStates(this.attributes);
     this.directories = new LayerDirectories(root, (path) => this.states.imply(path));
   }
@@ -142,52 +135,21 @@ export class LayerWriter implements TarHandler {
   }
 
   content(chunk: Buffer, start: number, length: number): void {
-    const file = this.current as CurrentFile;
-    const result = native.pwrite(file.fd, chunk, start, length, file.written);
-    if (result !== length) throw failed("written", file.path, result < 0 ? result : -ENOSPC);
-    if (length >= worthWriteback) {
-      ignore(native.startWriteback(file.fd, file.written, length), "the sync at the end tells what cannot be written");
-    }
-    file.written += length;
-    const piece = chunk.subarray(start, start + length);
-    if (length === file.entry.size) file.hash = this.hashes.h64Raw(piece);
-    else {
-      file.stream ??= this.hashes.create64();
-      file.stream.update(piece);
-    }
+    (this.current as NewFile).content(chunk, start, length);
   }
 
   sparse(chunk: Buffer, start: number, length: number, offset: number): void {
-    const file = this.current as CurrentFile;
-    this.hole(file, offset);
-    const result = native.pwrite(file.fd, chunk, start, length, offset);
-    if (result !== length) throw failed("written", file.path, result < 0 ? result : -ENOSPC);
-    file.stream?.update(chunk.subarray(start, start + length));
-    file.written += length;
-  }
-
-  /** What a sparse file does not have up to `end` reads as zeros. */
-  private hole(file: CurrentFile, end: number): void {
-    file.stream ??= this.hashes.create64();
-    for (; file.written < end; file.written += Math.min(zeros.length, end - file.written)) {
-      file.stream.update(zeros.subarray(0, end - file.written));
-    }
+    (this.current as NewFile).sparse(chunk, start, length, offset);
   }
 
   entryEnd(): void {
-    const file = this.current as CurrentFile;
-    const { fd, path, entry } = file;
-    if (entry.sparse) {
-      this.hole(file, entry.size);
-      const set = native.truncate(fd, entry.size);
-      if (set < 0) throw failed("written", path, set);
-    }
+    const file = this.current as NewFile;
+    const { path, entry } = file;
+    const { content, attributes } = file.end();
     this.current = undefined;
-    const hash = file.stream?.digest() ?? file.hash;
-    const attributes = this.attributes.set(fd, "", path, entry, entry.mode & ~this.umask & 0o777);
-    const closed = native.close(fd);
-    if (closed < 0) throw failed("written", path, closed);
-    this.rows.set(path, rowOf("file", path, S_IFREG, entry, String(entry.size), hex64(hash), attributes));
+    // What the archive has of a sparse file is not what the file is: the skeleton keeps it.
+    if (!entry.sparse) this.files.set(path, this.skeleton.file(path, entry.size));
+    this.rows.set(path, rowOf("file", path, S_IFREG, entry, String(entry.size), content, attributes));
   }
 
   /** Everything has been taken: directories get their attributes. Throws StoreError. */
@@ -208,7 +170,7 @@ export class LayerWriter implements TarHandler {
 
   /** Closes what is open. Safe after a failure. */
   close(): void {
-    if (this.current !== undefined) native.close(this.current.fd);
+    this.current?.close();
     this.current = undefined;
     this.directories.forget();
   }
@@ -216,13 +178,8 @@ export class LayerWriter implements TarHandler {
   // ---- entries ----------------------------------------------------------------------------------------------------
 
   private beginFile(fd: number, name: string, path: string, entry: TarEntry): boolean {
-    const flags = O_WRONLY | O_CREAT | O_EXCL;
-    const mode = entry.mode & 0o777;
-    const { uid, gid } = this.attributes;
-    const file = this.createAt(fd, name, path, () => native.openAs(fd, name, flags, mode, uid, gid));
-    // What the archive has of a sparse file is not what the file is: the skeleton keeps it.
-    if (!entry.sparse) this.files.set(path, this.skeleton.file(path, entry.size));
-    this.current = { fd: file, path, entry, stream: undefined, hash: emptyHash, written: 0 };
+    const create: Create = (make) => this.createAt(fd, name, path, make);
+    this.current = new NewFile({ fd, name, path }, entry, create, this.fileTools);
     return true;
   }
 
@@ -389,15 +346,6 @@ export class LayerWriter implements TarHandler {
     return Buffer.from(this.replaced(), "utf8").toString("latin1");
   }
 }
-
-/** What a hole reads as. */
-const zeros = Buffer.alloc(64 * 1024);
-
-/** Pieces from this size on go to the disk at once. Smaller ones wait for the sync: they would be more requests than the disk gains time. */
-const worthWriteback = 128 * 1024;
-
-/** XXH64 of nothing. */
-const emptyHash = 0xef46db3751d8e999n;
 
 /** The process's umask(2), which can only be asked for by changing it, for all threads. */
 function currentUmask(): number {
