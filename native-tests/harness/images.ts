@@ -60,10 +60,15 @@ export class Store {
 }
 
 export interface ImageDocument {
+  readonly created?: string;
   readonly architecture: string;
   readonly config?: Record<string, unknown>;
   readonly rootfs: { readonly diff_ids: readonly string[] };
-  readonly history?: readonly { readonly created_by?: string; readonly empty_layer?: boolean }[];
+  readonly history?: readonly {
+    readonly created?: string;
+    readonly created_by?: string;
+    readonly empty_layer?: boolean;
+  }[];
 }
 
 async function snapshot(path: string, words: string): Promise<Record<string, string>> {
