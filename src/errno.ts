@@ -1,6 +1,7 @@
 /** Error numbers of Linux (asm-generic; the same on x86_64, aarch64, riscv64) and their names. */
 export const EPERM = 1;
 export const ENOENT = 2;
+export const ESRCH = 3;
 export const EINTR = 4;
 export const EIO = 5;
 export const ENXIO = 6;
@@ -43,6 +44,7 @@ export const EDQUOT = 122;
 const names: Record<number, string> = {
   [EPERM]: "EPERM",
   [ENOENT]: "ENOENT",
+  [ESRCH]: "ESRCH",
   [EINTR]: "EINTR",
   [EIO]: "EIO",
   [ENXIO]: "ENXIO",

@@ -27,7 +27,7 @@ import { type Attachment, type ContainerProcess, complaint, RuntimeError, readPi
 import { findProgram } from "./program.js";
 import { RootView } from "./root-view.js";
 import { bundleFiles, deleteCommand, needInit, type Runtime, runtimeName, runtimeOf, runtimesFor } from "./runtime.js";
-import { sendSignal } from "./signals.js";
+import { signalProcess } from "./signals.js";
 import { StartError } from "./start-error.js";
 import { isMounted, type UnionMounter, unmountUnion } from "./union.js";
 import { resolveUser } from "./users.js";
@@ -163,7 +163,7 @@ function standsOn(pid: number | undefined, merged: string): boolean {
 async function killLeft(pidFile: string): Promise<void> {
   const { pid, start } = readPid(pidFile) ?? {};
   while (pid !== undefined && start !== undefined && processStart(pid) === start) {
-    sendSignal(pid, "SIGKILL");
+    signalProcess(pid, start, "SIGKILL");
     await sleep(5);
   }
 }

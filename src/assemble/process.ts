@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { isatty } from "node:tty";
 import { processStart } from "../native/process.js";
 import { bundleFiles, type CommandLine, onTerminal, type Runtime, runCommand } from "./runtime.js";
-import { sendSignal, signalExitCode } from "./signals.js";
+import { signalExitCode, signalProcess } from "./signals.js";
 import { StartError } from "./start-error.js";
 
 /** How the standard descriptors of a container's process are connected. */
@@ -124,7 +124,7 @@ export async function startProcess(
     if (began) {
       const signal = (name: NodeJS.Signals): void => {
         if (name === "SIGWINCH" && terminal) child.kill(name);
-        else sendSignal(pid, name);
+        else signalProcess(pid, start, name);
       };
       return { pid, processStart: start, ended: ended.then((result) => orphaned(pid, start, result)), signal };
     }
@@ -135,7 +135,7 @@ export async function startProcess(
 /** Where somebody has killed the runtime, the container's processes must not go on without anybody who waits for them. */
 async function orphaned(pid: number, start: string, code: number): Promise<number> {
   if (processStart(pid) !== start) return code;
-  sendSignal(pid, "SIGKILL");
+  signalProcess(pid, start, "SIGKILL");
   while (processStart(pid) === start) await sleep(patience);
   return 128 + 9;
 }

@@ -1,4 +1,8 @@
 import { constants } from "node:os";
+import { EINVAL, ESRCH, errnoName } from "../errno.js";
+import { native } from "../native/index.js";
+import { processStart } from "../native/process.js";
+import { StoreError } from "../store/error.js";
 
 /** What a process in a container is told when this program is. SIGKILL and SIGSTOP cannot be seen, and SIGCHLD is about this one's own. */
 const forwarded = [
@@ -36,6 +40,23 @@ export function sendSignal(pid: number, signal: number | NodeJS.Signals): boolea
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ESRCH") return false;
     throw error;
+  }
+}
+
+/** Sends a signal to the process that has this pid and began at `start`, never to another that has got its pid since. False if it is gone. */
+export function signalProcess(pid: number, start: string, signal: number | NodeJS.Signals): boolean {
+  const fd = native.pidfdOpen(pid);
+  if (fd === -ESRCH || fd === -EINVAL) return false;
+  if (fd < 0) throw new StoreError(`process ${pid} cannot get a signal: ${errnoName(fd)}`);
+  try {
+    // The descriptor is that of whoever has the pid now.
+    if (processStart(pid) !== start) return false;
+    const sent = native.pidfdSendSignal(fd, typeof signal === "number" ? signal : constants.signals[signal]);
+    if (sent === -ESRCH) return false;
+    if (sent < 0) throw new StoreError(`process ${pid} cannot get a signal: ${errnoName(sent)}`);
+    return true;
+  } finally {
+    native.close(fd);
   }
 }
 

@@ -5,7 +5,7 @@ import { NotFoundError, StoreError } from "../store/error.js";
 import { withLock } from "../store/lock.js";
 import type { ContainerRecord, ContainerState } from "../store/records.js";
 import { recoverContainer } from "./container.js";
-import { sendSignal, signalNumber } from "./signals.js";
+import { signalNumber, signalProcess } from "./signals.js";
 import type { UnionMounter } from "./union.js";
 
 /** How often a process that is not ours is looked at, in milliseconds. */
@@ -42,9 +42,14 @@ export async function untilEnded(
 /** Sends a signal to the first process of a container. Throws StoreError if it does not run. */
 export function signalContainer(root: DataRoot, { id, name }: ContainerRecord, signal: number): void {
   const state = readState(root, id);
-  if (state.status !== "running" || !isAlive(state) || state.pid === undefined || !sendSignal(state.pid, signal)) {
+  if (state.status !== "running" || !signalFirst(state, signal)) {
     throw new StoreError(`container ${name} is not running`);
   }
+}
+
+/** To the first process of a container; false if that is gone. */
+function signalFirst({ pid, processStart }: ContainerState, signal: number): boolean {
+  return pid !== undefined && processStart !== undefined && signalProcess(pid, processStart, signal);
 }
 
 const SIGKILL = 9;
@@ -59,11 +64,10 @@ export async function stopContainer(
   const state = readState(root, record.id);
   if (state.status !== "running") return;
   const ask = signalNumber(record.process.stopSignal) ?? SIGKILL;
-  if (isAlive(state) && state.pid !== undefined && seconds > 0) {
-    sendSignal(state.pid, ask);
+  if (seconds > 0 && signalFirst(state, ask)) {
     const after = await untilEnded(root, record.id, mounter, seconds * 1000);
     if (after !== "running") return;
   }
-  if (isAlive(state) && state.pid !== undefined) sendSignal(state.pid, SIGKILL);
+  signalFirst(state, SIGKILL);
   await untilEnded(root, record.id, mounter);
 }

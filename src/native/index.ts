@@ -167,6 +167,10 @@ export interface Native {
   // ---- sys_process.c ----------------------------------------------------------------------------------------------
   /** flock(2). */
   flock(fd: number, operation: number): number;
+  /** pidfd_open(2): a descriptor that means the process which has this pid now, for good. */
+  pidfdOpen(pid: number): number;
+  /** pidfd_send_signal(2). */
+  pidfdSendSignal(fd: number, signal: number): number;
   /** Raises the soft limit of open files to the hard one; returns it. */
   raiseFileLimit(): number;
   /** umask(2): returns the old mask. */

@@ -1,9 +1,22 @@
 /** System calls of the addon on temporary directories; root is assumed, as for the driver. */
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { EAGAIN, EBADF, EEXIST, EINVAL, ELOOP, ENAMETOOLONG, ENODEV, ENOENT, ENOTDIR, EROFS, EXDEV } from "../errno.js";
+import {
+  EAGAIN,
+  EBADF,
+  EEXIST,
+  EINVAL,
+  ELOOP,
+  ENAMETOOLONG,
+  ENODEV,
+  ENOENT,
+  ENOTDIR,
+  EROFS,
+  ESRCH,
+  EXDEV,
+} from "../errno.js";
 import { S_IFCHR, S_IFIFO, STATX_ALL } from "../layer/stat.js";
 import {
   AT_REMOVEDIR,
@@ -245,6 +258,14 @@ describe("process", () => {
     expect(native.flock(second, LOCK_EX | LOCK_NB)).toBe(-EAGAIN);
     expect(native.close(first)).toBe(0);
     expect(native.flock(second, LOCK_EX | LOCK_NB)).toBe(0);
+  });
+
+  it("signals reach the process of a descriptor, and nobody once it is gone", async () => {
+    const child = spawn("sleep", ["1000"], { stdio: "ignore" });
+    const pidfd = fd(native.pidfdOpen(child.pid as number));
+    expect(native.pidfdSendSignal(pidfd, 15)).toBe(0);
+    expect(await new Promise((resolve) => child.on("exit", (_, signal) => resolve(signal)))).toBe("SIGTERM");
+    expect(native.pidfdSendSignal(pidfd, 15)).toBe(-ESRCH);
   });
 
   it("mount and umount say what is wrong", () => {

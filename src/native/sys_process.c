@@ -1,10 +1,18 @@
-/* The process: locks, limits, the mask of new files. */
+/* Processes: locks, limits, the mask of new files, signals. */
 #include "addon.h"
 
 #include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+
+#ifndef SYS_pidfd_send_signal
+#define SYS_pidfd_send_signal 424
+#endif
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434
+#endif
 
 static napi_value sys_flock(napi_env env, napi_callback_info info) {
   struct args a;
@@ -32,8 +40,27 @@ static napi_value sys_umask(napi_env env, napi_callback_info info) {
   return result(env, umask((mode_t)mask));
 }
 
+static napi_value sys_pidfd_open(napi_env env, napi_callback_info info) {
+  struct args a;
+  args_read(&a, env, info);
+  int pid = arg_int(&a, 0);
+  if (args_bad(&a)) return args_refuse(&a);
+  return outcome(env, syscall(SYS_pidfd_open, pid, 0));
+}
+
+static napi_value sys_pidfd_send_signal(napi_env env, napi_callback_info info) {
+  struct args a;
+  args_read(&a, env, info);
+  int fd = arg_int(&a, 0);
+  int signal = arg_int(&a, 1);
+  if (args_bad(&a)) return args_refuse(&a);
+  return outcome(env, syscall(SYS_pidfd_send_signal, fd, signal, NULL, 0));
+}
+
 const struct function sys_process_functions[] = {
   {"flock", sys_flock},
+  {"pidfdOpen", sys_pidfd_open},
+  {"pidfdSendSignal", sys_pidfd_send_signal},
   {"raiseFileLimit", sys_raise_file_limit},
   {"umask", sys_umask},
   {NULL, NULL},
