@@ -96,7 +96,7 @@ function startErrorOf(cause: unknown): StartError {
  * Undoes what a start did, also one whose monitor was killed half-way: then what it had started is ended. The lock of the container is held,
  * and nobody watches it. Returns what plugins complain of that were to unmount volumes, which has been said.
  */
-export async function tidyUp(root: DataRoot, id: string, mounter: UnionMounter): Promise<StoreError[]> {
+async function tidyUp(root: DataRoot, id: string, mounter: UnionMounter): Promise<StoreError[]> {
   await undoLaunch(placesOf(root, id), id, mounter);
   const problems = await releaseAll(root, id);
   for (const { message } of problems) warn(message);

@@ -4,8 +4,8 @@ import { StartError } from "./start-error.js";
 export const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /** Where the shell's codes for what cannot be executed come from: a name that leads nowhere, and a file that is no program. */
-export const EXIT_NOT_EXECUTABLE = 126;
-export const EXIT_NOT_FOUND = 127;
+const EXIT_NOT_EXECUTABLE = 126;
+const EXIT_NOT_FOUND = 127;
 
 /**
  * The path, in the container, of the program that a word means: as execvp(3) looks for it. A relative path with a slash starts at the

@@ -14,7 +14,7 @@ const O_CLOEXEC = 0o2000000;
  * Closes the descriptors this process was started with, but for 0 to 2: a driver must not keep a caller's pipe or lock for
  * as long as the mount lives. They are those without FD_CLOEXEC; Node opens its own with it.
  */
-export function closeInherited(): void {
+function closeInherited(): void {
   for (const name of readdirSync("/proc/self/fd")) {
     const fd = Number(name);
     if (fd <= 2) continue;

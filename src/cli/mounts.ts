@@ -50,7 +50,7 @@ function layerList(lowers: readonly string[], data: readonly string[]): string {
 }
 
 /** The table for people. A mount whose driver is not known here (dead, or started by another user) shows `-`. */
-export function mountTable(mounts: readonly LiveMount[]): string {
+function mountTable(mounts: readonly LiveMount[]): string {
   const rows = mounts.map(({ mountpoint, readOnly, state }) => [
     path(mountpoint),
     readOnly ? "ro" : "rw",

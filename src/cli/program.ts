@@ -108,7 +108,7 @@ interface CommanderMountOptions extends Omit<MountWords, "positionals" | "lower"
 }
 
 /** The commands, each loaded when it runs. `finish` takes its exit code. For `isHelper`, -v is mount(8)'s word for being verbose. */
-export function buildProgram(finish: (code: number) => void, isLaunched: boolean, isHelper = false): Command {
+function buildProgram(finish: (code: number) => void, isLaunched: boolean, isHelper = false): Command {
   const program = new Command("cowfs")
     .description("A union file system: read-only lower layers and one writable upper layer, merged.")
     .version(`cowfs ${version}`, "-V, --version", "print the version")

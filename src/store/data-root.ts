@@ -65,7 +65,7 @@ export class DataRoot {
 }
 
 /** Where the data root is if nobody says: as root for the whole machine, otherwise in the user's home. */
-export function defaultRootPath(environment: NodeJS.ProcessEnv = process.env): string {
+function defaultRootPath(environment: NodeJS.ProcessEnv = process.env): string {
   const { COWFS_ROOT, XDG_DATA_HOME } = environment;
   if (COWFS_ROOT !== undefined && COWFS_ROOT !== "") return resolve(COWFS_ROOT);
   if (process.geteuid?.() === 0) return "/var/lib/cowfs";

@@ -1,18 +1,15 @@
 /** Makes images of plain tar archives and directories, one layer at a time. */
-import { createReadStream, fstatSync } from "node:fs";
+import { fstatSync } from "node:fs";
 import { join } from "node:path";
-import { errnoName } from "../errno.js";
 import { native } from "../native/index.js";
 import { buildLayer } from "./archive/build-layer.js";
-import { openUserPath } from "./archive/image-files.js";
+import { openInput, readPipe } from "./archive/image-files.js";
 import { layerTarChunks } from "./archive/layer-tar.js";
 import { ownPlatform, type Platform } from "./archive/platform.js";
 import type { LayerSource } from "./archive/read-source.js";
 import type { DataRoot } from "./data-root.js";
-import { StoreError } from "./error.js";
 import { applyChanges } from "./image-changes.js";
 import { findImage, readConfig, storeImage } from "./images.js";
-import { interruptible } from "./interruption.js";
 import type { BuiltLayer } from "./layers.js";
 import type { ImageConfig, ImageHistory, ImageRecord } from "./records.js";
 import { makeTemporary } from "./temporary.js";
@@ -53,8 +50,7 @@ export async function importImage(root: DataRoot, options: ImportOptions): Promi
 }
 
 async function importLayer(path: string, source: string, { progress }: ImportOptions): Promise<BuiltLayer> {
-  const { fd, isDirectory } = source === "-" ? { fd: native.dup(0), isDirectory: false } : openUserPath(source);
-  if (fd < 0) throw new StoreError(`the standard input cannot be read: ${errnoName(fd)}`);
+  const { fd, isDirectory } = openInput(source === "-" ? undefined : source);
   try {
     const stat = fstatSync(fd);
     const isFile = stat.isFile();
@@ -62,7 +58,7 @@ async function importLayer(path: string, source: string, { progress }: ImportOpt
     let from: LayerSource;
     if (isDirectory) from = layerTarChunks(source, { marks: "none" });
     else if (isFile) from = { fd, offset: 0, length: stat.size };
-    else from = interruptible(createReadStream("", { fd, autoClose: false, highWaterMark: 256 * 1024 }));
+    else from = readPipe(fd);
     return await buildLayer(path, from, { progress: (read) => progress?.(read, total) });
   } finally {
     native.close(fd);

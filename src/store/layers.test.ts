@@ -6,7 +6,8 @@ import { Readable } from "node:stream";
 import { expect, onTestFinished, test } from "vitest";
 import { openLayerArchive } from "./archive/layer-archive.js";
 import { openDataRoot } from "./data-root.js";
-import { createLayerFromTar, createLayerFromTree, hasLayer, layerTree } from "./layers.js";
+import { hasLayer, layerTree } from "./layers.js";
+import { createLayerFromTar, createLayerFromTree } from "./testing.js";
 import { verifyArchive, verifyLayer } from "./verify-layer.js";
 
 function scratch(): string {

@@ -1,16 +1,11 @@
 /** Layers on disk: `layers/HEX/`, one for each diff ID, whatever images share it. */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { buildLayer } from "./archive/build-layer.js";
-import { type LayerTarOptions, layerTarChunks } from "./archive/layer-tar.js";
-import type { LayerSource } from "./archive/read-source.js";
 import { publish } from "./atomic.js";
 import { type DataRoot, reason } from "./data-root.js";
 import { NotFoundError, StoreError } from "./error.js";
-import { storeLock, withLock } from "./lock.js";
 import { digestHex, shortId } from "./names.js";
 import type { LayerRecord } from "./records.js";
-import { makeTemporary } from "./temporary.js";
 
 /** A layer that is complete, in a temporary, and on the disk: what is left is to publish it. */
 export interface BuiltLayer {
@@ -81,32 +76,4 @@ export function publishLayers(root: DataRoot, layers: readonly BuiltLayer[]): vo
   for (const { record, path } of layers) {
     if (!hasLayer(root, record.diffId)) publish(path, layerDirectory(root, record.diffId));
   }
-}
-
-/** Makes a layer of a tar archive, uncompressed or compressed by gzip or zstd. Throws StoreError, and leaves nothing then. */
-export async function createLayerFromTar(
-  root: DataRoot,
-  source: LayerSource,
-  options: LayerOptions = {},
-): Promise<LayerRecord> {
-  const temporary = await makeTemporary(root, "layer");
-  try {
-    const built = await buildLayer(join(temporary.path, "layer"), source, options);
-    await withLock(root, storeLock, () => publishLayers(root, [built]));
-    return built.record;
-  } finally {
-    temporary.dispose();
-  }
-}
-
-/**
- * Makes a layer of a directory: with `marks: "overlay"` an upper, whose whiteouts and opaque directories stay what they are; with `"none"` a plain
- * tree. Nothing may change in it meanwhile. Throws StoreError.
- */
-export async function createLayerFromTree(
-  root: DataRoot,
-  path: string,
-  { marks, merged, ...options }: LayerOptions & LayerTarOptions,
-): Promise<LayerRecord> {
-  return createLayerFromTar(root, layerTarChunks(path, { marks, ...(merged !== undefined && { merged }) }), options);
 }

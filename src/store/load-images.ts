@@ -1,19 +1,19 @@
 /** Brings images into the data root from archives that docker, podman, skopeo and others write. */
-import { createReadStream, fstatSync } from "node:fs";
+import { fstatSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { errnoName } from "../errno.js";
 import { O_CREAT, O_EXCL, O_RDWR } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { LayerReader, LayerUnpacker } from "./archive/build-layer.js";
-import { DirectoryFiles, type ImageFiles, openUserPath, TarFiles } from "./archive/image-files.js";
+import { DirectoryFiles, type ImageFiles, openInput, readPipe, TarFiles } from "./archive/image-files.js";
 import { type PlannedImage, type PlannedLayer, planImages } from "./archive/image-plan.js";
 import { ownPlatform, type Platform } from "./archive/platform.js";
 import { isCompressed, readSource } from "./archive/read-source.js";
 import type { DataRoot } from "./data-root.js";
 import { StoreError } from "./error.js";
 import { imageId, LayersMissingError, storeImage } from "./images.js";
-import { checkInterruption, interruptible } from "./interruption.js";
+import { checkInterruption } from "./interruption.js";
 import { type BuiltLayer, hasLayer } from "./layers.js";
 import { digestHex } from "./names.js";
 import { synced } from "./synced.js";
@@ -152,13 +152,8 @@ class ImageLayers {
 /** Opens what is to be loaded; what is compressed as a whole, or comes through a pipe, is first put down in the temporary. */
 async function openImageFiles(path: string | undefined, temporary: Temporary): Promise<ImageFiles> {
   const shown = path ?? "the standard input";
-  if (path !== undefined) {
-    const { fd, isDirectory } = openUserPath(path);
-    if (isDirectory) return new DirectoryFiles(fd, shown);
-    return openArchive(fd, shown, temporary);
-  }
-  const fd = native.dup(0);
-  if (fd < 0) throw new StoreError(`the standard input cannot be read: ${errnoName(fd)}`);
+  const { fd, isDirectory } = openInput(path);
+  if (isDirectory) return new DirectoryFiles(fd, shown);
   return openArchive(fd, shown, temporary);
 }
 
@@ -176,20 +171,17 @@ async function openArchive(fd: number, shown: string, temporary: Temporary): Pro
     if (spool < 0) throw new StoreError(`${shown} cannot be put down: ${errnoName(spool)}`);
     const piece = Buffer.allocUnsafeSlow(1024 * 1024);
     let size = 0;
-    await readSource(
-      stat.isFile() ? source : interruptible(createReadStream("", { fd, autoClose: false, highWaterMark: 256 * 1024 })),
-      {
-        take: () => piece,
-        send: (_, length) => {
-          checkInterruption();
-          const written = native.pwrite(spool, piece, 0, length, size);
-          if (written !== length)
-            throw new StoreError(`${shown} cannot be put down: ${errnoName(written < 0 ? written : 28)}`);
-          size += length;
-        },
-        progress: () => {},
+    await readSource(stat.isFile() ? source : readPipe(fd), {
+      take: () => piece,
+      send: (_, length) => {
+        checkInterruption();
+        const written = native.pwrite(spool, piece, 0, length, size);
+        if (written !== length)
+          throw new StoreError(`${shown} cannot be put down: ${errnoName(written < 0 ? written : 28)}`);
+        size += length;
       },
-    );
+      progress: () => {},
+    });
     return new TarFiles(spool, shown, size);
   } finally {
     native.close(fd);

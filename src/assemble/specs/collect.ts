@@ -24,7 +24,7 @@ export interface SpecContext extends Surroundings {
 }
 
 /** How many components a target has: what lies deeper is mounted later. */
-export function depthOf(target: string): number {
+function depthOf(target: string): number {
   return target.split("/").length;
 }
 

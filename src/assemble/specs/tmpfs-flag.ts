@@ -16,7 +16,7 @@ const values: Readonly<Record<string, RegExp>> = {
 };
 
 /** Checks the options of a tmpfs. Throws SpecError that names the wrong one. */
-export function checkTmpfsOptions(options: readonly string[]): void {
+function checkTmpfsOptions(options: readonly string[]): void {
   for (const option of options) {
     const [key = "", value] = option.split(/=(.*)/s, 2);
     const isKnown = value === undefined ? flags.test(key) : Object.hasOwn(values, key) && values[key]?.test(value);

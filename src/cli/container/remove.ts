@@ -1,6 +1,6 @@
 import { recoverContainer, removeWithVolumes } from "../../assemble/container.js";
 import { stopContainer } from "../../assemble/stop.js";
-import { containerLock, findContainer, readState, renameContainer } from "../../store/containers.js";
+import { containerLock, findContainer, renameContainer } from "../../store/containers.js";
 import type { DataRoot } from "../../store/data-root.js";
 import { NotFoundError, StoreError } from "../../store/error.js";
 import { withLock } from "../../store/lock.js";
@@ -46,9 +46,4 @@ export async function renameCommand(root: DataRoot, name: string, newName: strin
   const { id } = findContainer(root, name);
   await withLock(root, containerLock(id), () => renameContainer(root, id, newName));
   return 0;
-}
-
-/** Throws StoreError if a container runs. */
-export function mustNotRun(root: DataRoot, { id, name }: ContainerRecord): void {
-  if (readState(root, id).status === "running") throw new StoreError(`container ${name} is running`);
 }

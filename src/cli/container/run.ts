@@ -46,7 +46,7 @@ function checkTerminal({ tty, interactive }: RunWords, detached: boolean): void 
 }
 
 /** Starts a container whose standard descriptors are ours, and waits for its end. Returns its exit code. */
-export function watchHere(root: DataRoot, { id }: ContainerRecord, stdin: boolean): Promise<number> {
+function watchHere(root: DataRoot, { id }: ContainerRecord, stdin: boolean): Promise<number> {
   return watchContainer(root, id, {
     mounter: daemonMounter,
     attachment: { kind: "foreground", stdin },

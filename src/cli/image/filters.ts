@@ -8,7 +8,7 @@ export const imageFilters = ["dangling", "label", "reference", "before", "since"
 export type ImageFilter = (typeof imageFilters)[number];
 
 /** Whether a name is what a pattern of the shell (`*`, `?`, `[a-z]`, none of which means `/`) says, with or without the tag. */
-export function matchesReference(name: string, pattern: string): boolean {
+function matchesReference(name: string, pattern: string): boolean {
   const expression = pattern.replace(/\[\^?[^\]/]+\]|[\s\S]/g, (part) => {
     if (part === "*") return "[^/]*";
     if (part === "?") return "[^/]";

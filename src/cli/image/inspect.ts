@@ -8,7 +8,7 @@ import { rootOf } from "../root-option.js";
 import { imageTitle } from "./stored.js";
 
 /** An image as `docker image inspect` shows it, and where each of its layers is. Throws StoreError. */
-export function imageObject(root: DataRoot, image: NamedImage): object {
+function imageObject(root: DataRoot, image: NamedImage): object {
   const config = readConfig(root, image.id);
   const users = imagesByLayer(listImages(root));
   const layers = image.layers.map((diffId) => {

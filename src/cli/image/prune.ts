@@ -15,7 +15,7 @@ export interface PruneOptions {
   readonly filter?: string[];
 }
 
-export const pruneFilters = ["until", "label", "label!"] as const;
+const pruneFilters = ["until", "label", "label!"] as const;
 export type PruneFilter = (typeof pruneFilters)[number];
 
 /** The images that a prune takes: without a name, or with `all` all of them, and in any case those that no container is made of. */

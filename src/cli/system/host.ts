@@ -38,7 +38,7 @@ export function foundRuntimes(): { Name: string; Path: string }[] {
 }
 
 /** Whether the kernel's version, as `uname -r` says it, is at least this. */
-export function isKernel(major: number, minor: number, version = release()): boolean {
+function isKernel(major: number, minor: number, version = release()): boolean {
   const [a = 0, b = 0] = version.split(/[.-]/).map(Number);
   return a > major || (a === major && b >= minor);
 }

@@ -1,9 +1,10 @@
 /** The files of an image that somebody saved: in a tar archive, which is read where it lies, or in a directory. */
-import { constants, fstatSync } from "node:fs";
+import { constants, createReadStream, fstatSync } from "node:fs";
 import { errnoName, isAbsent } from "../../errno.js";
 import { O_DIRECTORY, O_NONBLOCK, O_PATH, O_RDONLY } from "../../native/constants.js";
 import { native } from "../../native/index.js";
 import { StoreError } from "../error.js";
+import { interruptible } from "../interruption.js";
 import { components, quote } from "./layer-names.js";
 import type { FileSource } from "./read-source.js";
 import { BLOCK, LINK, SYMLINK, type TarEntry } from "./tar-header.js";
@@ -128,8 +129,20 @@ function indexOf(fd: number, size: number, path: string): Map<string, FileSource
   return entries;
 }
 
-/** Opens what a user named, a file or a directory. Throws StoreError. */
-export function openUserPath(path: string): { fd: number; isDirectory: boolean } {
+/** What a user named, or the standard input if that is undefined: a file, a pipe or a directory. The caller closes it. Throws StoreError. */
+export function openInput(path: string | undefined): { fd: number; isDirectory: boolean } {
+  if (path !== undefined) return openUserPath(path);
+  const fd = native.dup(0);
+  if (fd < 0) throw new StoreError(`the standard input cannot be read: ${errnoName(fd)}`);
+  return { fd, isDirectory: false };
+}
+
+/** What comes through a pipe, until an interruption. */
+export function readPipe(fd: number): AsyncIterable<Buffer> {
+  return interruptible(createReadStream("", { fd, autoClose: false, highWaterMark: 256 * 1024 }));
+}
+
+function openUserPath(path: string): { fd: number; isDirectory: boolean } {
   const bytes = Buffer.from(path, "utf8").toString("latin1");
   const fd = native.openFollow(bytes, O_RDONLY | constants.O_NONBLOCK);
   if (isAbsent(fd)) throw new StoreError(`${path} cannot be opened: no such file or directory`);

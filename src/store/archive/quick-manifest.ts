@@ -85,7 +85,7 @@ export interface ManifestRow {
   readonly path: string;
 }
 
-export function formatRow(row: ManifestRow): string {
+function formatRow(row: ManifestRow): string {
   return `${row.type} ${row.mode.toString(8)} ${row.uid} ${row.gid} ${row.extent} ${row.time} ${row.content} ${row.attributes} ${escapePath(row.path)}\n`;
 }
 

@@ -14,7 +14,6 @@ import type { ArchiveMember } from "./archive-writer.js";
 import { openLayerArchive } from "./layer-archive.js";
 
 export const saveFormats = ["docker-archive", "oci-archive", "oci-dir"] as const;
-export type SaveFormat = (typeof saveFormats)[number];
 
 export interface SaveOptions {
   /** Layers are compressed one by one: for the formats of the OCI. A docker-archive is compressed as a whole, by whoever writes it. */
