@@ -90,6 +90,21 @@ test("what looks into a container that does not run", async () => {
   expect(await store.ok("ps", "-a", "--format", "{{.State}}")).toBe("created\n");
 });
 
+test("a container whose volume is being filled", async () => {
+  // So many files that copying them takes a while, on whatever disk.
+  await shell("mkdir -p tree/data; cd tree/data; seq 30000 | xargs touch", { cwd: store.area.path });
+  await store.ok("image", "import", store.area.at("tree"), "many", "-q", "-c", 'CMD ["x"]');
+  const half = join(store.path, "volumes/filled/.populating");
+  const { child, ended } = stuck(["create", "--name", "box", "-v", "filled:/data", "many"]);
+  await until(() => existsSync(half), "the copy");
+  child.kill("SIGINT");
+  expect(await ended).toEqual({ code: null, signal: "SIGINT", said: "" });
+  expect(await store.ok("ps", "-aq")).toBe("");
+  expect(mounts()).toEqual([]);
+  expect(readdirSync(join(store.path, "volumes/filled/_data"))).toEqual([]);
+  expect(await store.run(["system", "check"])).toMatchObject({ status: 0, stdout: "ok: nothing is wrong\n" });
+});
+
 test("what writes a file", async () => {
   await shell("mkdir tree; head -c 20000000 /dev/urandom >tree/big", { cwd: store.area.path });
   await store.ok("image", "import", store.area.at("tree"), "big", "-q");

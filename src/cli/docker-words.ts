@@ -1,7 +1,7 @@
 /** What users of docker and podman may write, and what stands for it here, or why there is nothing. */
 const commands: Readonly<Record<string, string>> = {
   ...Object.fromEntries(
-    ["load", "save", "import", "tag", "history"].map((word) => [word, `it is cowfs image ${word}`]),
+    ["load", "save", "import", "tag", "history", "build"].map((word) => [word, `it is cowfs image ${word}`]),
   ),
   images: "it is cowfs image ls",
   rmi: "it is cowfs image rm",

@@ -59,7 +59,7 @@ function addRunning(program: Command, finish: (code: number) => void): void {
     .description("Makes a container of an image: a writable layer over it, which lives until rm. Prints its id.")
     .action(async (image: string, command: string[], options: RunWords, self: Command) => {
       const { createCommand } = await import("./create.js");
-      finish(await createCommand(rootOf(self), image, command, options));
+      finish(await orderly(() => createCommand(rootOf(self), image, command, options)));
     });
 
   addCreateOptions(program.command("run"))
