@@ -114,6 +114,9 @@ export interface Native {
   mknodAs(dirfd: number, name: string, mode: number, major: number, minor: number, uid: number, gid: number): number;
   symlinkAs(target: string, dirfd: number, name: string, uid: number, gid: number): number;
 
+  /** Takes the capability CAP_* out of the effective set of this thread, and of those that it makes from now on; `…As` keep to that. */
+  dropCapability(capability: number): number;
+
   // ---- sys_data.c, copy.c -----------------------------------------------------------------------------------------
   pread(fd: number, out: Uint8Array, start: number, length: number, offset: number): number;
   /**
@@ -163,6 +166,9 @@ export interface Native {
    * MOUNT_ATTR_* bits. The kernel takes 255 bytes for a value.
    */
   newMount(type: string, options: string, attributes: number): number;
+
+  /** quotactl_fd(2), since Linux 5.14 (ENOSYS): `fd` is anything on the file system, `data` at most 512 bytes, in and out. */
+  quotactl(fd: number, command: number, id: number, data: Uint8Array): number;
 
   // ---- sys_process.c ----------------------------------------------------------------------------------------------
   /** flock(2). */

@@ -15,7 +15,7 @@ struct capabilities {
   struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3];
 };
 
-/* Who the process is, as it was when the module was loaded. */
+/* Who the process is, as it was when the module was loaded, or has dropped a capability since. */
 static struct {
   uid_t uid;
   gid_t gid;
@@ -164,11 +164,27 @@ static napi_value sys_create_file(napi_env env, napi_callback_info info) {
   return result(env, filled < 0 ? filled : closed);
 }
 
+/* Out of the effective set only: of this thread, and of those that it makes from now on. */
+static napi_value sys_drop_capability(napi_env env, napi_callback_info info) {
+  struct args a;
+  args_read(&a, env, info);
+  uint32_t capability = arg_uint(&a, 0);
+  if (args_bad(&a)) return args_refuse(&a);
+  struct capabilities now = {.header.version = _LINUX_CAPABILITY_VERSION_3};
+  if (capability > CAP_LAST_CAP) return result(env, -EINVAL);
+  if (syscall(SYS_capget, &now.header, now.sets) != 0) return result(env, -errno);
+  now.sets[CAP_TO_INDEX(capability)].effective &= ~CAP_TO_MASK(capability);
+  int64_t done = or_errno(syscall(SYS_capset, &now.header, now.sets));
+  if (done == 0) read_identity();
+  return result(env, done);
+}
+
 const struct function sys_create_functions[] = {
   {"openAs", sys_open_as},
   {"createFile", sys_create_file},
   {"mkdirAs", sys_mkdir_as},
   {"mknodAs", sys_mknod_as},
   {"symlinkAs", sys_symlink_as},
+  {"dropCapability", sys_drop_capability},
   {NULL, NULL},
 };

@@ -17,6 +17,9 @@
 #ifndef SYS_mount_setattr
 #define SYS_mount_setattr 442
 #endif
+#ifndef SYS_quotactl_fd
+#define SYS_quotactl_fd 443
+#endif
 
 /* What only newer C libraries declare, in linux/mount.h under the same names. */
 enum {
@@ -118,6 +121,22 @@ static napi_value sys_new_mount(napi_env env, napi_callback_info info) {
   return result(env, fd);
 }
 
+static napi_value sys_quotactl(napi_env env, napi_callback_info info) {
+  struct args a;
+  args_read(&a, env, info);
+  int fd = arg_int(&a, 0);
+  uint32_t command = arg_uint(&a, 1);
+  uint32_t id = arg_uint(&a, 2);
+  struct bytes data = arg_bytes(&a, 3);
+  if (args_bad(&a)) return args_refuse(&a);
+  unsigned char own[512] = {0}; /* more than any command reads or writes */
+  size_t length = data.length < sizeof own ? data.length : sizeof own;
+  memcpy(own, data.data, length);
+  int64_t done = or_errno(syscall(SYS_quotactl_fd, fd, command, id, own));
+  memcpy(data.data, own, length);
+  return result(env, done);
+}
+
 const struct function sys_mount_functions[] = {
   {"mount", sys_mount},
   {"umount", sys_umount},
@@ -125,5 +144,6 @@ const struct function sys_mount_functions[] = {
   {"setMountAttributes", sys_set_mount_attributes},
   {"moveMount", sys_move_mount},
   {"newMount", sys_new_mount},
+  {"quotactl", sys_quotactl},
   {NULL, NULL},
 };

@@ -14,9 +14,11 @@ import {
   opcodes,
   READ,
   RELEASE,
+  RMDIR,
   SETXATTR,
   STATFS,
   TMPFILE,
+  UNLINK,
 } from "../protocol/opcodes.js";
 import { Request } from "../protocol/request.js";
 import { traceReply, traceRequest } from "../protocol/trace.js";
@@ -50,6 +52,9 @@ const meansItself = new Set([BATCH_FORGET, COPY_FILE_RANGE, COPY_FILE_RANGE_64, 
 
 /** After the first three the kernel may write to a file by itself, and the last asks how much room there is. */
 const wantsRoom = new Set([CREATE, OPEN, TMPFILE, STATFS]);
+
+/** What is possible with a full quota, too. */
+const removes = new Set([UNLINK, RMDIR]);
 
 /** From the bytes of a request to the bytes of its answer: checks, handler, error, trace, parking. */
 export class Dispatcher {
@@ -92,6 +97,9 @@ export class Dispatcher {
     if (s.union.descriptors.hasPinned && wantsRoom.has(opcode)) ignore(this.drainForgets(), "however many");
     let result = this.run(request);
     if (isFull(result) && !s.union.committed && this.drainForgets() > 0) result = this.run(request);
+    if (isFull(result) && s.union.project !== null && !s.union.committed && removes.has(opcode)) {
+      result = s.union.project.without(() => this.run(request));
+    }
     if (timed) this.statistics.time(opcode, performance.now() - start);
     const length = this.conclude(request, result);
     if (this.trace && length > 0) s.log("debug", traceReply(opcode, s.reply));
@@ -203,7 +211,12 @@ export class Dispatcher {
       return 0;
     }
     this.statistics.error(request.opcode);
-    return s.reply.fail(result, request.uniqueLow, request.uniqueHigh);
+    return s.reply.fail(this.toldAs(result), request.uniqueLow, request.uniqueHigh);
+  }
+
+  /** The limit on the upper is what users see as the size of their disk, though it is a quota to its file system. */
+  private toldAs(error: number): number {
+    return error === -EDQUOT && this.service.union.project !== null ? -ENOSPC : error;
   }
 
   /** The receive buffer is needed again; a request that waits a second time already has its own bytes. */
@@ -257,7 +270,7 @@ export class Dispatcher {
   /** Answers a request with an error, now. Must not be called while an answer is being built. */
   private answer(request: Request, error: number): void {
     this.statistics.error(request.opcode);
-    this.send(this.service.reply.fail(error, request.uniqueLow, request.uniqueHigh));
+    this.send(this.service.reply.fail(this.toldAs(error), request.uniqueLow, request.uniqueHigh));
   }
 
   /** Sends the answer in `service.reply` by itself. */

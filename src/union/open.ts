@@ -6,13 +6,14 @@ import { EEXIST, EOPNOTSUPP, EPERM, errnoName, ignore } from "../errno.js";
 import { type Layer, sealLower } from "../layer/layer.js";
 import { type MarkNames, trustedNames, userNames } from "../layer/mark-names.js";
 import { isNoAttribute } from "../layer/marks.js";
+import { ProjectQuota } from "../layer/project-quota.js";
 import { STATX_ALL, Stat } from "../layer/stat.js";
 import { AT_FDCWD, AT_REMOVEDIR, O_RDONLY } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { adoptAll } from "./adopt.js";
-import { countTree } from "./count-upper.js";
 import { HardlinkIndex } from "./hardlink-index.js";
 import { refuseOverlayfs } from "./kernel-overlays.js";
+import { countUpper, type Limit, type Limited, limitUpper } from "./limits.js";
 import { lock } from "./locks.js";
 import type { Verity } from "./metacopy-mark.js";
 import { MountError } from "./mount-error.js";
@@ -82,6 +83,11 @@ interface Writable {
   readonly workRoot: number;
   /** Copies that an earlier driver did not sync, as `readUnsyncedLog` returns them. */
   readonly unsynced: readonly Buffer[] | number | null;
+  readonly limit: Limit;
+}
+
+function limitedBy({ size, log }: UnionOptions, upperPath: string, upper: number, work: number): Limited {
+  return { size, upperPath, upper, work, log };
 }
 
 /** Opens the union; throws MountError for anything the user must change. */
@@ -114,7 +120,7 @@ export function openUnion(options: UnionOptions): Union {
     layers.push(layer);
   }
   const descriptorLimit = Math.max(32, Math.min(16_384, Math.floor((limit - layers.length) * 0.75) - 64));
-  const quota = writable === null || options.size === undefined ? null : quotaFor(options.size, writable);
+  const limited = writable?.limit ?? null;
   const log = writable === null ? null : new UnsyncedLog(writable.work.fd, boot);
   const unsynced = new Unsynced(boot, log, writable?.locks[0] ?? -1, Math.min(unsyncedMost, descriptorLimit >> 3));
   const union = new Union({
@@ -136,33 +142,18 @@ export function openUnion(options: UnionOptions): Union {
     waitsInline: options.waitsInline ?? true,
     lazy: options.lazy === true && boot !== "" && writable !== null && mayBeLazy(options, writable),
     unsynced,
-    quota,
+    quota: limited instanceof Quota ? limited : null,
+    project: limited instanceof ProjectQuota ? limited : null,
     closed: () => closeUnion(layers, writable, readable, options, log?.isOpen === true),
   });
   if (writable !== null && writable.unsynced !== null) adoptAll(union, writable.unsynced);
-  if (quota !== null && writable !== null) countUpper(quota, writable, options.log);
+  if (union.quota !== null && writable !== null)
+    countUpper(
+      union.quota,
+      limitedBy(options, writable.upper.path, writable.upper.root, writable.workRoot),
+      writable.index.directory,
+    );
   return union;
-}
-
-function quotaFor(size: number, { upper }: Writable): Quota {
-  const statfs = new Uint8Array(120);
-  const r = native.statfs(upper.root, statfs);
-  if (r < 0)
-    throw new MountError(`cannot look at the file system of upper layer ${shown(upper.path)}: ${errnoName(r)}`);
-  return new Quota(size, statfs);
-}
-
-function countUpper(quota: Quota, { upper, index }: Writable, log: Log): void {
-  let r = countTree(quota, upper.root);
-  if (r === 0 && index.directory >= 0) r = countTree(quota, index.directory);
-  if (r < 0) {
-    throw new MountError(`cannot count what upper layer ${shown(upper.path)} holds: ${errnoName(r)}`, upper.path);
-  }
-  if (quota.room >= 0) return;
-  log(
-    "warn",
-    `the upper layer ${shown(upper.path)} holds ${quota.used} bytes, more than its size of ${quota.limit}: nothing can be written until some are removed`,
-  );
 }
 
 /** Most copies that are not synced yet; each holds a descriptor. */
@@ -229,6 +220,7 @@ function openWritable(options: UnionOptions, upperPath: string, limit: number, u
     opened.push(upperFd, workFd);
     const locks = [lock(upperFd, upperPath, "upper layer"), lock(workFd, workPath, "work directory")];
     opened.push(...locks);
+    const sizeLimit = limitUpper(limitedBy(options, upperPath, upperFd, workFd));
     const unsynced = readUnsyncedLog(workFd, boot);
     const inner = prepareWork(workFd, workPath, options.volatile, unsynced !== null);
     opened.push(inner);
@@ -250,6 +242,7 @@ function openWritable(options: UnionOptions, upperPath: string, limit: number, u
       workPath,
       workRoot: workFd,
       unsynced,
+      limit: sizeLimit,
     };
   } catch (error) {
     for (const fd of new Set(opened)) if (fd >= 0) ignore(native.close(fd), "the mount has failed already");

@@ -5,6 +5,7 @@
  */
 import { EROFS, errnoName } from "../errno.js";
 import type { Layer } from "../layer/layer.js";
+import type { ProjectQuota } from "../layer/project-quota.js";
 import { Stat } from "../layer/stat.js";
 import { Copies } from "./copies.js";
 import { finishCopy } from "./copy-file.js";
@@ -68,6 +69,8 @@ export interface UnionParts {
   readonly unsynced: Unsynced;
   /** The limit on what the upper holds, if the driver is to keep it. */
   readonly quota: Quota | null;
+  /** The limit on what the upper holds, if its file system keeps it. */
+  readonly project: ProjectQuota | null;
   /** Releases locks and leftovers at the end. */
   readonly closed: () => void;
 }
@@ -125,6 +128,7 @@ export class Union {
   readonly unsynced: Unsynced;
   /** The limit on what the upper holds; null where there is none, or its file system keeps it. */
   readonly quota: Quota | null;
+  readonly project: ProjectQuota | null;
   /** Mentions of names in lower parts that are kept (lower-names.ts). */
   listedNames = 0;
   readonly index: HardlinkIndex | null;
@@ -160,6 +164,7 @@ export class Union {
     this.lazy = parts.lazy;
     this.unsynced = parts.unsynced;
     this.quota = parts.quota;
+    this.project = parts.project;
     this.closed = parts.closed;
     this.descriptors = new Descriptors(parts.descriptorLimit, (node, layer, fd) =>
       forgetDescriptor(this, node, layer, fd),

@@ -1,12 +1,14 @@
 import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { EINVAL, ENODEV, ENOSYS, EPERM, errnoName } from "../../errno.js";
+import { limitByProject, unlimit } from "../../layer/project-quota.js";
 import { AT_FDCWD, O_DIRECTORY, O_PATH } from "../../native/constants.js";
 import { native } from "../../native/index.js";
 import type { DataRoot } from "../../store/data-root.js";
 import { StoreError } from "../../store/error.js";
 import { makeTemporary } from "../../store/temporary.js";
 import { bytesOf } from "../../text.js";
+import { parseSize } from "../specs/size.js";
 import { type UnionMounter, type UnionPlan, unionOf, unmountUnion } from "../union.js";
 import type { StorageDriver } from "./driver.js";
 import { upperFormat } from "./upper.js";
@@ -40,16 +42,35 @@ export const overlay2Driver: StorageDriver = {
     }
   },
 
+  async prepare(root, container, directory) {
+    await upperFormat.prepare(root, container, directory);
+    limit({ upper: join(directory, "upper"), work: join(directory, "work"), ...container.storageOptions });
+  },
+
   async mount(root, container, mounter) {
     const plan = await unionOf(root, container);
-    if (plan.size !== undefined) {
-      throw new StoreError(`overlay2 keeps no size of a writable layer: start ${container.name} with --driver cowfs`);
-    }
     await settle(plan, mounter);
+    limit(plan);
     const mounted = mountOverlay(plan);
     if (mounted < 0) throw new StoreError(`${plan.mountpoint}: overlayfs cannot be mounted: ${reasonOf(mounted)}`);
   },
 };
+
+/** Sets the size of a writable layer, or takes away the one that it had. Throws StoreError where the file system keeps none. */
+function limit({ upper = "", work = "", size }: Pick<UnionPlan, "upper" | "work" | "size">): void {
+  const bytes = size === undefined ? undefined : parseSize(size);
+  const [upperFd, workFd] = [upper, work].map((path) => native.openFollow(bytesOf(path), O_PATH | O_DIRECTORY)) as [
+    number,
+    number,
+  ];
+  const done = bytes === undefined ? unlimit(upperFd) : limitByProject(upperFd, workFd, bytes);
+  for (const fd of [upperFd, workFd]) native.close(fd);
+  if (typeof done === "object" ? done !== null : done >= 0) return;
+  const why = done === null ? "" : ` (${errnoName(done as number)})`;
+  throw new StoreError(
+    `overlay2 cannot keep the size of ${upper}${why}: that takes project quotas (ext4 mounted with prjquota, xfs with pquota) from the first start on; use --driver cowfs`,
+  );
+}
 
 function hasTrusted({ path }: DataRoot): boolean {
   const done = native.setxattr(AT_FDCWD, bytesOf(path), "trusted.cowfs.probe", Buffer.from("y"), 0);

@@ -1,4 +1,5 @@
 import { driverOf } from "../../assemble/drivers/choose.js";
+import { projectOf } from "../../store/container-project.js";
 import { findContainer, placesOf, readState } from "../../store/containers.js";
 import type { DataRoot } from "../../store/data-root.js";
 import type { ContainerRecord, ContainerState, MountSpec } from "../../store/records.js";
@@ -50,7 +51,7 @@ export async function describe(root: DataRoot, record: ContainerRecord, withSize
     },
     GraphDriver: {
       Name: driver.name,
-      Data: driver.places(root, record),
+      Data: { ...driver.places(root, record), ...quotaOf(root, record, state) },
     },
     ...(withSize ? { SizeRw: await driver.size(root, record) } : {}),
     Mounts: mounts.map((mount) => mountObject(root, record.id, mount)),
@@ -68,6 +69,12 @@ export async function describe(root: DataRoot, record: ContainerRecord, withSize
       StopSignal: own.stopSignal,
     },
   };
+}
+
+/** Who keeps the size of the writable layer; that is decided at the first start. */
+function quotaOf(root: DataRoot, { id, storageOptions }: ContainerRecord, { started }: ContainerState): object {
+  if (storageOptions?.size === undefined || started === undefined) return {};
+  return { Quota: projectOf(placesOf(root, id).upper) > 0 ? "project" : "counted" };
 }
 
 function stateObject(state: ContainerState): object {
