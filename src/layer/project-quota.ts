@@ -47,18 +47,23 @@ export class ProjectQuota {
     return r < 0 ? r : readNumber(block, 16);
   }
 
+  /** The limit holds from now on: 0 or -errno. */
+  enforce(): number {
+    return setLimit(this.upper, this.id, this.limit);
+  }
+
   /** Does what must be possible at the limit, too: a whiteout may need a block of its directory. Nothing else is done meanwhile. */
   without(action: () => number): number {
     const lifted = setLimit(this.upper, this.id, 0);
     if (lifted < 0) return lifted;
     const result = action();
-    const set = setLimit(this.upper, this.id, this.limit);
+    const set = this.enforce();
     return set < 0 && result >= 0 ? set : result;
   }
 }
 
 /**
- * Limits an upper and its work directory (descriptors, O_PATH will do) to `limit` bytes: null where the file system keeps no such
+ * Makes an upper and its work directory (descriptors, O_PATH will do) ready to be limited to `limit` bytes, by `enforce`: null where the file system keeps no such
  * limits, or the upper has content that no id of ours is on; or -errno. From then on this process is limited like others.
  */
 export function limitByProject(upper: number, work: number, limit: number): ProjectQuota | null | number {
@@ -78,7 +83,7 @@ export function limitByProject(upper: number, work: number, limit: number): Proj
   } else if (projectOf(work) !== found) return null;
   // With this capability root is not limited by the quotas of ext4.
   let r = native.dropCapability(CAP_SYS_RESOURCE);
-  if (r === 0) r = setLimit(upper, id, limit);
+  if (r === 0) r = setLimit(upper, id, 0);
   return r < 0 ? r : new ProjectQuota(upper, id, limit);
 }
 

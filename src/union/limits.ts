@@ -1,6 +1,6 @@
 /** The limit on what an upper holds: a project quota of its file system, or if that keeps none, counted. */
 import { errnoName } from "../errno.js";
-import { limitByProject, type ProjectQuota, unlimit } from "../layer/project-quota.js";
+import { limitByProject, ProjectQuota, unlimit } from "../layer/project-quota.js";
 import { native } from "../native/index.js";
 import { countTree } from "./count-upper.js";
 import { MountError } from "./mount-error.js";
@@ -21,7 +21,7 @@ export interface Limited {
 /** Who keeps the limit: the file system, or the driver. */
 export type Limit = ProjectQuota | Quota | null;
 
-/** Sets the limit, before anything is made in the two directories. Throws MountError. */
+/** Chooses who keeps the limit, before anything is made in the two directories. It holds from `enforce` on. Throws MountError. */
 export function limitUpper({ size, upper, work, upperPath, log }: Limited): Limit {
   if (size === undefined) {
     const r = unlimit(upper);
@@ -29,10 +29,7 @@ export function limitUpper({ size, upper, work, upperPath, log }: Limited): Limi
     return null;
   }
   const project = limitByProject(upper, work, size);
-  if (project !== null && typeof project !== "number") {
-    sayExceeded(project, upperPath, log);
-    return project;
-  }
+  if (project instanceof ProjectQuota) return project;
   if (project !== null) {
     log("info", "the driver counts: the project quota of the upper's file system cannot be used", {
       error: errnoName(project),
@@ -44,19 +41,15 @@ export function limitUpper({ size, upper, work, upperPath, log }: Limited): Limi
   return new Quota(size, statfs);
 }
 
-/** Counts what the upper holds; `index` is the directory of hard links, or -1. Throws MountError. */
-export function countUpper(quota: Quota, { upper, upperPath, log }: Limited, index: number): void {
-  let r = countTree(quota, upper);
-  if (r === 0 && index >= 0) r = countTree(quota, index);
-  if (r < 0)
-    throw new MountError(`cannot count what upper layer ${shown(upperPath)} holds: ${errnoName(r)}`, upperPath);
-  sayExceeded(quota, upperPath, log);
-}
-
-function sayExceeded({ limit, used }: ProjectQuota | Quota, upperPath: string, log: Log): void {
-  if (used <= limit) return;
+/** The limit holds from now on; `index` is the directory of hard links, or -1. Throws MountError. */
+export function enforce(limit: ProjectQuota | Quota, { upper, upperPath, log }: Limited, index: number): void {
+  let r = limit instanceof ProjectQuota ? limit.enforce() : countTree(limit, upper);
+  if (r === 0 && limit instanceof Quota && index >= 0) r = countTree(limit, index);
+  if (r < 0) throw new MountError(`cannot limit upper layer ${shown(upperPath)}: ${errnoName(r)}`, upperPath);
+  const { used } = limit;
+  if (used <= limit.limit) return;
   log(
     "warn",
-    `the upper layer ${shown(upperPath)} holds ${used} bytes, more than its size of ${limit}: nothing can be written until some are removed`,
+    `the upper layer ${shown(upperPath)} holds ${used} bytes, more than its size of ${limit.limit}: nothing can be written until some are removed`,
   );
 }

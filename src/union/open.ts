@@ -13,7 +13,7 @@ import { native } from "../native/index.js";
 import { adoptAll } from "./adopt.js";
 import { HardlinkIndex } from "./hardlink-index.js";
 import { refuseOverlayfs } from "./kernel-overlays.js";
-import { countUpper, type Limit, type Limited, limitUpper } from "./limits.js";
+import { enforce, type Limit, type Limited, limitUpper } from "./limits.js";
 import { lock } from "./locks.js";
 import type { Verity } from "./metacopy-mark.js";
 import { MountError } from "./mount-error.js";
@@ -147,12 +147,10 @@ export function openUnion(options: UnionOptions): Union {
     closed: () => closeUnion(layers, writable, readable, options, log?.isOpen === true),
   });
   if (writable !== null && writable.unsynced !== null) adoptAll(union, writable.unsynced);
-  if (union.quota !== null && writable !== null)
-    countUpper(
-      union.quota,
-      limitedBy(options, writable.upper.path, writable.upper.root, writable.workRoot),
-      writable.index.directory,
-    );
+  if (writable !== null && writable.limit !== null) {
+    const { upper, workRoot, limit, index } = writable;
+    enforce(limit, limitedBy(options, upper.path, upper.root, workRoot), index.directory);
+  }
   return union;
 }
 

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { EINVAL, ENODEV, ENOSYS, EPERM, errnoName } from "../../errno.js";
-import { limitByProject, unlimit } from "../../layer/project-quota.js";
+import { limitByProject, ProjectQuota, unlimit } from "../../layer/project-quota.js";
 import { AT_FDCWD, O_DIRECTORY, O_PATH } from "../../native/constants.js";
 import { native } from "../../native/index.js";
 import type { DataRoot } from "../../store/data-root.js";
@@ -63,10 +63,11 @@ function limit({ upper = "", work = "", size }: Pick<UnionPlan, "upper" | "work"
     number,
     number,
   ];
-  const done = bytes === undefined ? unlimit(upperFd) : limitByProject(upperFd, workFd, bytes);
+  const project = bytes === undefined ? null : limitByProject(upperFd, workFd, bytes);
+  const done = bytes === undefined ? unlimit(upperFd) : project instanceof ProjectQuota ? project.enforce() : project;
   for (const fd of [upperFd, workFd]) native.close(fd);
-  if (typeof done === "object" ? done !== null : done >= 0) return;
-  const why = done === null ? "" : ` (${errnoName(done as number)})`;
+  if (done === 0) return;
+  const why = done === null ? "" : ` (${errnoName(done)})`;
   throw new StoreError(
     `overlay2 cannot keep the size of ${upper}${why}: that takes project quotas (ext4 mounted with prjquota, xfs with pquota) from the first start on; use --driver cowfs`,
   );
