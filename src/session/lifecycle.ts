@@ -14,6 +14,7 @@ export function unionOptions(config: MountConfig, log: Log): UnionOptions {
     redirectDir: config.redirectDir,
     verity: config.verity,
     size: config.size,
+    counts: config.io !== "passthrough",
     upper: config.upper,
     work: config.work,
     readOnly: config.readOnly,

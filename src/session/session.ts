@@ -69,7 +69,6 @@ export async function runSession(asked: MountConfig, log: Log, onReady: () => vo
   if (union.quota !== null && config.io === "auto") config = { ...config, io: "cached" };
   let mounted: Mounted;
   try {
-    if (union.quota !== null && config.io === "passthrough") throw new MountError(uncounted);
     if (config.strict === true) checkStrictly(union);
     mounted = mount(config, log);
   } catch (error) {
@@ -86,10 +85,6 @@ export async function runSession(asked: MountConfig, log: Log, onReady: () => vo
   }
   return session.serve(onReady);
 }
-
-/** Why a limit that the driver keeps goes with no passthrough. */
-const uncounted =
-  "size= together with --io passthrough needs an upper layer on a file system with project quotas (ext4 mounted with prjquota, xfs with pquota): leave out --io";
 
 function later(): void {}
 

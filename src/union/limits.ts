@@ -12,6 +12,8 @@ import type { Log } from "./union.js";
 export interface Limited {
   /** Bytes; without one, the limit of an earlier mount is taken away. */
   readonly size: number | undefined;
+  /** The driver may keep it. */
+  readonly counts: boolean;
   readonly upper: number;
   readonly work: number;
   readonly upperPath: string;
@@ -22,7 +24,7 @@ export interface Limited {
 export type Limit = ProjectQuota | Quota | null;
 
 /** Chooses who keeps the limit, before anything is made in the two directories. It holds from `enforce` on. Throws MountError. */
-export function limitUpper({ size, upper, work, upperPath, log }: Limited): Limit {
+export function limitUpper({ size, counts, upper, work, upperPath, log }: Limited): Limit {
   if (size === undefined) {
     const r = unlimit(upper);
     if (r < 0) log("warn", `the size of upper layer ${shown(upperPath)} stays limited: ${errnoName(r)}`);
@@ -34,6 +36,12 @@ export function limitUpper({ size, upper, work, upperPath, log }: Limited): Limi
     log("info", "the driver counts: the project quota of the upper's file system cannot be used", {
       error: errnoName(project),
     });
+  }
+  if (!counts) {
+    throw new MountError(
+      `size= together with --io passthrough needs project quotas for upper layer ${shown(upperPath)} (ext4 mounted with prjquota, xfs with pquota, and no content before the first limit): leave out --io`,
+      upperPath,
+    );
   }
   const statfs = new Uint8Array(120);
   const r = native.statfs(upper, statfs);

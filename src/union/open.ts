@@ -50,6 +50,8 @@ export interface UnionOptions {
   readonly metacopy?: boolean;
   /** The most bytes that the upper may hold. */
   readonly size?: number | undefined;
+  /** The driver may be the one to keep that; default: yes. What the kernel writes by itself, it cannot count. */
+  readonly counts?: boolean | undefined;
   /** New copies of lower files with several links are kept in the index; default: yes. Those in it are used anyway. */
   readonly index?: boolean | undefined;
   /** Redirects are written and followed (the default), only followed, or neither. */
@@ -86,8 +88,8 @@ interface Writable {
   readonly limit: Limit;
 }
 
-function limitedBy({ size, log }: UnionOptions, upperPath: string, upper: number, work: number): Limited {
-  return { size, upperPath, upper, work, log };
+function limitedBy({ size, counts, log }: UnionOptions, upperPath: string, upper: number, work: number): Limited {
+  return { size, counts: counts !== false, upperPath, upper, work, log };
 }
 
 /** Opens the union; throws MountError for anything the user must change. */
