@@ -1,45 +1,12 @@
 import type { DeclaredCommand } from "./declaration.js";
-import { caseLines, listings, tables } from "./shared.js";
+import { listings, lookups } from "./shared.js";
 
 /** A completion script for bash, which needs nothing but bash. */
 export function bashScript(commands: readonly DeclaredCommand[]): string {
-  const { subcommands, options, values, arguments: kinds, passing } = tables(commands, (name) => name);
-  const say = "printf '%s\\n'";
   return `# bash completion of cowfs. For this shell: source <(cowfs completion bash); for all to come:
 # cowfs completion bash > /etc/bash_completion.d/cowfs
 
-_cowfs_subcommands() {
-  case $1 in
-${caseLines(subcommands, say)}
-  esac
-}
-
-_cowfs_options() {
-  case $1 in
-${caseLines(options, say)}
-  esac
-}
-
-# What the value of an option is; nothing if it takes none.
-_cowfs_value() {
-  case "$1 $2" in
-${caseLines(values, say)}
-  esac
-}
-
-# What the argument after so many others is.
-_cowfs_argument() {
-  case "$1 $2" in
-${caseLines(kinds, say)}
-  esac
-}
-
-_cowfs_passes() {
-  case $1 in
-    ${passing.join("|") || "''"}) return 0 ;;
-  esac
-  return 1
-}
+${lookups(commands, (name) => name, "printf '%s\\n'")}
 
 # The words of a kind.
 _cowfs_words() {

@@ -13,12 +13,12 @@ export function kindWord(kind: Kind): string {
 }
 
 /** Lines of a `case` statement of POSIX shells, which bash and zsh share. */
-export function caseLines(cases: readonly (readonly [pattern: string, words: string])[], say: string): string {
+function caseLines(cases: readonly (readonly [pattern: string, words: string])[], say: string): string {
   return cases.map(([pattern, words]) => `    ${pattern}) ${say} '${words}' ;;`).join("\n");
 }
 
 /** The tables of a shell script: what follows which words. `describe` is how a shell writes a word and its description. */
-export function tables(commands: readonly DeclaredCommand[], describe: (name: string, description: string) => string) {
+function tables(commands: readonly DeclaredCommand[], describe: (name: string, description: string) => string) {
   const quoted = (text: string): string => `'${text}'`;
   return {
     subcommands: commands
@@ -51,4 +51,48 @@ export function tables(commands: readonly DeclaredCommand[], describe: (name: st
     ),
     passing: commands.filter(({ passesThrough }) => passesThrough).map(({ path }) => quoted(path)),
   };
+}
+
+/**
+ * Functions for bash and zsh that look up what there is to complete. `describe` makes the words that are offered of a name and its description;
+ * `say` prints its arguments, one a line.
+ */
+export function lookups(
+  commands: readonly DeclaredCommand[],
+  describe: (name: string, description: string) => string,
+  say: string,
+): string {
+  const { subcommands, options, values, arguments: kinds, passing } = tables(commands, describe);
+  return `_cowfs_subcommands() {
+  case $1 in
+${caseLines(subcommands, say)}
+  esac
+}
+
+_cowfs_options() {
+  case $1 in
+${caseLines(options, say)}
+  esac
+}
+
+# What the value of an option is; nothing if it takes none.
+_cowfs_value() {
+  case "$1 $2" in
+${caseLines(values, say)}
+  esac
+}
+
+# What the argument after so many others is.
+_cowfs_argument() {
+  case "$1 $2" in
+${caseLines(kinds, say)}
+  esac
+}
+
+_cowfs_passes() {
+  case $1 in
+    ${passing.join("|") || "''"}) return 0 ;;
+  esac
+  return 1
+}`;
 }

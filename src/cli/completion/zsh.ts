@@ -1,47 +1,14 @@
 import type { DeclaredCommand } from "./declaration.js";
-import { caseLines, listings, tables } from "./shared.js";
+import { listings, lookups } from "./shared.js";
 
 /** A completion script for zsh, with descriptions. */
 export function zshScript(commands: readonly DeclaredCommand[]): string {
   const describe = (name: string, description: string): string => `${name.replaceAll(":", "\\:")}:${description}`;
-  const { subcommands, options, values, arguments: kinds, passing } = tables(commands, describe);
-  const say = "print -r --";
   return `#compdef cowfs
 # zsh completion of cowfs. For this shell: source <(cowfs completion zsh); for all to come:
 # cowfs completion zsh > a directory of $fpath, as _cowfs
 
-_cowfs_subcommands() {
-  case $1 in
-${caseLines(subcommands, say)}
-  esac
-}
-
-_cowfs_options() {
-  case $1 in
-${caseLines(options, say)}
-  esac
-}
-
-# What the value of an option is; nothing if it takes none.
-_cowfs_value() {
-  case "$1 $2" in
-${caseLines(values, say)}
-  esac
-}
-
-# What the argument after so many others is.
-_cowfs_argument() {
-  case "$1 $2" in
-${caseLines(kinds, say)}
-  esac
-}
-
-_cowfs_passes() {
-  case $1 in
-    ${passing.join("|") || "''"}) return 0 ;;
-  esac
-  return 1
-}
+${lookups(commands, describe, "print -r --")}
 
 _cowfs_offer() {
   local -a names
