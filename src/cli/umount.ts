@@ -58,10 +58,12 @@ export async function umountCommand(path: string, lazy: boolean): Promise<number
 function endVolumeUses({ root, id }: VolumeUses): void {
   const [node, script = ""] = process.argv;
   if (node === undefined || !existsSync(join(root, "volume-uses", id))) return;
-  const { error } = spawnSync(node, [...process.execArgv, script, "--end-volume-uses", root, id], {
+  const { error, status } = spawnSync(node, [...process.execArgv, script, "--end-volume-uses", root, id], {
     stdio: ["ignore", "ignore", "inherit"],
   });
-  if (error !== undefined) complain(`volumes of plugins stay mounted: ${error.message}`);
+  if (error !== undefined || status !== 0) {
+    complain(`plugins could not be told that volumes are free: ${error?.message ?? "see above"}`);
+  }
 }
 
 /** Undoes the mounts that were made over a mount with it. If one of them is in use, all stay. */

@@ -48,7 +48,9 @@ export async function ensureVolume(root: DataRoot, name: string, wish: VolumeWis
 /** A new volume with a name of 64 random hexadecimal digits, which `--rm` and `volume prune` remove. */
 export function createAnonymousVolume(root: DataRoot, wish: VolumeWish = {}): Promise<VolumeRecord> {
   const labels = { ...wish.labels, [anonymousLabel]: "" };
-  return ensureVolume(root, randomBytes(32).toString("hex"), { ...wish, labels });
+  // No plugin can have it.
+  const driver = wish.driver ?? localDriver;
+  return ensureVolume(root, randomBytes(32).toString("hex"), { ...wish, driver, labels });
 }
 
 function sameDriver(existing: VolumeRecord, { driver }: VolumeWish): VolumeRecord {

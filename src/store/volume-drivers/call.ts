@@ -3,7 +3,7 @@ import type { ClientRequest, IncomingMessage, RequestOptions } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { reason } from "../data-root.js";
 import { StoreError } from "../error.js";
-import { interruption } from "../interruption.js";
+import { checkInterruption, interruption } from "../interruption.js";
 import type { PluginAddress } from "./discovery.js";
 
 /** What Docker says that it speaks. */
@@ -60,14 +60,17 @@ export async function callPlugin(
   const what = document?.Name === undefined ? call : `${call} of ${document.Name}`;
   const text = document === undefined ? "" : `${JSON.stringify(document)}\n`;
   const deadline = performance.now() + limits.patience;
+  // What undoes something after an interruption is done as ever.
+  const undoes = interruption.aborted;
   for (let pause = 50; ; pause = Math.min(2 * pause, 1000)) {
-    const answer = await exchange(address, call, text, limits.answer).catch((error: unknown) => error);
+    const answer = await exchange(address, call, text, limits.answer, undoes).catch((error: unknown) => error);
     if (!(answer instanceof Error)) return replyOf(address.name, what, answer as Answer);
     const isAbsent = isNobodyThere(answer);
     if (!isAbsent || performance.now() + pause > deadline) {
       throw new PluginError(address.name, what, isAbsent ? "absent" : "silent", explained(answer, address), answer);
     }
-    await sleep(pause, undefined, interruption.aborted ? {} : { signal: interruption });
+    await sleep(pause);
+    if (!undoes) checkInterruption();
   }
 }
 
@@ -90,7 +93,13 @@ interface Answer {
 }
 
 /** Sends a request and reads the answer. Throws what Node throws, and errors whose message says what was wrong. */
-async function exchange(address: PluginAddress, call: string, text: string, limit: number): Promise<Answer> {
+async function exchange(
+  address: PluginAddress,
+  call: string,
+  text: string,
+  limit: number,
+  undoes: boolean,
+): Promise<Answer> {
   const { target, tls } = address;
   const isSecure = "protocol" in target && target.protocol === "https:";
   const options: RequestOptions = {
@@ -98,8 +107,7 @@ async function exchange(address: PluginAddress, call: string, text: string, limi
     path: `/${call}`,
     method: "POST",
     agent: false,
-    // What undoes something after an interruption is done as ever.
-    ...(interruption.aborted ? {} : { signal: interruption }),
+    ...(undoes ? {} : { signal: interruption }),
     headers: { Accept: mediaType, "Content-Type": mediaType, "Content-Length": Buffer.byteLength(text) },
   };
   const secrets = tls === undefined ? {} : secretsOf(tls);

@@ -2,6 +2,7 @@ import { statSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { reason } from "../data-root.js";
 import { StoreError } from "../error.js";
+import { checkInterruption, interruption } from "../interruption.js";
 import { type CallLimits, callPlugin, field, PluginError, quoted } from "./call.js";
 import { findPlugin, type PluginAddress, pluginDirectories } from "./discovery.js";
 
@@ -158,11 +159,13 @@ export class VolumePlugin {
 
   async #find(): Promise<PluginAddress> {
     const deadline = performance.now() + this.#patience();
+    const undoes = interruption.aborted;
     for (;;) {
       const address = findPlugin(this.name);
       if (address !== undefined) return address;
       if (performance.now() >= deadline) throw new StoreError(unknownPlugin(this.name));
       await sleep(100);
+      if (!undoes) checkInterruption();
     }
   }
 
@@ -212,6 +215,7 @@ function isForVolumes({ implemented }: Acquaintance): boolean {
   return implemented.includes("VolumeDriver");
 }
 
+/** The message where nothing is found under the name of a driver. */
 export function unknownPlugin(name: string): string {
   return `the volume driver ${JSON.stringify(name)} is not known: it is neither local nor a plugin in ${pluginDirectories().join(", ")}`;
 }

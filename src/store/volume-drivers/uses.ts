@@ -190,8 +190,13 @@ export async function releaseOne(root: DataRoot, use: VolumeUseRecord): Promise<
 export async function releaseAll(root: DataRoot, id: string): Promise<StoreError[]> {
   const problems: StoreError[] = [];
   for (const use of usesOfId(root, id)) {
-    const problem = await releaseOne(root, use);
-    if (problem !== undefined) problems.push(problem);
+    try {
+      const problem = await releaseOne(root, use);
+      if (problem !== undefined) problems.push(problem);
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+      problems.push(error);
+    }
   }
   return problems;
 }
