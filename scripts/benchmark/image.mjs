@@ -32,7 +32,7 @@ function fileSizes(count, bytes, random) {
   return raw.map((size) => Math.round((size * bytes) / sum));
 }
 
-/** Four MiB of something between text and machine code: gzip makes a third of it. */
+/** Four MiB of something between text and machine code: gzip makes half of it. */
 function material(random) {
   const words = Array.from({ length: 4096 }, () =>
     Buffer.from(Array.from({ length: 2 + Math.floor(random() * 9) }, () => Math.floor(random() * 256))),

@@ -52,7 +52,8 @@ const ways = {
 
 /**
  * By format and way: seconds and CPU seconds of each round. Archives are in the page cache, and nothing waits to be written when one begins.
- * On a disk everything stays until the rounds of a format have ended: a file system may be slow where files were removed just before.
+ * On a disk everything stays until the end, half a gigabyte for each round, way and format: a file system may be slow where files were removed just
+ * before.
  */
 export function measureLoad(base, _drivers, sizes, say, rounds) {
   say(`load: an image of ${sizes.imageFiles} files`);
@@ -62,22 +63,19 @@ export function measureLoad(base, _drivers, sizes, say, rounds) {
   for (const format of formats) {
     const { image, layers } = makeImage(base, format, archives);
     runFirst("cat", [image, ...layers]);
-    const places = join(base, "places");
-    mkdirSync(places);
     results[format] = Object.fromEntries(Object.keys(ways).map((way) => [way, []]));
     for (let round = 0; round < rounds; round++) {
       say(`load: ${format}, round ${round + 1}`);
       const names = Object.keys(ways);
       for (let turn = 0; turn < names.length; turn++) {
         const way = names[(round + turn) % names.length];
-        const place = join(places, `${round}-${way}`);
+        const place = join(base, `${format}-${round}-${way}`);
         mkdirSync(place);
         spawnSync("sync", ["-f", place]);
         results[format][way].push(timed(() => ways[way](place, layers, format, image)));
         if (inMemory) rmSync(place, { recursive: true });
       }
     }
-    rmSync(places, { recursive: true });
     rmSync(image);
   }
   return results;

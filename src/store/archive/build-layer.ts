@@ -40,7 +40,7 @@ export async function buildLayer(path: string, source: LayerSource, options: Bui
   }
 }
 
-/** The thread that reads, started when it is needed. Two unpackers have one: reading and hashing take half as long as writing. */
+/** The thread that reads, started when it is needed. Two unpackers may have one: reading and hashing take half as long as writing. */
 export class LayerReader {
   private thread: LayerThread | undefined;
 

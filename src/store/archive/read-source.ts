@@ -62,6 +62,11 @@ export function isCompressed(source: FileSource): boolean {
   return compressionOf(fileHead(source)) !== "none";
 }
 
+/** Whether decompressing keeps the thread that reads busy, for longer than writing takes: zlib works on a thread of its own, zstd does not. Throws StoreError. */
+export function readsSlowly(source: FileSource): boolean {
+  return compressionOf(fileHead(source)) === "zstd";
+}
+
 function compressionOf(head: Buffer): Compression {
   const start = head.latin1Slice(0, 6);
   if (start.startsWith("\x1f\x8b")) return "gzip";
