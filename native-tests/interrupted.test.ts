@@ -92,7 +92,7 @@ test("what looks into a container that does not run", async () => {
 
 test("a container whose volume is being filled", async () => {
   // So many files that copying them takes a while, on whatever disk.
-  await shell("mkdir -p tree/data; cd tree/data; seq 30000 | xargs touch", { cwd: store.area.path });
+  await shell("mkdir -p tree/data; cd tree/data; seq 15000 | xargs touch", { cwd: store.area.path });
   await store.ok("image", "import", store.area.at("tree"), "many", "-q", "-c", 'CMD ["x"]');
   const half = join(store.path, "volumes/filled/.populating");
   const { child, ended } = stuck(["create", "--name", "box", "-v", "filled:/data", "many"]);
