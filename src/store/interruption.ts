@@ -2,10 +2,13 @@
  * A user wants the command to end (Ctrl-C). What takes long looks here, or is told by the signal, and fails; what it had begun is undone as after
  * any failure. The command line decides whose signals mean that: see `cli/orderly.ts`.
  */
+import { setMaxListeners } from "node:events";
 import { setImmediate as turn } from "node:timers/promises";
 import { StoreError } from "./error.js";
 
 const controller = new AbortController();
+// As many as work at once.
+setMaxListeners(0, controller.signal);
 
 /** Aborted when the user wants an end; then nothing else is begun. */
 export const interruption: AbortSignal = controller.signal;
