@@ -1,8 +1,10 @@
 /** Images are built from Dockerfiles: each step from the cache if nothing that decides it has changed, and only then. */
 import { spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { chmodSync, existsSync, readdirSync, utimesSync, writeFileSync } from "node:fs";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { attemptBuild, build, configOf, writeContext } from "./harness/build.js";
+import { attempt } from "./harness/command.js";
 import { cowfsProgram } from "./harness/mounts.js";
 import { mountInfo } from "./harness/namespace.js";
 import { Store, until } from "./harness/store.js";
@@ -152,6 +154,28 @@ test.each(["SIGINT", "SIGTERM"] as const)("%s ends a build, and leaves nothing o
   ).toHaveLength(1);
   writeFileSync(`${context}/Dockerfile`, "FROM base\nRUN echo first >/first\n");
   expect((await build(store, [context])).cached).toHaveLength(1);
+});
+
+test("what a killed build leaves is found, ended and removed by the check", async () => {
+  const mark = randomUUID();
+  const context = writeContext(store.area.at("context"), {
+    Dockerfile: `FROM base\nRUN echo first >/first\nCOPY --from=base /etc /etc2\nRUN echo is under way; exec sh -c 'sleep 100000; :' ${mark}\n`,
+  });
+  const words = ["--root", store.path, "image", "build", "--progress", "plain", context];
+  const child = spawn(cowfsProgram, words, { detached: true });
+  let said = "";
+  child.stderr.on("data", (data: Buffer) => {
+    said += data.toString();
+  });
+  const ended = new Promise((resolve) => child.on("close", resolve));
+  await until(() => said.includes("is under way\n") || child.exitCode !== null, "the program of the step");
+  process.kill(-(child.pid ?? 0), "SIGKILL");
+  await ended;
+  const isRunning = async (): Promise<boolean> => (await attempt("pgrep", ["-f", mark])).status === 0;
+  expect(await isRunning()).toBe(true);
+  expect((await store.run(["system", "check"])).status).toBe(1);
+  expect(await store.run(["system", "check", "--repair"])).toMatchObject({ status: 0, stderr: "" });
+  expect(await isRunning()).toBe(false);
 });
 
 test("the cache is shown and pruned; what images have stays", async () => {

@@ -6,7 +6,7 @@ import type { UnionMounter } from "../assemble/union.js";
 import { resolveUser } from "../assemble/users.js";
 import { findStep, storeStep } from "../store/build-cache.js";
 import type { DataRoot } from "../store/data-root.js";
-import { StoreError } from "../store/error.js";
+import { StoreError, undoAfter } from "../store/error.js";
 import { applyChange, isChange } from "../store/image-changes.js";
 import { findImage, readConfig, storeImage } from "../store/images.js";
 import { storeLock, withLock } from "../store/lock.js";
@@ -46,11 +46,14 @@ export interface BuildWish {
 export async function buildImage(root: DataRoot, wish: BuildWish): Promise<ImageRecord> {
   const plan = planBuild(wish.dockerfile, wish.buildArgs, wish.target);
   const workshop = await Workshop.open(root, wish.mounter);
+  let image: ImageRecord;
   try {
-    return await new Builder(root, wish, plan, workshop).build();
-  } finally {
-    await workshop.close();
+    image = await new Builder(root, wish, plan, workshop).build();
+  } catch (error) {
+    return await undoAfter(error, () => workshop.close());
   }
+  await workshop.close();
+  return image;
 }
 
 /** What changes files: its key, without what it starts from, and how it is done. */

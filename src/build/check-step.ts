@@ -23,8 +23,8 @@ export function checkStep(step: Statement): void {
       throw new BuildError(step, `--${name} is no flag of ${step.keyword}; there are ${takes}`);
     if (name !== "link" && (value === undefined || value === ""))
       throw new BuildError(step, `--${name} takes a value: --${name}=…`);
-    if (name === "network" && value !== "default" && value !== "host")
-      throw new BuildError(step, "the network is the host's: --network takes default or host");
+    if (name === "network" && !["default", "host", "none"].includes(value ?? ""))
+      throw new BuildError(step, "--network takes default, host or none");
   }
   if (step.keyword === "COPY" || step.keyword === "ADD") checkPaths(step);
   if (step.keyword === "ONBUILD" && /^(ONBUILD|FROM|MAINTAINER)\b/i.test(step.rest))

@@ -19,6 +19,8 @@ export interface Run {
   readonly env: readonly string[];
   readonly user: string;
   readonly workingDirectory: string;
+  /** Otherwise the host's. */
+  readonly network?: "none";
 }
 
 /** Arguments that need no ARG, and are not part of what decides a step: proxies. */
@@ -37,6 +39,7 @@ export function runOf(step: Statement, state: StageState): Run {
     env: [...args, ...state.env],
     user: state.config.User ?? "",
     workingDirectory: state.workingDirectory,
+    ...(step.flags.some(([name, value]) => name === "network" && value === "none") && { network: "none" }),
   };
 }
 
@@ -130,5 +133,6 @@ function recordOf(id: string, run: Run, proxyEnv: readonly string[]): ContainerR
     autoRemove: false,
     runtime: "auto",
     labels: {},
+    ...(run.network && { network: run.network }),
   };
 }

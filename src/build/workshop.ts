@@ -9,7 +9,7 @@ import { native } from "../native/index.js";
 import { buildLayer } from "../store/archive/build-layer.js";
 import { layerTarChunks } from "../store/archive/layer-tar.js";
 import type { DataRoot } from "../store/data-root.js";
-import { StoreError } from "../store/error.js";
+import { StoreError, undoAfter } from "../store/error.js";
 import { removeUnused } from "../store/images.js";
 import { holdLayers } from "../store/layer-users.js";
 import { type BuiltLayer, layerTrees } from "../store/layers.js";
@@ -72,8 +72,7 @@ export class Workshop {
       this.views.set(key, { mountpoint, tree });
       return tree;
     } catch (error) {
-      await unmountUnion(this.mounter, mountpoint);
-      throw error;
+      return await undoAfter(error, () => unmountUnion(this.mounter, mountpoint));
     }
   }
 
@@ -104,9 +103,10 @@ export class Workshop {
           buildLayer(join(bench.path, "layer"), layerTarChunks(bench.upper, { marks: "overlay", merged, latest }), {}),
         );
       }
-    } finally {
-      await undoLaunch(bench, bench.id, this.mounter);
+    } catch (error) {
+      return await undoAfter(error, () => undoLaunch(bench, bench.id, this.mounter));
     }
+    await undoLaunch(bench, bench.id, this.mounter);
     removeTree(bench.upper);
     return layer;
   }

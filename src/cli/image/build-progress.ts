@@ -114,17 +114,17 @@ class TerminalReporter implements BuildReporter {
     this.title = titleOf(step);
     this.since = performance.now();
     this.kept = Buffer.alloc(0);
-    this.draw([this.title]);
+    this.draw([cut(this.title)]);
   }
 
   output(bytes: Buffer): void {
     this.kept = Buffer.concat([this.kept, bytes]).subarray(-mostKept);
     const { dim } = colours(process.stderr);
     this.draw([
-      this.title,
+      cut(this.title),
       ...this.lines()
         .slice(-shownLines)
-        .map((line) => dim(`  ${line}`)),
+        .map((line) => dim(cut(`  ${line}`))),
     ]);
   }
 
@@ -159,12 +159,14 @@ class TerminalReporter implements BuildReporter {
   }
 
   private draw(lines: readonly string[]): void {
-    const { columns = 80 } = process.stderr;
     const back = this.drawn > 0 ? `\x1b[${this.drawn}A\x1b[J` : "";
-    const whole = lines.map((line) =>
-      line.length < columns || line.includes("\x1b") ? line : `${line.slice(0, columns - 2)}…`,
-    );
-    process.stderr.write(`${back}${whole.join("\n")}\n`);
-    this.drawn = whole.length;
+    process.stderr.write(`${back}${lines.join("\n")}\n`);
+    this.drawn = lines.length;
   }
+}
+
+/** As much as one row of the screen takes: what takes more could not be redrawn. */
+function cut(line: string): string {
+  const { columns = 80 } = process.stderr;
+  return line.length < columns ? line : `${line.slice(0, columns - 2)}…`;
 }

@@ -53,6 +53,8 @@ export async function buildCommand(command: Command, path: string, words: BuildW
       `the build context ${path} is no directory: name one that holds a Dockerfile and what it copies`,
     );
   }
+  // That nobody reads how far it is (`2>&1 | head`) is no reason to leave mounts behind.
+  process.stderr.on("error", () => {});
   const root = rootOf(command);
   const context = new SourceTree(path, { what: "the build context", isClosed: true });
   const abort = new AbortController();
