@@ -98,4 +98,16 @@ test("what cannot be switched says so, and stays what it was", async () => {
   expect(unknown.stderr).toContain("the storage driver aufs is unknown: choose one of cowfs, overlay2");
   expect(await store.ok("inspect", "--format", "{{.Driver}}", "runs")).toBe("cowfs\n");
   await store.ok("rm", "-f", "runs");
+  const limited = ["create", "--name", "limited", "--storage-opt", "size=1m"];
+  expect(await store.run([...limited, "--driver", "overlay2", "base"])).toMatchObject({
+    status: 1,
+    stderr: "cowfs: the storage driver overlay2 has no --storage-opt size: use cowfs\n",
+  });
+  await store.ok(...limited, "base");
+  expect((await store.run(["start", "--driver", "overlay2", "limited"])).status).toBe(1);
+  const btrfs = await store.run(["run", "--driver", "btrfs", "base"]);
+  expect(btrfs).toMatchObject({
+    status: 125,
+    stderr: "cowfs: the storage driver btrfs cannot be used: the data root does not lie on btrfs\n",
+  });
 });

@@ -1,16 +1,7 @@
 import { errnoName, isAbsent } from "../errno.js";
+import { hiddenName } from "../layer/hidden-name.js";
 import { type EntrySink, readListing } from "../layer/listing.js";
-import {
-  classifyMarkedName,
-  type DirectoryMarks,
-  NAME_GONE,
-  NAME_HIDDEN,
-  NAME_WHITEOUT,
-  readMarks,
-  readPlain,
-  readXattrWhiteout,
-  WHITEOUT_PREFIX,
-} from "../layer/marks.js";
+import { classifyMarkedName, type DirectoryMarks, NAME_WHITEOUT, readMarks, WHITEOUT_PREFIX } from "../layer/marks.js";
 import { STATX_ALL, Stat } from "../layer/stat.js";
 import { O_DIRECTORY, O_PATH } from "../native/constants.js";
 import { native } from "../native/index.js";
@@ -158,15 +149,9 @@ class Comparison {
   #classify(part: Part, name: string, path: string): string | null | undefined {
     const full = `${path}/${name}`;
     check(native.statx(part.fd, name, STATX_ALL, this.#stat.bytes), full);
-    const stat = this.#stat;
-    if (stat.isWhiteoutDevice) return check(readPlain(part.fd, name), full) === 1 ? undefined : name;
-    const empty = stat.isRegular && stat.size === 0;
-    if (part.marks.xattrWhiteouts && empty && check(readXattrWhiteout(part.fd, name), full) === 1) return name;
-    if (!name.startsWith(WHITEOUT_PREFIX)) return undefined;
-    const kind = check(classifyMarkedName(part.fd, name, stat), full);
-    if (kind === NAME_WHITEOUT) return name.slice(WHITEOUT_PREFIX.length);
-    if (kind === NAME_GONE) return name;
-    return kind === NAME_HIDDEN ? null : undefined;
+    const hidden = hiddenName(part.fd, name, this.#stat, part.marks.xattrWhiteouts);
+    if (typeof hidden !== "number") return hidden;
+    throw new StoreError(`${shown(full)} in a layer cannot be read: ${errnoName(hidden)}`);
   }
 
   /** The state of one name in one directory of one layer; an object's attributes are in `#below` then. */

@@ -20,7 +20,9 @@ export interface ContainerPlaces {
   /** The writable layer, and what the union needs beside it. */
   readonly upper: string;
   readonly work: string;
-  /** The mountpoint of the union, while the container runs. */
+  /** The whole tree, for drivers that have no union. */
+  readonly tree: string;
+  /** The mountpoint of its tree, while the container runs. */
   readonly merged: string;
   /** What the runtime is told: the OCI bundle, and the files that are mounted over /etc. Made anew at each start. */
   readonly bundle: string;
@@ -39,6 +41,7 @@ export function placesOf(root: DataRoot, id: string): ContainerPlaces {
     state: at("state.json"),
     upper: at("upper"),
     work: at("work"),
+    tree: at("tree"),
     merged: at("merged"),
     bundle: at("bundle"),
     log: at("log"),

@@ -19,13 +19,15 @@ import { StoreError } from "./error.js";
 import { inSteps } from "./interruption.js";
 
 /** The state of one copy. Names and paths are bytes in latin1 strings. */
-interface Copy {
+export interface Copy {
   /** The root of what is built: hard links are made to paths below it. */
   readonly target: number;
   /** File system and inode of files with several names → the path of the first copy. */
   readonly linked: Map<string, string>;
   /** The target may have things already: see `copyObject`. */
   readonly merge?: MergeOptions;
+  /** What an attribute is called in the copy; undefined if it is left out. Without it all are copied as they are. */
+  readonly attribute?: (name: string) => string | undefined;
 }
 
 /** How objects are copied to where others may be. */
@@ -100,7 +102,8 @@ function* copyEntries(copy: Copy, source: number, target: number, path: string):
   }
 }
 
-function* copyEntry(
+/** Copies one object, and all that is below it, to a name of `target`, at `path` below the root of what is built. Pauses before each. Throws StoreError. */
+export function* copyEntry(
   copy: Copy,
   source: number,
   sourceName: string,
@@ -199,8 +202,8 @@ function copyFile(
 }
 
 /** Owner, mode, extended attributes (ACLs and capabilities are such), times. */
-function copyAttributesAt(
-  { merge }: Pick<Copy, "merge">,
+export function copyAttributesAt(
+  { merge, attribute: nameOf = (name) => name }: Pick<Copy, "merge" | "attribute">,
   source: number,
   sourceName: string,
   target: number,
@@ -218,7 +221,9 @@ function copyAttributesAt(
     // Elsewhere they would be those of another union.
     if (merge !== undefined && attribute.startsWith("trusted.")) continue;
     const size = must(native.getxattr(source, sourceName, attribute, attributeValue), attribute, path);
-    const set = native.setxattr(target, name, attribute, attributeValue.subarray(0, size), 0);
+    const newName = nameOf(attribute);
+    if (newName === undefined) continue;
+    const set = native.setxattr(target, name, newName, attributeValue.subarray(0, size), 0);
     if (merge === undefined || set !== -EOPNOTSUPP) must(set, attribute, path);
   }
   must(native.utimens(target, name, stat.atime, stat.atimeNsec, stat.mtime, stat.mtimeNsec), "set the times", path);

@@ -53,6 +53,11 @@ export class DataRoot {
     return join(this.path, "build-cache");
   }
 
+  /** `bases/DRIVER/HEX/tree`: see `bases.ts`. */
+  get bases(): string {
+    return join(this.path, "bases");
+  }
+
   /** What is being built or taken away: see `temporary.ts`. On the same file system as everything else. */
   get temporary(): string {
     return join(this.path, "tmp");

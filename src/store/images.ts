@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { publish, syncDirectory, writeJson } from "./atomic.js";
+import { takeBases, unusedBases } from "./bases.js";
 import { type DataRoot, reason } from "./data-root.js";
 import { NotFoundError, StoreError } from "./error.js";
 import { adoptDirectories } from "./implied-directories.js";
@@ -348,11 +349,16 @@ export async function removeImage(root: DataRoot, id: string, mayRemove: () => v
   }
 }
 
-/** Moves those of `layers` that nobody has (see `layer-users.ts`) to the directory `into`. The store lock must be held. Returns which these are. */
+/**
+ * Moves those of `layers` that nobody has (see `layer-users.ts`) to the directory `into`, and the base trees that no image can have. The store lock must
+ * be held. Returns which layers these are.
+ */
 export function removeUnused(root: DataRoot, layers: readonly string[], into: string): string[] {
-  const used = new Set([...listImages(root).flatMap((image) => image.layers), ...keptLayers(root)]);
+  const images = listImages(root);
+  const used = new Set([...images.flatMap((image) => image.layers), ...keptLayers(root)]);
   const unused = [...new Set(layers)].filter((diffId) => !used.has(diffId) && hasLayer(root, diffId));
   for (const diffId of unused) renameSync(layerDirectory(root, diffId), join(into, digestHex(diffId)));
   if (unused.length > 0) syncDirectory(root.layers);
+  takeBases(unusedBases(root, images), into);
   return unused;
 }

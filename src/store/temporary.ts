@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type { DataRoot } from "./data-root.js";
 import { StoreError } from "./error.js";
 import { type Lock, takeLock } from "./lock.js";
+import { destroySubvolumesIn } from "./subvolumes.js";
 
 /**
  * A directory below `tmp/` that belongs to this process: what is built there is published by one rename, or removed. The lock `tmp-NAME`
@@ -36,6 +37,7 @@ export async function makeTemporary(root: DataRoot, what: string): Promise<Tempo
  * takes; then rm(1), which goes by descriptors, does it. Throws Node's exceptions, or StoreError.
  */
 export function removeTree(path: string): void {
+  if (existsSync(path)) destroySubvolumesIn(path);
   try {
     rmSync(path, { recursive: true, force: true });
   } catch (cause) {

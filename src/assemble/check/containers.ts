@@ -1,4 +1,4 @@
-import { readdirSync, readlinkSync, rmSync, symlinkSync } from "node:fs";
+import { existsSync, readdirSync, readlinkSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { readMounts } from "../../native/mountinfo.js";
 import { syncDirectory } from "../../store/atomic.js";
@@ -12,6 +12,7 @@ import type { ContainerRecord } from "../../store/records.js";
 import { findVolume } from "../../store/volume-records.js";
 import { shown } from "../../text.js";
 import { recoverContainer } from "../container.js";
+import { driverOf } from "../drivers/choose.js";
 import { isMounted, type UnionMounter } from "../union.js";
 import type { Finding } from "./finding.js";
 import { unmountBelow } from "./temporaries.js";
@@ -71,8 +72,14 @@ async function leftHalfWay(root: DataRoot, { id, name }: ContainerRecord, mounte
 }
 
 /** What a container needs to start. */
-function lacking(root: DataRoot, { name, image, mounts }: ContainerRecord): Finding[] {
-  const findings: Finding[] = [];
+function lacking(root: DataRoot, container: ContainerRecord): Finding[] {
+  const { id, name, image, mounts } = container;
+  const missing = driverOf(container).directories.filter((one) => !existsSync(join(placesOf(root, id).path, one)));
+  const findings: Finding[] = missing.map((one) => ({
+    what: `container ${name}`,
+    problem: `${join(placesOf(root, id).path, one)} is missing`,
+    remedy: "save what is left of it, and remove the container",
+  }));
   try {
     readImage(root, image.id);
   } catch (error) {

@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { unusedBases } from "../../store/bases.js";
 import type { DataRoot } from "../../store/data-root.js";
 import { StoreError } from "../../store/error.js";
 import { imageUsers } from "../../store/image-users.js";
@@ -65,13 +66,18 @@ function said(error: unknown): string {
   return error.message;
 }
 
-/** Names that lead nowhere, images without their layers or configuration, layers without images, and damaged records. */
+/** Names that lead nowhere, images without their layers or configuration, layers and base trees without images, and damaged records. */
 export async function checkImages(root: DataRoot): Promise<Finding[]> {
   // A layer comes a moment before its image: whoever brings it is at work on something then.
   const isBusy = await isAtWork(root, /^(layer|image|load|import|commit|build)/);
   return await withLock(root, storeLock, () => {
     const stock = stockOf(root);
-    return [...checkNames(root, stock), ...badImages(root, stock), ...badLayers(root, stock, isBusy)];
+    return [
+      ...checkNames(root, stock),
+      ...badImages(root, stock),
+      ...badLayers(root, stock, isBusy),
+      ...looseBases(root, stock),
+    ];
   });
 }
 
@@ -147,7 +153,7 @@ function badLayers(
       what: `layer ${shortId(diffId)}`,
       problem: "no image has it",
       remedy: "remove it",
-      repair: () => removeLoose(root, diffId),
+      repair: () => removeLoose(root, [diffId]),
     })),
     ...[...bad].map(([diffId, problem]) => ({
       what: `layer ${shortId(diffId)}`,
@@ -158,10 +164,21 @@ function badLayers(
   ];
 }
 
-async function removeLoose(root: DataRoot, diffId: string): Promise<void> {
+/** Whole trees for containers, of images that there are no more. */
+function looseBases(root: DataRoot, { images, badImages: damaged }: Stock): Finding[] {
+  if (damaged.size > 0) return [];
+  return unusedBases(root, [...images.values()]).map((path) => ({
+    what: path.slice(root.path.length + 1),
+    problem: "no image has its layers",
+    remedy: "remove it",
+    repair: () => removeLoose(root, []),
+  }));
+}
+
+async function removeLoose(root: DataRoot, layers: readonly string[]): Promise<void> {
   const temporary = await makeTemporary(root, "gone");
   try {
-    await withLock(root, storeLock, () => removeUnused(root, [diffId], temporary.path));
+    await withLock(root, storeLock, () => removeUnused(root, layers, temporary.path));
   } finally {
     temporary.dispose();
   }

@@ -1,12 +1,14 @@
 import type { DataRoot } from "../../store/data-root.js";
 import { StoreError } from "../../store/error.js";
-import type { ContainerRecord, DriverName } from "../../store/records.js";
+import type { ContainerRecord } from "../../store/records.js";
+import { btrfsDriver } from "./btrfs.js";
 import { cowfsDriver } from "./cowfs.js";
 import type { StorageDriver } from "./driver.js";
 import { overlay2Driver } from "./overlay2.js";
+import { vfsDriver } from "./vfs.js";
 
 /** In the order in which they are tried when nobody says which one. */
-export const drivers: readonly StorageDriver[] = [cowfsDriver, overlay2Driver];
+export const drivers: readonly StorageDriver[] = [cowfsDriver, overlay2Driver, btrfsDriver, vfsDriver];
 
 /** Throws StoreError, naming the choices. */
 export function driverNamed(name: string): StorageDriver {
@@ -24,8 +26,16 @@ export function driverOf({ driver = "cowfs" }: Pick<ContainerRecord, "driver">):
   return driverNamed(driver);
 }
 
-/** What a driver lacks on a data root is an error. */
-export async function mustWork(root: DataRoot, driver: StorageDriver): Promise<void> {
+/** What a driver lacks on a data root, or for what a container wants of it, is an error. */
+export async function mustWork(
+  root: DataRoot,
+  driver: StorageDriver,
+  wish: Pick<ContainerRecord, "storageOptions"> = {},
+): Promise<void> {
+  if (wish.storageOptions?.size !== undefined && !driver.limitsSize) {
+    const able = drivers.filter(({ limitsSize }) => limitsSize).map(({ name }) => name);
+    throw new StoreError(`the storage driver ${driver.name} has no --storage-opt size: use ${able.join(" or ")}`);
+  }
   const missing = await driver.lacking(root);
   if (missing !== undefined) throw new StoreError(`the storage driver ${driver.name} cannot be used: ${missing}`);
 }
@@ -62,6 +72,3 @@ export async function chooseDriver(
   }
   throw new StoreError(`no storage driver can be used here: ${missing.join("; ")}`);
 }
-
-/** Names of drivers, for command lines. */
-export const driverNames: readonly DriverName[] = drivers.map(({ name }) => name);

@@ -9,6 +9,7 @@ import { upperFormat } from "./upper.js";
 export const cowfsDriver: StorageDriver = {
   ...upperFormat,
   name: "cowfs",
+  limitsSize: true,
 
   async lacking() {
     const fuse = native.open(AT_FDCWD, "/dev/fuse", O_RDWR, 0);

@@ -12,6 +12,11 @@ export interface StorageDriver {
   /** What the directory of a container holds: one that does not run can go on with another driver of the same format. */
   readonly format: "upper" | "btrfs" | "vfs";
 
+  /** It can hold a container to `--storage-opt size`. */
+  readonly limitsSize: boolean;
+  /** What of it must be there at all times. */
+  readonly directories: readonly string[];
+
   /** Which requirement is missing to use it on a data root; undefined if it can be used. Leaves nothing. */
   lacking(root: DataRoot): Promise<string | undefined>;
 

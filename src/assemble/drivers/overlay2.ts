@@ -20,6 +20,7 @@ const features = ["redirect_dir=on", "metacopy=on", "index=on", "xino=auto"];
 export const overlay2Driver: StorageDriver = {
   ...upperFormat,
   name: "overlay2",
+  limitsSize: false,
 
   async lacking(root) {
     if (!hasTrusted(root)) return "marks must be trusted attributes: that takes root, and a file system that has them";

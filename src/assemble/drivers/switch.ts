@@ -24,7 +24,7 @@ export async function switchDriver(
       `container ${record.name} is kept by ${old.name}, whose directories ${name} cannot use: commit it, and run the image with --driver ${name}`,
     );
   }
-  await mustWork(root, driver);
+  await mustWork(root, driver, record);
   await withLock(root, containerLock(record.id), async () => {
     const { status } = await recoverContainer(root, record.id, mounter);
     if (status === "running") throw new StoreError(`container ${record.name} is running: stop it first`);

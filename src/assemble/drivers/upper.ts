@@ -20,12 +20,13 @@ async function lowersOf(root: DataRoot, { image }: ContainerRecord): Promise<str
   return [...imageTrees(root, readImage(root, image.id)), await skeletonLayer(root)];
 }
 
-export const upperFormat: Omit<StorageDriver, "name" | "lacking" | "mount"> = {
+export const upperFormat: Omit<StorageDriver, "name" | "limitsSize" | "lacking" | "mount"> = {
   format: "upper",
+  directories: ["upper", "work"],
 
   /** Costs the same however many containers there are: an empty upper, whose root has the mode and owner of the image's. */
   async prepare(root, container, directory) {
-    for (const name of ["upper", "work"]) mkdirSync(join(directory, name), { mode: 0o755 });
+    for (const name of upperFormat.directories) mkdirSync(join(directory, name), { mode: 0o755 });
     const { mode, uid, gid } = lstatSync((await lowersOf(root, container))[0] as string);
     const upper = bytesOf(join(directory, "upper"));
     const done = native.chown(AT_FDCWD, upper, uid, gid) || native.chmod(AT_FDCWD, upper, mode & 0o7777);

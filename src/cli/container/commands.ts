@@ -40,7 +40,7 @@ function addCreateOptions(command: Command): Command {
     .option("--mount <spec>", "type=bind|volume|tmpfs|image,source=…,target=…; may be repeated", collect)
     .option("--tmpfs <spec>", "TARGET[:OPTIONS]; may be repeated", collect)
     .option("--volumes-from <container>", "its volumes and binds, [:ro|rw]; may be repeated", collect)
-    .option("--driver <driver>", "cowfs or overlay2 (default: COWFS_DRIVER, or the first that works)")
+    .option("--driver <driver>", "cowfs, overlay2, btrfs or vfs (default: COWFS_DRIVER, or the first that works)")
     .option("--volume-driver <name>", "who keeps the volumes of -v and of the image that are made: local, or a plugin")
     .option("--storage-opt <option>", "size=BYTES: the most that its writable layer may hold, as in size=10G", collect)
     .option("--init", "a small init (catatonit, tini) is the first process: it hands signals on, and takes in orphans")

@@ -78,6 +78,33 @@ export function* layerTarChunks(tree: string, { marks, merged, latest }: LayerTa
   }
 }
 
+/** Something that a plain tree has, or has no more. */
+export interface TreeChange {
+  /** D: it is gone. */
+  readonly kind: "A" | "C" | "D";
+  /** Absolute, below the tree; bytes in a latin1 string. */
+  readonly path: string;
+}
+
+/**
+ * The archive of a layer that makes these changes, in pieces: the objects as the plain tree `tree` has them, each without what is below it, and whiteouts.
+ * A directory comes before what is in it. Throws StoreError.
+ */
+export function* changesTarChunks(tree: string, changes: Iterable<TreeChange>): Generator<Buffer> {
+  const root = openTree(tree);
+  try {
+    const archiver = new Archiver(tree, -1);
+    yield* archiver.only(root, "");
+    for (const { kind, path } of changes) {
+      if (kind === "D") yield* archiver.gone(path.slice(1));
+      else yield* archiver.only(root, path.slice(1));
+    }
+    yield* archiver.end();
+  } finally {
+    native.close(root);
+  }
+}
+
 function openTree(path: string): number {
   const fd = native.openFollow(Buffer.from(path, "utf8").toString("latin1"), O_PATH | O_DIRECTORY);
   if (fd < 0) throw new StoreError(`${path} cannot be opened: ${errnoName(fd)}`);
@@ -118,6 +145,32 @@ class Archiver {
     }
     if (marks.opaque) yield* this.add(this.whiteout(path, OPAQUE_MARKER));
     yield* this.contents(fd, path, true, marks.xattrWhiteouts);
+  }
+
+  /** The object `path` of a plain tree, without what is in it. */
+  *only(root: number, path: string): Generator<Buffer> {
+    const [parent, name] = split(path);
+    checkName(name, path);
+    const fd = native.openBeneath(root, parent, O_PATH | O_DIRECTORY);
+    this.check(fd, path);
+    try {
+      this.check(native.statx(fd, name, STATX_ALL, this.stat.bytes), path);
+      if (this.stat.isWhiteoutDevice) throw noDevice(path);
+      if (!this.stat.isDirectory) yield* this.object(fd, name, path, false);
+      else {
+        const header = this.header(path === "" ? "./" : `${path}/`, DIRECTORY);
+        yield* this.add(encodeHeader(header, this.attributes(fd, name, path, false)));
+      }
+    } finally {
+      native.close(fd);
+    }
+  }
+
+  /** Says that the layers below have nothing at `path`. */
+  *gone(path: string): Generator<Buffer> {
+    const [parent, name] = split(path);
+    checkName(name, path);
+    yield* this.add(this.whiteout(parent, WHITEOUT_PREFIX + name));
   }
 
   /** What is in a directory, without itself. */
@@ -161,7 +214,7 @@ class Archiver {
     const { stat } = this;
     if (stat.isWhiteoutDevice) {
       if (this.check(readPlain(fd, name), path) === 0) return name;
-      throw new StoreError(`${quote(path)} is a character device 0:0, which no image layer can have`);
+      throw noDevice(path);
     }
     if (xattrWhiteouts && stat.isRegular && stat.size === 0 && this.check(readXattrWhiteout(fd, name), path) === 1)
       return name;
@@ -170,9 +223,7 @@ class Archiver {
     if (kind === NAME_WHITEOUT) return name.slice(WHITEOUT_PREFIX.length);
     if (kind === NAME_GONE) return name;
     if (kind !== NAME_PLAIN) return null;
-    throw new StoreError(
-      `${quote(path)} cannot be in an image layer: names that begin with .wh. mean something else there`,
-    );
+    throw noName(path);
   }
 
   /** Everything of a directory whose lower parts have another name is in the archive, and nothing of what lies below its name. */
@@ -310,6 +361,25 @@ class Archiver {
     const why = isAbsent(result) ? "it is gone: something changes the directory" : errnoName(result);
     throw new StoreError(`${quote(path === "" ? "/" : path)} in ${this.tree} cannot be read: ${why}`);
   }
+}
+
+function split(path: string): [parent: string, name: string] {
+  const slash = path.lastIndexOf("/");
+  return [path.slice(0, Math.max(slash, 0)), path.slice(slash + 1)];
+}
+
+function checkName(name: string, path: string): void {
+  if (name.startsWith(WHITEOUT_PREFIX)) throw noName(path);
+}
+
+function noName(path: string): StoreError {
+  return new StoreError(
+    `${quote(path)} cannot be in an image layer: names that begin with .wh. mean something else there`,
+  );
+}
+
+function noDevice(path: string): StoreError {
+  return new StoreError(`${quote(path)} is a character device 0:0, which no image layer can have`);
 }
 
 const specialTypes = new Map([

@@ -1,0 +1,63 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { errnoName } from "../../errno.js";
+import { STATX_ALL, Stat } from "../../layer/stat.js";
+import { AT_FDCWD, O_DIRECTORY, O_PATH } from "../../native/constants.js";
+import { native } from "../../native/index.js";
+import { copyAttributes, copyTree } from "../../store/copy-tree.js";
+import { StoreError } from "../../store/error.js";
+import { bytesOf } from "../../text.js";
+import { syncTree } from "./base-trees.js";
+import { treeDriver } from "./tree-format.js";
+
+/** A file beside the tree of a container, made when all had been copied. */
+const stampName = "copied";
+
+function open(path: string): number {
+  const fd = native.openFollow(bytesOf(path), O_PATH | O_DIRECTORY);
+  if (fd < 0) throw new StoreError(`${path} cannot be opened: ${errnoName(fd)}`);
+  return fd;
+}
+
+/** Whole copies, by any file system; where files can share blocks (reflinks of xfs, btrfs and others), they take next to no space. */
+export const vfsDriver = treeDriver({
+  name: "vfs",
+  chained: false,
+
+  async lacking() {
+    return process.geteuid?.() === 0 ? undefined : "needs root, to keep the owners of files and to mount";
+  },
+
+  create: (path) => mkdirSync(path, { mode: 0o700 }),
+
+  async copy(from, to) {
+    mkdirSync(to, { mode: 0o700 });
+    const source = open(from);
+    try {
+      const target = open(to);
+      try {
+        await copyTree(source, target);
+        copyAttributes(source, target);
+      } finally {
+        native.close(target);
+      }
+    } finally {
+      native.close(source);
+    }
+    writeFileSync(join(dirname(to), stampName), "");
+    syncTree(to);
+  },
+
+  seal: () => {},
+
+  /** Whatever changes an object sets its change time, which no program can choose, unlike all other times. */
+  untouched(directory) {
+    const stamp = new Stat();
+    const path = join(directory, stampName);
+    const found = native.statx(AT_FDCWD, bytesOf(path), STATX_ALL, stamp.bytes);
+    if (found < 0) throw new StoreError(`${path} cannot be looked at: ${errnoName(found)}`);
+    const [, , stampNsec = 0] = stamp.ctimeWords;
+    return ({ ctime, ctimeWords: [, , nsec = 0] }) =>
+      ctime < stamp.ctime || (ctime === stamp.ctime && nsec < stampNsec);
+  },
+});
