@@ -4,7 +4,7 @@ import { type DataRoot, openDataRoot } from "../../src/store/data-root.js";
 import { storeImage } from "../../src/store/images.js";
 import type { ImageRunConfig } from "../../src/store/records.js";
 import { createLayerFromTree } from "../../src/store/testing.js";
-import { Area } from "./area.js";
+import { Area, type Place } from "./area.js";
 import { command, type Ended } from "./command.js";
 import { cowfs } from "./mounts.js";
 
@@ -24,9 +24,24 @@ export async function busyboxTree(path: string): Promise<string> {
 
 /** A data root in an area of its own, and the commands that work on it. */
 export class Store {
-  readonly area = new Area();
-  readonly path = this.area.at("root");
-  readonly root: DataRoot = openDataRoot(this.path);
+  readonly path: string;
+  readonly root: DataRoot;
+  /** Mounts of the area that go with it. */
+  private own: string[] = [];
+
+  constructor(readonly area = new Area()) {
+    this.path = area.at("root");
+    this.root = openDataRoot(this.path);
+  }
+
+  /** A data root on a file system of its own. */
+  static async on(place: Place): Promise<Store> {
+    const area = new Area();
+    const path = await area.directory("root", place);
+    const store = new Store(area);
+    store.own = place === "disk" ? [] : [path];
+    return store;
+  }
 
   /** Runs a command on this data root to its end. */
   run(words: readonly string[], timeout = 60_000): Promise<Ended> {
@@ -69,7 +84,7 @@ export class Store {
       const { status, stderr } = await this.run(["rm", "-f", ...ids]);
       if (status !== 0) complaints.push(`cowfs rm: ${stderr}`);
     }
-    return [...complaints, ...(await this.area.remove())];
+    return [...complaints, ...(await this.area.remove(this.own))];
   }
 }
 

@@ -1,4 +1,4 @@
-import { EOPNOTSUPP, errnoName, isAbsent } from "../errno.js";
+import { EOPNOTSUPP, EPERM, errnoName, isAbsent } from "../errno.js";
 import { readEntries } from "../layer/listing.js";
 import {
   S_IFBLK,
@@ -12,7 +12,16 @@ import {
   STATX_ALL,
   Stat,
 } from "../layer/stat.js";
-import { O_CREAT, O_DIRECTORY, O_EXCL, O_NONBLOCK, O_PATH, O_RDONLY, O_WRONLY } from "../native/constants.js";
+import {
+  O_CREAT,
+  O_DIRECTORY,
+  O_EXCL,
+  O_NOATIME,
+  O_NONBLOCK,
+  O_PATH,
+  O_RDONLY,
+  O_WRONLY,
+} from "../native/constants.js";
 import { native } from "../native/index.js";
 import { shown } from "../text.js";
 import { StoreError } from "./error.js";
@@ -190,7 +199,10 @@ function copyFile(
   stat: Stat,
 ): void {
   const { uid, gid } = copy.merge?.owner ?? stat;
-  const input = must(native.open(source, sourceName, O_RDONLY | O_NONBLOCK, 0), "open", path);
+  let input = native.open(source, sourceName, O_RDONLY | O_NONBLOCK | O_NOATIME, 0);
+  // Only whom it belongs to may read a file so that nobody sees it.
+  if (input === -EPERM) input = native.open(source, sourceName, O_RDONLY | O_NONBLOCK, 0);
+  must(input, "open", path);
   try {
     const flags = O_CREAT | O_EXCL | O_WRONLY;
     const output = must(native.openAs(target, name, flags, 0o600, uid, gid), "create", path);
