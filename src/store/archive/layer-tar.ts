@@ -93,7 +93,7 @@ export interface TreeChange {
 export function* changesTarChunks(tree: string, changes: Iterable<TreeChange>): Generator<Buffer> {
   const root = openTree(tree);
   try {
-    const archiver = new Archiver(tree, -1);
+    const archiver = new Archiver(tree, -1, Number.POSITIVE_INFINITY);
     yield* archiver.only(root, "");
     for (const { kind, path } of changes) {
       if (kind === "D") yield* archiver.gone(path.slice(1));
