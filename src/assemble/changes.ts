@@ -7,6 +7,7 @@ import { O_DIRECTORY, O_PATH } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { StoreError } from "../store/error.js";
 import { shown } from "../text.js";
+import type { LinkedName } from "./linked-names.js";
 import { bytes } from "./root-view.js";
 
 /** Added, changed or deleted, and the path as bytes in a latin1 string, absolute. */
@@ -33,9 +34,30 @@ type Parts = readonly Part[];
 /**
  * What a writable layer changes of the layers below it (top first), sorted by path, a directory before what is in it. The upper is walked, and of
  * the layers only the names are asked that it mentions; only of a directory that was made anew in the place of another the old names are listed.
- * Throws StoreError.
+ * `linked` are names that show a change and are not in the upper. Throws StoreError.
  */
-export function changesOf(upper: string, lowers: readonly string[]): Change[] {
+export function changesOf(upper: string, lowers: readonly string[], linked: readonly LinkedName[] = []): Change[] {
+  const changes = withLayers(upper, lowers, (top, below) => {
+    const found: Change[] = [];
+    new Comparison(found).directory(top, "", below);
+    return found;
+  });
+  if (linked.length === 0) return changes;
+  const byNames = (path: string): string => path.replaceAll("/", "\0");
+  const all = [...changes, ...linked.map(({ path }): Change => ({ kind: "C", path }))];
+  return all.sort((a, b) => (byNames(a.path) < byNames(b.path) ? -1 : 1));
+}
+
+/** Those of the names that show: which the upper neither has nor hides, and no layer above covers. Throws StoreError. */
+export function shownNames(upper: string, lowers: readonly string[], linked: readonly LinkedName[]): LinkedName[] {
+  if (linked.length === 0) return [];
+  return withLayers(upper, lowers, (top, below) => {
+    const comparison = new Comparison([]);
+    return linked.filter(({ path, inode }) => comparison.inodeBelow(top, below, path) === inode);
+  });
+}
+
+function withLayers<T>(upper: string, lowers: readonly string[], work: (upper: Part, below: Parts) => T): T {
   const opened: number[] = [];
   const open = (path: string): Part => {
     const fd = native.openFollow(bytes(path), O_PATH | O_DIRECTORY);
@@ -44,9 +66,7 @@ export function changesOf(upper: string, lowers: readonly string[]): Change[] {
     return { fd, marks: marksOf(fd, path) };
   };
   try {
-    const changes: Change[] = [];
-    new Comparison(changes).directory(open(upper), "", lowers.map(open));
-    return changes;
+    return work(open(upper), lowers.map(open));
   } finally {
     for (const fd of opened) native.close(fd);
   }
@@ -136,6 +156,28 @@ class Comparison {
     return isAdded;
   }
 
+  /** The inode of what a path, from `at` on, leads to in the layers; undefined if the upper has or hides it. */
+  inodeBelow(upper: Part | undefined, below: Parts, path: string, at = 0): string | undefined {
+    const end = path.indexOf("/", at + 1);
+    const isLast = end < 0;
+    const full = isLast ? path : path.slice(0, end);
+    const name = full.slice(at + 1);
+    const own = upper === undefined ? ABSENT : this.#inPart(upper, name, full);
+    if (own === WHITEOUT || (own === OBJECT && (isLast || !this.#below.isDirectory))) return undefined;
+    const old = this.#find(below, name, full);
+    let fd = -1;
+    try {
+      if (isLast || old === undefined) return old?.inode;
+      if (upper === undefined || own === ABSENT) return this.inodeBelow(undefined, old.parts, path, end);
+      fd = check(native.openBeneath(upper.fd, name, O_PATH | O_DIRECTORY), full);
+      const marks = marksOf(fd, full);
+      return marks.opaque || marks.redirect !== null ? undefined : this.inodeBelow({ fd, marks }, old.parts, path, end);
+    } finally {
+      if (fd >= 0) native.close(fd);
+      closeAll(old?.parts);
+    }
+  }
+
   /** Whether the image has something under a name. */
   #shows(below: Parts, name: string, path: string): boolean {
     const old = this.#find(below, name, path);
@@ -174,16 +216,18 @@ class Comparison {
   }
 
   /** What the image has under a name; of a directory its parts, which the caller closes. */
-  #find(below: Parts, name: string, path: string): { parts: Part[]; identity: number[] } | undefined {
+  #find(below: Parts, name: string, path: string): { parts: Part[]; identity: number[]; inode: string } | undefined {
     const parts: Part[] = [];
     let identity: number[] | undefined;
+    let inode = "";
     for (const part of below) {
       const what = this.#inPart(part, name, path);
       if (what === WHITEOUT) break;
       if (what === ABSENT) continue;
-      const { mode, uid, gid, mtime, mtimeNsec, isDirectory } = this.#below;
+      const { mode, uid, gid, mtime, mtimeNsec, isDirectory, inoHigh, inoLow } = this.#below;
       // A file ends what is merged, and shows only if nothing is above it.
       if (!isDirectory && identity !== undefined) break;
+      if (identity === undefined) inode = `${inoHigh}:${inoLow}`;
       identity ??= [mode, uid, gid, mtime, mtimeNsec];
       if (!isDirectory) break;
       const fd = check(native.openBeneath(part.fd, name, O_PATH | O_DIRECTORY), path);
@@ -191,7 +235,7 @@ class Comparison {
       parts.push({ fd, marks });
       if (marks.opaque) break;
     }
-    return identity === undefined ? undefined : { parts, identity };
+    return identity === undefined ? undefined : { parts, identity, inode };
   }
 
   /** The names that a directory of the image shows, and some that it hides. */

@@ -12,12 +12,19 @@ import { imageTrees, readImage } from "../../store/images.js";
 import type { ContainerRecord } from "../../store/records.js";
 import { treeSize } from "../../store/tree-size.js";
 import { bytesOf } from "../../text.js";
-import { changesOf } from "../changes.js";
+import { changesOf, shownNames } from "../changes.js";
+import { type LinkedName, linkedNames } from "../linked-names.js";
 import { skeletonLayer } from "../union.js";
 import type { StorageDriver } from "./driver.js";
 
 async function lowersOf(root: DataRoot, { image }: ContainerRecord): Promise<string[]> {
   return [...imageTrees(root, readImage(root, image.id)), await skeletonLayer(root)];
+}
+
+/** Names of files that were changed by another of their names: they show the change, and are not in the upper. */
+function linkedIn(root: DataRoot, { id }: ContainerRecord, lowers: readonly string[]): LinkedName[] {
+  const { upper, work } = placesOf(root, id);
+  return shownNames(upper, lowers, linkedNames(upper, work, lowers));
 }
 
 export const upperFormat: Omit<StorageDriver, "name" | "limitsSize" | "lacking" | "mount"> = {
@@ -36,11 +43,13 @@ export const upperFormat: Omit<StorageDriver, "name" | "limitsSize" | "lacking" 
   },
 
   async diff(root, container) {
-    return changesOf(placesOf(root, container.id).upper, await lowersOf(root, container));
+    const lowers = await lowersOf(root, container);
+    return changesOf(placesOf(root, container.id).upper, lowers, linkedIn(root, container, lowers));
   },
 
-  async layer(root, { id }, merged) {
-    return layerTarChunks(placesOf(root, id).upper, { marks: "overlay", merged });
+  async layer(root, container, merged) {
+    const linked = linkedIn(root, container, await lowersOf(root, container));
+    return layerTarChunks(placesOf(root, container.id).upper, { marks: "overlay", merged, linked });
   },
 
   async size(root, { id }) {

@@ -22,7 +22,7 @@ import {
   WHITEOUT_PREFIX,
 } from "../../layer/marks.js";
 import { S_IFBLK, S_IFCHR, S_IFIFO, S_IFSOCK, STATX_ALL, Stat } from "../../layer/stat.js";
-import { O_DIRECTORY, O_NOATIME, O_PATH, O_RDONLY } from "../../native/constants.js";
+import { O_DIRECTORY, O_NOATIME, O_NOFOLLOW, O_PATH, O_RDONLY } from "../../native/constants.js";
 import { native } from "../../native/index.js";
 import { StoreError } from "../error.js";
 import { interruption } from "../interruption.js";
@@ -52,6 +52,8 @@ export interface LayerTarOptions {
    * under another name than below, is read there. Without it such objects are refused.
    */
   readonly merged?: string;
+  /** Names that the layers below lack or have as another file: absolute, each a hard link to another name (`first`) of the tree. */
+  readonly linked?: readonly { readonly path: string; readonly first: string }[];
   /** Times that are later than this one are written as this one, in seconds since 1970. */
   readonly latest?: number | undefined;
 }
@@ -65,12 +67,16 @@ export async function writeLayerTar(tree: string, writable: Writable, options: L
 const pieceSize = 512 * 1024;
 
 /** The archive of the directory `tree`, in pieces. Throws StoreError. */
-export function* layerTarChunks(tree: string, { marks, merged, latest }: LayerTarOptions): Generator<Buffer> {
+export function* layerTarChunks(
+  tree: string,
+  { marks, merged, linked = [], latest }: LayerTarOptions,
+): Generator<Buffer> {
   const root = openTree(tree);
   const whole = merged === undefined ? -1 : openTree(merged);
   try {
     const archiver = new Archiver(tree, whole, latest ?? Number.POSITIVE_INFINITY);
     yield* archiver.directory(root, "", marks === "overlay");
+    for (const { path, first } of linked) yield* archiver.link(root, path.slice(1), first.slice(1));
     yield* archiver.end();
   } finally {
     native.close(root);
@@ -164,6 +170,15 @@ class Archiver {
     } finally {
       native.close(fd);
     }
+  }
+
+  /** One more name of a file that is in the archive. */
+  *link(root: number, path: string, first: string): Generator<Buffer> {
+    const fd = native.openBeneath(root, first, O_PATH | O_NOFOLLOW);
+    this.check(fd, first);
+    this.check(native.statx(fd, "", STATX_ALL, this.stat.bytes), first);
+    native.close(fd);
+    yield* this.add(encodeHeader({ ...this.header(path, LINK), linkPath: first }));
   }
 
   /** Says that the layers below have nothing at `path`. */
