@@ -163,8 +163,8 @@ describe("whoever only looks around goes on", () => {
 
   test("a plugin that hangs", async () => {
     plugin.behave({ "Plugin.Activate": "hang" });
-    process.env["COWFS_PLUGIN_TIMEOUT"] = "4";
-    const silent = "volume plugin bad: Plugin.Activate: no answer within 4 seconds";
+    process.env["COWFS_PLUGIN_TIMEOUT"] = "8";
+    const silent = "volume plugin bad: Plugin.Activate: no answer within 8 seconds";
     const [list, inspected] = await Promise.all([
       store.run(["volume", "ls", "-q"]),
       store.run(["volume", "inspect", "-f", "{{.Name}}", "vol"]),
