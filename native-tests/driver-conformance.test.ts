@@ -3,7 +3,7 @@ import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { placesOf } from "../src/store/containers.js";
-import type { Place } from "./harness/area.js";
+import { lacking, type Place } from "./harness/area.js";
 import { shell } from "./harness/command.js";
 import { mountInfo } from "./harness/namespace.js";
 import { busyboxTree, Store } from "./harness/store.js";
@@ -76,7 +76,19 @@ const changed = [
   ...["D /opaque/high", "A /opaque/mine", "C /replaced", "A /replaced/x", "C /same"],
 ];
 
+/** File systems that this kernel lacks. */
+const reasons = new Map<Place, string>();
+for (const { place } of kinds) {
+  const reason = await lacking(place);
+  if (reason !== undefined) reasons.set(place, reason);
+}
+
 describe.each(kinds)("$name", ({ driver, place }) => {
+  if (reasons.has(place)) {
+    test.skip(`${reasons.get(place)}`, () => undefined);
+    return;
+  }
+
   let store: Store;
   let layers: readonly string[];
   let before: Record<string, string>[];

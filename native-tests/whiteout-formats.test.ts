@@ -171,6 +171,31 @@ test("fuse-overlayfs reads what --whiteout aufs writes", { timeout: 120_000 }, a
   }
 });
 
+test("a branch of AUFS as the upper: its own files never show, and stay; it is written on in its format", async () => {
+  const area = new Area();
+  try {
+    await shell(
+      `cd ${area.path}; mkdir -p l/d l/gone u/.wh..wh.plnk u/.wh..wh.orph u/d m
+      echo low >l/f; echo low >l/g; echo low >l/d/x; echo low >l/gone/y
+      touch u/.wh..wh.aufs u/.wh.f u/.wh.gone u/d/.wh..wh..opq; echo link >u/.wh..wh.plnk/1.2; echo lost >u/.wh..wh.orph/3; echo up >u/d/n
+      ${cowfsProgram} mount --whiteout aufs --lower l --upper u --work w m
+      ls -A m m/d >list; { stat m/.wh..wh.plnk m/.wh..wh.orph m/.wh..wh.aufs 2>&1 || true; } | grep -c 'No such' >>list
+      rm m/g; echo new >m/f; rm -r m/d; mkdir m/d; echo back >m/gone
+      ${cowfsProgram} umount m
+      ! find u -type c | grep .
+      find u | LC_ALL=C sort >>list; cat u/f u/gone u/.wh..wh.plnk/1.2 u/.wh..wh.orph/3 >>list`,
+      { timeout: 100_000 },
+    );
+    expect((await attempt("cat", [area.at("list")])).stdout.trim().split("\n")).toEqual([
+      ...["m:", "d", "g", "", "m/d:", "n", "3"],
+      ...["u", "u/.wh..wh.aufs", "u/.wh..wh.orph", "u/.wh..wh.orph/3", "u/.wh..wh.plnk", "u/.wh..wh.plnk/1.2"],
+      ...["u/.wh.g", "u/d", "u/d/.wh..wh..opq", "u/f", "u/gone", "new", "back", "link", "lost"],
+    ]);
+  } finally {
+    await area.remove();
+  }
+});
+
 test("--whiteout xattr: attributes of empty files in directories that say so, no devices and no .wh. files", async () => {
   const area = new Area();
   try {
