@@ -27,6 +27,7 @@ import { native } from "../../native/index.js";
 import { StoreError } from "../error.js";
 import { interruption } from "../interruption.js";
 import { archivedAttribute, quote } from "./layer-names.js";
+import { checkName, noDevice, noName, splitPath } from "./layer-tar-names.js";
 import {
   BLOCK_DEVICE,
   CHARACTER,
@@ -155,7 +156,7 @@ class Archiver {
 
   /** The object `path` of a plain tree, without what is in it. */
   *only(root: number, path: string): Generator<Buffer> {
-    const [parent, name] = split(path);
+    const [parent, name] = splitPath(path);
     checkName(name, path);
     const fd = native.openBeneath(root, parent, O_PATH | O_DIRECTORY);
     this.check(fd, path);
@@ -183,7 +184,7 @@ class Archiver {
 
   /** Says that the layers below have nothing at `path`. */
   *gone(path: string): Generator<Buffer> {
-    const [parent, name] = split(path);
+    const [parent, name] = splitPath(path);
     checkName(name, path);
     yield* this.add(this.whiteout(parent, WHITEOUT_PREFIX + name));
   }
@@ -376,25 +377,6 @@ class Archiver {
     const why = isAbsent(result) ? "it is gone: something changes the directory" : errnoName(result);
     throw new StoreError(`${quote(path === "" ? "/" : path)} in ${this.tree} cannot be read: ${why}`);
   }
-}
-
-function split(path: string): [parent: string, name: string] {
-  const slash = path.lastIndexOf("/");
-  return [path.slice(0, Math.max(slash, 0)), path.slice(slash + 1)];
-}
-
-function checkName(name: string, path: string): void {
-  if (name.startsWith(WHITEOUT_PREFIX)) throw noName(path);
-}
-
-function noName(path: string): StoreError {
-  return new StoreError(
-    `${quote(path)} cannot be in an image layer: names that begin with .wh. mean something else there`,
-  );
-}
-
-function noDevice(path: string): StoreError {
-  return new StoreError(`${quote(path)} is a character device 0:0, which no image layer can have`);
 }
 
 const specialTypes = new Map([
