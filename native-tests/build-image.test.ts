@@ -75,6 +75,7 @@ test("each instruction does what it says", async () => {
   expect(await store.ok("run", "--rm", "app")).toBe(
     [
       "HOSTNAME=build",
+      "NAME=given",
       "ONE=given",
       "0",
       "/home/made/given",

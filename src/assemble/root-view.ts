@@ -66,8 +66,17 @@ export class RootView {
     return Buffer.concat(chunks).toString("utf8");
   }
 
-  /** Makes the directories of a path that are missing. Throws StoreError if something else is in the way. */
-  makeDirectory(path: string, { uid, gid } = { uid: 0, gid: 0 }): void {
+  /** Makes the directories of a path that are missing, whatever umask we have. Throws StoreError if something else is in the way. */
+  makeDirectory(path: string, owner: { readonly uid: number; readonly gid: number } = { uid: 0, gid: 0 }): void {
+    const mask = native.umask(0);
+    try {
+      this.makeDirectories(path, owner);
+    } finally {
+      native.umask(mask);
+    }
+  }
+
+  private makeDirectories(path: string, { uid, gid }: { readonly uid: number; readonly gid: number }): void {
     let below = "";
     for (const name of path.split("/").filter((part) => part !== "" && part !== ".")) {
       const parent = this.open(below === "" ? "/" : below, O_PATH | O_DIRECTORY);

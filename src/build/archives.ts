@@ -18,7 +18,7 @@ export async function isArchive(source: FileSource): Promise<boolean> {
   const head = Buffer.alloc(Math.min(6, source.length));
   const length = native.pread(source.fd, head, 0, head.length, source.offset);
   if (length < 0) throw new StoreError(`it cannot be read: ${errnoName(length)}`);
-  if (head.latin1Slice(0, 6) === "\xfd7zXZ\0" || head.latin1Slice(0, 3) === "BZh") {
+  if (head.latin1Slice(0, 6) === "\xfd7zXZ\0" || /^BZh[1-9]1A/.test(head.latin1Slice())) {
     throw new StoreError(
       "it is compressed by xz or bzip2, which ADD cannot unpack here: compress it by gzip or zstd, or COPY it as it is",
     );

@@ -94,8 +94,9 @@ class Builder {
   }
 
   private async stage(stage: Stage): Promise<StageState> {
-    const { from } = stage;
-    const state = new StageState(await atAsync(from, () => this.start(stage.base)));
+    const { from, base } = stage;
+    const parent = base.kind === "stage" ? this.done.get(base.index) : undefined;
+    const state = new StageState(await atAsync(from, () => this.start(base)), parent?.args);
     const triggers = (state.config.OnBuild ?? []).map((text) => parseNested(text, this.plan.escapeChar, from));
     for (const trigger of triggers) checkTrigger(trigger);
     if (triggers.length > 0) state.config = { ...state.config, OnBuild: null };

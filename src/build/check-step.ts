@@ -1,7 +1,7 @@
 /** What can be told of an instruction before anything is built: its flags, and how many arguments it has. */
 import { jsonStrings } from "../store/image-changes.js";
 import { BuildError } from "./build-error.js";
-import type { Statement } from "./dockerfile.js";
+import { heredocName, type Statement } from "./dockerfile.js";
 
 /** Flags that are understood, and those that Docker knows besides, which are refused by name. */
 const flags: Readonly<Record<string, { readonly known: readonly string[]; readonly refused: readonly string[] }>> = {
@@ -39,7 +39,7 @@ function checkPaths(step: Statement): void {
     if (step.keyword === "ADD" && /^(?:(?:https?|ftp|git|ssh):\/\/|git@)/.test(path)) {
       throw new BuildError(step, `${path}: nothing is fetched from the network: download it into the context`);
     }
-    const heredoc = /^<<-?['"]?([^'"]+)['"]?$/.exec(path)?.[1];
+    const heredoc = heredocName(path);
     if (heredoc !== undefined && !inline.has(heredoc))
       throw new BuildError(step, `${path}: that here-document is missing`);
   }

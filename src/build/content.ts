@@ -6,59 +6,81 @@ import { O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY } from "../native/constants.js
 import { native } from "../native/index.js";
 import { readAttributes } from "../store/archive/quick-manifest.js";
 import { StoreError } from "../store/error.js";
+import { inSteps } from "../store/interruption.js";
 import { shown } from "../text.js";
 import type { SourceTree } from "./source-tree.js";
 
 export interface Content {
-  /** Hexadecimal: names, types, modes, owners, attributes and content; times are not in it. */
+  /** Hexadecimal: names, types, modes, owners if they count, attributes and content; times are not in it. */
   readonly digest: string;
-  /** What of a directory is copied: paths below it, as bytes. */
-  readonly paths: ReadonlySet<string>;
+  readonly paths: CopiedPaths;
 }
+
+/** What is copied: paths below the source, as bytes, an empty one for itself, each with the state that it was read in. */
+export type CopiedPaths = ReadonlyMap<string, string>;
 
 const buffer = Buffer.alloc(256 * 1024);
 
-/** Reads all of what lies at a real path of a tree. Throws StoreError. */
-export function readContent(tree: SourceTree, real: string): Content {
-  const reader = new ContentReader(tree);
-  reader.visit(real, "");
+/** Reads all of what lies at a real path of a tree. Throws StoreError, and for an interruption. */
+export async function readContent(tree: SourceTree, real: string, ownersCount: boolean): Promise<Content> {
+  const reader = new ContentReader(tree, ownersCount);
+  await inSteps(reader.visit(real, ""));
   return { digest: reader.digest(), paths: reader.paths };
 }
 
+/** Throws StoreError if something is not as it was read: its copy may be of another content than its digest, which the cache goes by. */
+export function checkUnchanged(tree: SourceTree, real: string, paths: CopiedPaths): void {
+  for (const [path, state] of paths) {
+    const full = [real, path].filter((part) => part !== "").join("/");
+    if (stateOf(tree.stat(full)) !== state)
+      throw new StoreError(`${shown(full)} in ${tree.options.what} was changed while it was copied: build again`);
+  }
+}
+
+/** Changes with the content. What else appears in a directory does not matter. */
+function stateOf({ isDirectory, size, ctime, ctimeNsec }: Stat): string {
+  return isDirectory ? "" : `${size} ${ctime}.${ctimeNsec}`;
+}
+
 class ContentReader {
-  readonly paths = new Set<string>();
+  readonly paths = new Map<string, string>();
   private readonly hash = createHash("sha256");
   /** Files with several names → the first one. */
   private readonly links = new Map<string, string>();
 
-  constructor(private readonly tree: SourceTree) {}
+  constructor(
+    private readonly tree: SourceTree,
+    private readonly ownersCount: boolean,
+  ) {}
 
   digest(): string {
     return this.hash.digest("hex");
   }
 
-  /** Returns whether something is there to be copied. `path` is what it is called below the source. */
-  visit(real: string, path: string): boolean {
+  /** Returns whether something is there to be copied. `path` is what it is called below the source. Pauses now and then. */
+  *visit(real: string, path: string): Generator<void, boolean> {
     const stat = this.tree.stat(real);
     const isIgnored = path !== "" && this.tree.isIgnored(real);
     if (!stat.isDirectory) {
       if (isIgnored) return false;
-      this.object(real, path, stat);
+      yield* this.object(real, path, stat);
       return true;
     }
     if (isIgnored && !this.tree.hasExceptions) return false;
     let isShown = !isIgnored;
     for (const name of this.tree.names(real)) {
-      const below = this.visit(real === "" ? name : `${real}/${name}`, path === "" ? name : `${path}/${name}`);
+      const below = yield* this.visit(real === "" ? name : `${real}/${name}`, path === "" ? name : `${path}/${name}`);
       isShown = below || isShown;
     }
-    if (isShown) this.object(real, path, stat);
+    if (isShown) yield* this.object(real, path, stat);
     return isShown;
   }
 
-  private object(real: string, path: string, stat: Stat): void {
-    this.paths.add(path);
-    const { mode, uid, gid, size, rdevMajor, rdevMinor, nlink } = stat;
+  private *object(real: string, path: string, stat: Stat): Generator<void> {
+    yield;
+    this.paths.set(path, stateOf(stat));
+    const { mode, size, rdevMajor, rdevMinor, nlink } = stat;
+    const [uid, gid] = this.ownersCount ? [stat.uid, stat.gid] : [0, 0];
     const key = `${stat.devMajor}:${stat.devMinor}:${stat.inoHigh}:${stat.inoLow}`;
     const first = nlink > 1 && !stat.isDirectory ? this.links.get(key) : undefined;
     this.links.set(key, first ?? path);
@@ -86,7 +108,7 @@ class ContentReader {
     } finally {
       native.close(fd);
     }
-    if (type === S_IFREG && first === undefined) this.file(real, this.hash);
+    if (type === S_IFREG && first === undefined) yield* this.file(real, this.hash);
   }
 
   private target(fd: number, real: string): string {
@@ -95,7 +117,7 @@ class ContentReader {
     return buffer.latin1Slice(0, length);
   }
 
-  private file(real: string, hash: Hash): void {
+  private *file(real: string, hash: Hash): Generator<void> {
     const fd = this.tree.open(real, O_RDONLY | O_NONBLOCK);
     try {
       for (let at = 0; ; ) {
@@ -104,6 +126,7 @@ class ContentReader {
         if (length === 0) break;
         hash.update(buffer.subarray(0, length));
         at += length;
+        yield;
       }
     } finally {
       native.close(fd);

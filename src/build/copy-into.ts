@@ -11,6 +11,7 @@ import { copyAttributes, copyObject, type MergeOptions } from "../store/copy-tre
 import { StoreError } from "../store/error.js";
 import { bytesOf, shown } from "../text.js";
 import { unpack } from "./archives.js";
+import { checkUnchanged } from "./content.js";
 import type { Copy, Source } from "./copy-step.js";
 import type { SourceTree } from "./source-tree.js";
 import type { Bench, Workshop } from "./workshop.js";
@@ -19,12 +20,11 @@ import type { Bench, Workshop } from "./workshop.js";
 export async function copyInto(workshop: Workshop, bench: Bench, copy: Copy, tree: SourceTree): Promise<void> {
   await workshop.mounter.mount(bench.union);
   const view = new RootView(bench.merged);
-  const mask = native.umask(0);
   try {
     const copier = new Copier(workshop, view, copy, tree);
     for (const source of copy.sources) await copier.copy(source);
+    for (const source of copy.sources) if (source.kind !== "inline") checkUnchanged(tree, source.real, source.paths);
   } finally {
-    native.umask(mask);
     view.close();
   }
 }

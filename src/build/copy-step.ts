@@ -6,15 +6,15 @@ import { StoreError } from "../store/error.js";
 import { bytesOf, shown } from "../text.js";
 import { isArchive } from "./archives.js";
 import { pathsOf } from "./check-step.js";
-import { readContent } from "./content.js";
-import type { Statement } from "./dockerfile.js";
+import { type CopiedPaths, readContent } from "./content.js";
+import { heredocName, type Statement } from "./dockerfile.js";
 import { expand, expandText } from "./expand.js";
 import type { SourceTree } from "./source-tree.js";
 import type { StageState } from "./stage-state.js";
 
 /** One thing to be copied. */
 export type Source =
-  | { readonly kind: "archive"; readonly real: string; readonly digest: string }
+  | { readonly kind: "archive"; readonly real: string; readonly digest: string; readonly paths: CopiedPaths }
   | { readonly kind: "inline"; readonly name: string; readonly text: string }
   | {
       readonly kind: "object";
@@ -23,8 +23,7 @@ export type Source =
       readonly real: string;
       readonly isDirectory: boolean;
       readonly digest: string;
-      /** What of a directory is copied. */
-      readonly paths: ReadonlySet<string>;
+      readonly paths: CopiedPaths;
     };
 
 /** All that the cache goes by, and what is needed to do it. */
@@ -53,11 +52,12 @@ export async function copyOf(
   if (destination === "") throw new StoreError("the destination is empty");
   const sources: Source[] = [];
   for (const word of words) {
-    const heredoc = step.heredocs.find(({ name }) => new RegExp(`^<<-?['"]?${name}['"]?$`).test(word));
+    const inline = heredocName(word);
+    const heredoc = step.heredocs.find(({ name }) => name === inline);
     if (heredoc !== undefined) {
       const { name, content, expands } = heredoc;
       sources.push({ kind: "inline", name, text: expands ? expandText(content, state.lookup, escapeChar) : content });
-    } else sources.push(...(await sourcesOf(tree, read(word), step.keyword === "ADD")));
+    } else sources.push(...(await sourcesOf(tree, read(word), step.keyword === "ADD", isContext)));
   }
   const isDirectory = /(^|\/)\.{0,2}$/.test(destination);
   if (sources.length > 1 && !isDirectory) {
@@ -79,7 +79,7 @@ export async function copyOf(
   };
 }
 
-async function sourcesOf(tree: SourceTree, word: string, unpacks: boolean): Promise<Source[]> {
+async function sourcesOf(tree: SourceTree, word: string, unpacks: boolean, isContext: boolean): Promise<Source[]> {
   const { what } = tree.options;
   const found = tree.find(bytesOf(word));
   if (found.length === 0) throw new StoreError(`no file in ${what} is like ${word}`);
@@ -91,9 +91,9 @@ async function sourcesOf(tree: SourceTree, word: string, unpacks: boolean): Prom
         `${shown(path)} is not in ${what}${tree.isIgnored(path) ? ": .dockerignore leaves it out" : ""}`,
       );
     const stat = tree.stat(real);
-    const { digest, paths } = readContent(tree, real);
+    const { digest, paths } = await readContent(tree, real, !isContext);
     if (unpacks && stat.isRegular && (await readsAsArchive(tree, real, stat.size))) {
-      sources.push({ kind: "archive", real, digest });
+      sources.push({ kind: "archive", real, digest, paths });
     } else {
       const name = path.split("/").at(-1) ?? "";
       sources.push({ kind: "object", name, real, isDirectory: stat.isDirectory, digest, paths });

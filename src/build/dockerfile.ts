@@ -84,6 +84,14 @@ function statementOf(node: Instruction, lines: readonly string[], escapeChar: st
   return { ...place, keyword, flags, rest, heredocs: heredocsOf(nodes, lines, start + count, place) };
 }
 
+/** The name of the here-document that a word begins; undefined if it begins none. */
+export function heredocName(word: string): string | undefined {
+  return /^<<-?(?:'([^'\s]+)'|"([^"\s]+)"|([^'"\s]+))$/
+    .exec(word)
+    ?.slice(1)
+    .find((name) => name !== undefined);
+}
+
 function hasHeredocs(node: Instruction): node is Instruction & { getHeredocs(): HeredocNode[] } {
   return "getHeredocs" in node;
 }

@@ -6,7 +6,7 @@ import { launch } from "../assemble/launch.js";
 import { StoreError } from "../store/error.js";
 import { jsonStrings } from "../store/image-changes.js";
 import type { ContainerRecord } from "../store/records.js";
-import type { Statement } from "./dockerfile.js";
+import { heredocName, type Statement } from "./dockerfile.js";
 import type { StageState } from "./stage-state.js";
 import type { Bench, Workshop } from "./workshop.js";
 
@@ -47,7 +47,7 @@ export function runOf(step: Statement, state: StageState): Run {
 function scriptOf({ rest, heredocs }: Statement): string {
   const [only] = heredocs;
   if (only === undefined) return rest;
-  if (heredocs.length > 1 || !/^<<-?['"]?[\w.]+['"]?$/.test(rest)) {
+  if (heredocs.length > 1 || heredocName(rest) === undefined) {
     return `${rest}\n${heredocs.map(({ text }) => text).join("")}`;
   }
   if (only.content.startsWith("#!"))

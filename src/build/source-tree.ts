@@ -106,6 +106,7 @@ export class SourceTree {
       }
       if (length < 0)
         throw new StoreError(`${shown(path)} in ${this.options.what} cannot be read: ${errnoName(length)}`);
+      if (this.isIgnored(next.join("/"))) return undefined;
       if (++links > mostLinks) throw new StoreError(`${shown(path)}: too many symbolic links`);
       const target = linkBuffer.latin1Slice(0, length);
       if (target.startsWith("/")) {

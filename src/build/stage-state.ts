@@ -10,7 +10,7 @@ const longestSource = 1000;
 
 export class StageState {
   /** ARG instructions so far: names with their values. */
-  readonly args = new Map<string, string>();
+  readonly args: Map<string, string>;
   config: ImageRunConfig;
   author: string | undefined;
   /** The lowest first. */
@@ -19,8 +19,12 @@ export class StageState {
   /** The stage itself has said what is run: an ENTRYPOINT does not take that away. */
   hasCommand = false;
 
-  /** `below` is what the stage starts from; undefined for `scratch`. */
-  constructor(private readonly below: ImageConfig | undefined) {
+  /** `below` is what the stage starts from, undefined for `scratch`; if that is a stage, `args` are those of it. */
+  constructor(
+    private readonly below: ImageConfig | undefined,
+    args: ReadonlyMap<string, string> = new Map(),
+  ) {
+    this.args = new Map(args);
     this.config = below?.config ?? {};
     this.author = below?.author;
     this.layers = [...(below?.rootfs.diff_ids ?? [])];

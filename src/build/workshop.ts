@@ -5,9 +5,11 @@ import { launchPlaces, undoLaunch } from "../assemble/launch.js";
 import { withoutMounts } from "../assemble/merged.js";
 import { skeletonLayer, type UnionMounter, type UnionPlan, unmountUnion } from "../assemble/union.js";
 import { errnoName } from "../errno.js";
+import { O_DIRECTORY, O_PATH } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { buildLayer } from "../store/archive/build-layer.js";
 import { layerTarChunks } from "../store/archive/layer-tar.js";
+import { readAttributes } from "../store/archive/quick-manifest.js";
 import type { DataRoot } from "../store/data-root.js";
 import { StoreError, undoAfter } from "../store/error.js";
 import { removeUnused } from "../store/images.js";
@@ -146,8 +148,12 @@ export class Workshop {
   }
 }
 
-/** Mode and owner of a directory, to tell whether they have changed. */
+/** Mode, owner and attributes of a directory, to tell whether they have changed. */
 function rootState(path: string): string {
   const { mode, uid, gid } = lstatSync(path);
-  return `${mode}:${uid}:${gid}`;
+  const fd = native.openFollow(bytesOf(path), O_PATH | O_DIRECTORY);
+  const attributes = fd < 0 ? fd : readAttributes(fd, "");
+  if (fd >= 0) native.close(fd);
+  if (typeof attributes === "number") throw new StoreError(`${path} cannot be read: ${errnoName(attributes)}`);
+  return JSON.stringify([mode, uid, gid, [...(attributes ?? [])]]);
 }

@@ -100,6 +100,9 @@ export class Stat {
   get ctime(): number {
     return (this.signed[25] as number) * two32 + (this.words[24] as number);
   }
+  get ctimeNsec(): number {
+    return this.words[26] as number;
+  }
   /** The words of the change time: seconds (low, high), nanoseconds. */
   get ctimeWords(): Uint32Array {
     return this.words.subarray(24, 27);

@@ -13,9 +13,9 @@ setMaxListeners(0, controller.signal);
 /** Aborted when the user wants an end; then nothing else is begun. */
 export const interruption: AbortSignal = controller.signal;
 
-/** Says that the user wants an end. */
-export function interrupt(): void {
-  controller.abort(new StoreError("interrupted"));
+/** Says that the user wants an end; `why` is thrown where something ends for it. */
+export function interrupt(why: Error = new StoreError("interrupted")): void {
+  controller.abort(why);
 }
 
 /** Throws StoreError if the user wants an end. */

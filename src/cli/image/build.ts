@@ -11,6 +11,7 @@ import { writeAtomically } from "../../store/atomic.js";
 import { reason } from "../../store/data-root.js";
 import { StoreError } from "../../store/error.js";
 import { familiarName, readConfig } from "../../store/images.js";
+import { interrupt, interruption } from "../../store/interruption.js";
 import { bytesOf } from "../../text.js";
 import { daemonMounter } from "../container/mounter.js";
 import { complain, print, UsageError } from "../exit.js";
@@ -57,8 +58,7 @@ export async function buildCommand(command: Command, path: string, words: BuildW
   process.stderr.on("error", () => {});
   const root = rootOf(command);
   const context = new SourceTree(path, { what: "the build context", isClosed: true });
-  const abort = new AbortController();
-  const stop = (name: keyof typeof signals) => (): void => abort.abort(new Interrupted(signals[name]));
+  const stop = (name: keyof typeof signals) => (): void => interrupt(new Interrupted(signals[name]));
   const listeners = (Object.keys(signals) as (keyof typeof signals)[]).map((name) => [name, stop(name)] as const);
   for (const [name, listener] of listeners) process.on(name, listener);
   try {
@@ -74,7 +74,7 @@ export async function buildCommand(command: Command, path: string, words: BuildW
       epoch: epochOf(buildArgs.get("SOURCE_DATE_EPOCH") ?? process.env["SOURCE_DATE_EPOCH"]),
       mounter: daemonMounter,
       reporter,
-      signal: abort.signal,
+      signal: interruption,
     });
     reporter.close();
     if (iidfile !== undefined) writeAtomically(iidfile, image.id);
@@ -119,11 +119,16 @@ function dockerfileOf(context: SourceTree, file: string | undefined): Dockerfile
     if (bytes === undefined) throw new StoreError("the build context has no Dockerfile: name one with --file");
     return parseDockerfile(bytes.toString("utf8"), "Dockerfile");
   }
+  const bytes = readNamed(file === "-" ? 0 : file, `the Dockerfile ${file}`);
+  return parseDockerfile(bytes.toString("utf8"), file === "-" ? "Dockerfile" : file);
+}
+
+/** Throws StoreError. */
+function readNamed(file: string | 0, what: string): Buffer {
   try {
-    return parseDockerfile(readFileSync(file === "-" ? 0 : file, "utf8"), file === "-" ? "Dockerfile" : file);
+    return readFileSync(file);
   } catch (cause) {
-    if (cause instanceof StoreError) throw cause;
-    throw new StoreError(`the Dockerfile ${file} cannot be read: ${reason(cause)}`, { cause });
+    throw new StoreError(`${what} cannot be read: ${reason(cause)}`, { cause });
   }
 }
 
@@ -131,7 +136,7 @@ function dockerfileOf(context: SourceTree, file: string | undefined): Dockerfile
 function ignoreFiles(context: SourceTree, file: string | undefined): void {
   if (file !== undefined && file !== "-" && existsSync(`${file}.dockerignore`)) {
     const own = `${file}.dockerignore`;
-    context.ignore(new IgnoreRules(readFileSync(own, "latin1"), basename(own)));
+    context.ignore(new IgnoreRules(readNamed(own, own).toString("latin1"), basename(own)));
     return;
   }
   const bytes = fileIn(context, ".dockerignore");
