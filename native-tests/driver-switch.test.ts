@@ -101,10 +101,18 @@ test("what cannot be switched says so, and stays what it was", async () => {
   const limited = ["create", "--name", "limited", "--storage-opt", "size=1m"];
   expect(await store.run([...limited, "--driver", "overlay2", "base"])).toMatchObject({
     status: 1,
-    stderr: "cowfs: the storage driver overlay2 has no --storage-opt size: use cowfs\n",
+    stderr: expect.stringMatching(
+      /^cowfs: the storage driver overlay2 cannot keep a size here: that takes project quotas/,
+    ) as string,
+  });
+  expect(await store.run([...limited, "--driver", "vfs", "base"])).toMatchObject({
+    status: 1,
+    stderr: "cowfs: the storage driver vfs has no --storage-opt size: use cowfs or overlay2\n",
   });
   await store.ok(...limited, "base");
-  expect((await store.run(["start", "--driver", "overlay2", "limited"])).status).toBe(1);
+  const toOverlay = await store.run(["start", "--driver", "overlay2", "limited"]);
+  expect(toOverlay).toMatchObject({ status: 1, stderr: expect.stringContaining("project quotas") as string });
+  expect(await store.ok("inspect", "--format", "{{.Driver}}", "limited")).toBe("cowfs\n");
   const btrfs = await store.run(["run", "--driver", "btrfs", "base"]);
   expect(btrfs).toMatchObject({
     status: 125,

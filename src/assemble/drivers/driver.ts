@@ -12,7 +12,7 @@ export interface StorageDriver {
   /** What the directory of a container holds: one that does not run can go on with another driver of the same format. */
   readonly format: "upper" | "btrfs" | "vfs";
 
-  /** It can hold a container to `--storage-opt size`. */
+  /** It can hold a container to `--storage-opt size`, on some file systems at least. */
   readonly limitsSize: boolean;
   /** What of it must be there at all times. */
   readonly directories: readonly string[];
@@ -22,6 +22,9 @@ export interface StorageDriver {
 
   /** Makes what a new container needs in its directory, before that is published. */
   prepare(root: DataRoot, container: ContainerRecord, directory: string): Promise<void>;
+
+  /** Looks whether it can keep what a container that had another driver of its format was promised. Throws StoreError if not. */
+  takeOver?(root: DataRoot, container: ContainerRecord): void;
 
   /** Shows the container's tree at its `merged`. It is unmounted by `unmountUnion`, whatever driver it was. */
   mount(root: DataRoot, container: ContainerRecord, mounter: UnionMounter): Promise<void>;

@@ -4,6 +4,7 @@ import { EINVAL, ENODEV, ENOSYS, EPERM, errnoName } from "../../errno.js";
 import { limitByProject, ProjectQuota, unlimit } from "../../layer/project-quota.js";
 import { AT_FDCWD, O_DIRECTORY, O_PATH } from "../../native/constants.js";
 import { native } from "../../native/index.js";
+import { placesOf } from "../../store/containers.js";
 import type { DataRoot } from "../../store/data-root.js";
 import { StoreError } from "../../store/error.js";
 import { makeTemporary } from "../../store/temporary.js";
@@ -20,7 +21,7 @@ const features = ["redirect_dir=on", "metacopy=on", "index=on", "xino=auto"];
 export const overlay2Driver: StorageDriver = {
   ...upperFormat,
   name: "overlay2",
-  limitsSize: false,
+  limitsSize: true,
 
   async lacking(root) {
     if (!hasTrusted(root)) return "marks must be trusted attributes: that takes root, and a file system that has them";
@@ -48,6 +49,11 @@ export const overlay2Driver: StorageDriver = {
     limit({ upper: join(directory, "upper"), work: join(directory, "work"), ...container.storageOptions });
   },
 
+  takeOver(root, { id, storageOptions }) {
+    const { upper, work } = placesOf(root, id);
+    limit({ upper, work, ...storageOptions });
+  },
+
   async mount(root, container, mounter) {
     const plan = await unionOf(root, container);
     await settle(plan, mounter);
@@ -70,7 +76,7 @@ function limit({ upper = "", work = "", size }: Pick<UnionPlan, "upper" | "work"
   if (done === 0) return;
   const why = done === null ? "" : ` (${errnoName(done)})`;
   throw new StoreError(
-    `overlay2 cannot keep the size of ${upper}${why}: that takes project quotas (ext4 mounted with prjquota, xfs with pquota) from the first start on; use --driver cowfs`,
+    `the storage driver overlay2 cannot keep a size here${why}: that takes project quotas below the data root (ext4 mounted with prjquota, xfs with pquota) from the first start on; use --driver cowfs`,
   );
 }
 

@@ -28,6 +28,7 @@ export async function switchDriver(
   await withLock(root, containerLock(record.id), async () => {
     const { status } = await recoverContainer(root, record.id, mounter);
     if (status === "running") throw new StoreError(`container ${record.name} is running: stop it first`);
+    driver.takeOver?.(root, record);
     writeDriver(root, record.id, driver.name);
   });
 }

@@ -57,9 +57,6 @@ export async function createContainer(
   // A runtime that is not there is better said now than at the start.
   runtimesFor(runtime);
   const { driver } = await chooseDriver(root, words.driver);
-  if (words.storageOpt !== undefined && driver.format !== "upper") {
-    throw new UsageError(`--storage-opt size is not for the driver ${driver.name}: use --driver cowfs`);
-  }
   const workdir = words.workdir ?? (config.WorkingDir || "/");
   if (!workdir.startsWith("/"))
     throw new UsageError(`the working directory ${workdir} is invalid: it must be absolute`);
