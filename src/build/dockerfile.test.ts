@@ -133,6 +133,6 @@ describe("a plan", () => {
   });
 
   it("says which targets there are", () => {
-    expect(() => plan(text, {}, "four")).toThrow(/there is no stage four to build: there are one, two, three, 3/);
+    expect(() => plan(text, {}, "four")).toThrow(/there is no stage four to build: the stages are one, two, three, 3 \(without a name\)/);
   });
 });

@@ -156,8 +156,8 @@ function targetOf(stages: readonly Stage[], target: string | undefined): Stage |
   if (target === undefined) return undefined;
   const found = stages.findLast(({ name, index }) => name === target.toLowerCase() || String(index) === target);
   if (found !== undefined) return found;
-  const names = stages.map(({ name, index }) => name ?? String(index));
-  throw new StoreError(`there is no stage ${target} to build: there are ${names.join(", ")}`);
+  const names = stages.map(({ name, index }) => name ?? `${index} (without a name)`);
+  throw new StoreError(`there is no stage ${target} to build: the stages are ${names.join(", ")}`);
 }
 
 function needed(stages: readonly Stage[], target: Stage): Stage[] {

@@ -226,7 +226,7 @@ function timeoutByHand(): number | undefined {
   if (text === undefined || text === "") return undefined;
   const seconds = Number(text);
   if (!(seconds > 0 && seconds <= 86_400)) {
-    throw new StoreError(`COWFS_PLUGIN_TIMEOUT is ${JSON.stringify(text)}: a number of seconds is expected`);
+    throw new StoreError(`COWFS_PLUGIN_TIMEOUT is ${JSON.stringify(text)}: a number of seconds above 0 is expected`);
   }
   return seconds;
 }
