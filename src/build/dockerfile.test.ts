@@ -133,6 +133,8 @@ describe("a plan", () => {
   });
 
   it("says which targets there are", () => {
-    expect(() => plan(text, {}, "four")).toThrow(/there is no stage four to build: the stages are one, two, three, 3 \(without a name\)/);
+    expect(() => plan(text, {}, "four")).toThrow(
+      /there is no stage four to build: the stages are one, two, three, 3 \(without a name\)/,
+    );
   });
 });

@@ -29,7 +29,9 @@ export async function checkContainers(root: DataRoot, mounter: UnionMounter): Pr
     try {
       const record = readContainer(root, id);
       records.push(record);
-      findings.push(...(await leftHalfWay(root, record, mounter)), ...lacking(root, record));
+      const found = [...(await leftHalfWay(root, record, mounter)), ...lacking(root, record)];
+      // All of a container goes at once: one that is there still was there when it was looked at.
+      if (existsSync(placesOf(root, id).config)) findings.push(...found);
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
       // It was removed a moment ago, if its directory is gone.
@@ -154,9 +156,12 @@ function makeName(root: DataRoot, name: string, id: string): void {
 /** Mounts in the directory of a container that there is no more. */
 function staleMounts(root: DataRoot): Finding[] {
   const prefix = Buffer.from(`${root.containers}/`, "utf8").toString("latin1");
+  const inContainers = () => readMounts().filter(({ mountpoint }) => mountpoint.startsWith(prefix));
+  // A container is made before it is mounted, and unmounted before it is removed, by others at this very moment, too.
+  const before = new Set(inContainers().map(({ id }) => id));
   const ids = new Set(containerIds(root));
-  const stale = readMounts()
-    .filter(({ mountpoint }) => mountpoint.startsWith(prefix))
+  const stale = inContainers()
+    .filter(({ id }) => before.has(id))
     .filter(({ mountpoint }) => !ids.has(mountpoint.slice(prefix.length).split("/")[0] ?? ""));
   return stale.map(({ mountpoint }) => ({
     what: `mount ${shown(mountpoint)}`,

@@ -14,12 +14,15 @@ import type { Finding } from "./finding.js";
 export async function checkVolumes(root: DataRoot): Promise<Finding[]> {
   const findings: Finding[] = [];
   for (const name of readdirSync(root.volumes)) {
+    let found: Finding[];
     try {
-      findings.push(...(await checkVolume(root, name)));
+      found = await checkVolume(root, name);
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
-      findings.push({ what: `volume ${name}`, problem: error.message, remedy: keep(root, name) });
+      found = [{ what: `volume ${name}`, problem: error.message, remedy: keep(root, name) }];
     }
+    // All of a volume goes at once: one that is there still was there when it was looked at.
+    if (existsSync(volumeDirectory(root, name))) findings.push(...found);
   }
   return findings;
 }
@@ -28,7 +31,6 @@ async function checkVolume(root: DataRoot, name: string): Promise<Finding[]> {
   const what = `volume ${name}`;
   const volume = findVolume(root, name);
   if (volume === undefined) {
-    if (!existsSync(volumeDirectory(root, name))) return [];
     return [
       { what, problem: `${join(volumeDirectory(root, name), "volume.json")} is missing`, remedy: keep(root, name) },
     ];
