@@ -4,7 +4,6 @@ import type { DataRoot } from "../store/data-root.js";
 import { NotFoundError, StoreError } from "../store/error.js";
 import { withLock } from "../store/lock.js";
 import type { ContainerRecord, ContainerState } from "../store/records.js";
-import { warn } from "../store/warn.js";
 import { recoverContainer } from "./container.js";
 import { signalNumber, signalProcess } from "./signals.js";
 import type { UnionMounter } from "./union.js";
@@ -55,10 +54,7 @@ function signalFirst({ pid, processStart }: ContainerState, signal: number): boo
 
 const SIGKILL = 9;
 
-/**
- * Asks a container to end, and makes it end after `seconds`; returns when it has. One that does not run is left as it is. What its monitor
- * could not undo is said: nobody else hears of it.
- */
+/** Asks a container to end, and makes it end after `seconds`; returns when it has. One that does not run is left as it is. */
 export async function stopContainer(
   root: DataRoot,
   record: ContainerRecord,
@@ -68,11 +64,10 @@ export async function stopContainer(
   const state = readState(root, record.id);
   if (state.status !== "running") return;
   const ask = signalNumber(record.process.stopSignal) ?? SIGKILL;
-  let end: Awaited<ReturnType<typeof untilEnded>> = "running";
-  if (seconds > 0 && signalFirst(state, ask)) end = await untilEnded(root, record.id, mounter, seconds * 1000);
-  if (end === "running") {
-    signalFirst(state, SIGKILL);
-    end = await untilEnded(root, record.id, mounter);
+  if (seconds > 0 && signalFirst(state, ask)) {
+    const after = await untilEnded(root, record.id, mounter, seconds * 1000);
+    if (after !== "running") return;
   }
-  if (typeof end !== "string" && end.error !== undefined) warn(`container ${record.name}: ${end.error}`);
+  signalFirst(state, SIGKILL);
+  await untilEnded(root, record.id, mounter);
 }
