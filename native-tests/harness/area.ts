@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { attempt, command } from "./command.js";
 import { description, type Tree } from "./layers.js";
@@ -190,4 +190,13 @@ export class Area {
       .catch((error: unknown) => complaints.push(String(error)));
     return complaints;
   }
+}
+
+/** An area with two layers, `l1` and `l2`, of a file each, and a directory `m` to mount on. */
+export function twoLayers(): Area {
+  const area = new Area();
+  for (const name of ["l1", "l2", "m"]) mkdirSync(area.at(name));
+  writeFileSync(area.at("l1", "one"), "1");
+  writeFileSync(area.at("l2", "two"), "2");
+  return area;
 }
