@@ -66,18 +66,25 @@ export const overlay2Driver: StorageDriver = {
 /** Sets the size of a writable layer, or takes away the one that it had. Throws StoreError where the file system keeps none. */
 function limit({ upper = "", work = "", size }: Pick<UnionPlan, "upper" | "work" | "size">): void {
   const bytes = size === undefined ? undefined : parseSize(size);
-  const [upperFd, workFd] = [upper, work].map((path) => native.openFollow(bytesOf(path), O_PATH | O_DIRECTORY)) as [
-    number,
-    number,
-  ];
-  const project = bytes === undefined ? null : limitByProject(upperFd, workFd, bytes);
-  const done = bytes === undefined ? unlimit(upperFd) : project instanceof ProjectQuota ? project.enforce() : project;
-  for (const fd of [upperFd, workFd]) native.close(fd);
+  const opened = [upper, work].map((path) => native.openFollow(bytesOf(path), O_PATH | O_DIRECTORY));
+  const [upperFd = -1, workFd = -1] = opened;
+  const failure = opened.find((fd) => fd < 0);
+  const done = failure === undefined ? limitOpen(upperFd, workFd, bytes) : failure;
+  for (const fd of opened) if (fd >= 0) native.close(fd);
+  if (failure !== undefined)
+    throw new StoreError(`the writable layer ${upper} cannot be opened: ${errnoName(failure)}`);
   if (done === 0) return;
   const why = done === null ? "" : ` (${errnoName(done)})`;
   throw new StoreError(
     `the storage driver overlay2 cannot keep a size here${why}: that takes project quotas below the data root (ext4 mounted with prjquota, xfs with pquota) from the first start on; use --driver cowfs`,
   );
+}
+
+/** 0, null where the file system keeps no limit, or -errno. */
+function limitOpen(upper: number, work: number, bytes: number | undefined): number | null {
+  if (bytes === undefined) return unlimit(upper);
+  const project = limitByProject(upper, work, bytes);
+  return project instanceof ProjectQuota ? project.enforce() : project;
 }
 
 function hasTrusted({ path }: DataRoot): boolean {
