@@ -45,7 +45,8 @@ const listing = `cd /; find . -path ./proc -prune -o -path ./dev -prune -o -path
 const changes = `
   echo more >>/same; chmod 640 /mode; rm /d/one; echo new >/d/new; rm -r /opaque; mkdir /opaque; echo mine >/opaque/mine
   mv /both /moved; mkdir /both; echo again >/both/again; mv /d/sub /d/renamed; rm /replaced; mkdir /replaced; echo x >/replaced/x
-  echo both >>/l1; touch -c /l2; ln /l2 /l3; rm /link; ln -s elsewhere /link; mkfifo /fifo; rm /d2; echo back >/d2; rmdir /empty`;
+  echo both >>/l1; touch -c /l2; ln /l2 /l3; rm /link; ln -s elsewhere /link; mkfifo /fifo; rm /d2; echo back >/d2; rmdir /empty
+  odd="/$(printf 'odd\\377')"; mkdir "$odd"; echo odd >"$odd/file"`;
 
 /** What \`diff\` says of them, but for what is in a directory that was renamed, which not every driver lists. */
 const changed = [
@@ -71,6 +72,8 @@ const changed = [
     "C /link",
     "C /mode",
     "A /moved",
+    "A /odd\xff",
+    "A /odd\xff/file",
     "C /opaque",
   ],
   ...["D /opaque/high", "A /opaque/mine", "C /replaced", "A /replaced/x", "C /same"],
@@ -176,13 +179,18 @@ describe.each(kinds)("$name", ({ driver, place }) => {
     expect(await run("with-same", "cat /same")).toBe("SAME\n");
   });
 
-  test("sizes are what the container wrote", async () => {
-    await create("sized", "base", "head -c 200000 /dev/urandom >/random; echo 1 >>/big");
+  test("sizes are what the container wrote, in paths longer than a call takes, too", async () => {
+    const deep = "for i in $(seq 20); do d=$(printf %0200d $i); mkdir $d; cd $d; done";
+    await create("sized", "base", `head -c 100000 /dev/urandom >/random; echo 1 >>/big; ${deep}; cp /random .`);
     await start("sized");
     const [{ SizeRw }] = JSON.parse(await store.ok("inspect", "--size", "sized")) as [{ SizeRw: number }];
     expect(SizeRw).toBeGreaterThanOrEqual(500_000);
     expect(SizeRw).toBeLessThan(600_000);
-    expect(await store.ok("ps", "-as", "-f", "name=sized", "--format", "{{.Size}}")).toMatch(/^5\d\dkB\n$/);
+    expect(await store.ok("ps", "-as", "-f", "name=sized", "--format", "{{.Driver}} {{.Size}}")).toMatch(
+      new RegExp(`^${driver} 5\\d\\dkB\n$`),
+    );
+    await store.ok("commit", "sized", "sized");
+    expect(await run("sized", "find / -xdev -name random | wc -l")).toBe("2\n");
     const usage = JSON.parse(await store.ok("system", "df", "-v", "--json")) as {
       containers: { name: string; size: number }[];
     };
@@ -223,7 +231,8 @@ describe.each(kinds)("$name", ({ driver, place }) => {
           `btrfs -q subvolume snapshot ${placesOf(store.root, id).tree} ${path}/sealed; btrfs -q subvolume create ${path}/sealed/inner`,
         );
         await shell(
-          `echo x >${path}/sealed/inner/x; btrfs property set ${path}/sealed ro true; btrfs property set ${path}/sealed/inner ro true`,
+          `cd ${path}/sealed; odd=$(printf 'odd\\377'); mkdir -p "$odd"; btrfs -q subvolume create "$odd/inner"
+           for one in inner "$odd/inner" .; do echo x >"$one/x"; btrfs property set "$one" ro true; done`,
         );
       }
     }
@@ -242,7 +251,7 @@ describe.each(kinds)("$name", ({ driver, place }) => {
     const ids = (await store.ok("ps", "-aq")).trim().split("\n");
     await store.ok("rm", ...ids);
     expect(readdirSync(store.root.containers)).toEqual([]);
-    await store.ok("image", "rm", "committed", "with-same");
+    await store.ok("image", "rm", "committed", "with-same", "sized");
     expect(await store.ok("system", "check")).toBe("ok: nothing is wrong\n");
     expect(readdirSync(store.root.temporary)).toEqual([]);
   });

@@ -7,6 +7,7 @@ import { AT_REMOVEDIR, O_DIRECTORY, O_PATH } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { bytesOf, shown } from "../text.js";
 import { archivedAttribute } from "./archive/layer-names.js";
+import { ofMachine } from "./archive/layer-tar.js";
 import { type Copy, copyAttributesAt, copyEntry } from "./copy-tree.js";
 import { StoreError } from "./error.js";
 import { inSteps } from "./interruption.js";
@@ -90,7 +91,7 @@ class Application {
   #attributes(from: number, to: number, path: string): void {
     const length = check(native.listxattr(to, "", names), path);
     for (const attribute of names.latin1Slice(0, length).split("\0").slice(0, -1)) {
-      check(native.removexattr(to, "", attribute), path);
+      if (!ofMachine.has(attribute)) check(native.removexattr(to, "", attribute), path);
     }
     check(native.statx(from, "", STATX_ALL, this.#stat.bytes), path);
     copyAttributesAt(this.#copy, from, "", to, "", this.#stat, path);

@@ -28,7 +28,7 @@ export async function pruneVolumes(
     if (volume.driver !== localDriver) continue;
     if (!(all || isAnonymous(volume)) || !matches(volume) || volumeUsers(root, volume.name).length > 0) continue;
     try {
-      const size = treeSize(Buffer.from(volumeData(root, volume.name)));
+      const size = treeSize(volumeData(root, volume.name));
       await removeVolume(root, volume.name);
       bytes += size;
       removed.push(volume.name);

@@ -33,15 +33,16 @@ export async function makeTemporary(root: DataRoot, what: string): Promise<Tempo
 }
 
 /**
- * Removes a file or a directory with all that is in it, if it is there. Node goes by paths, which a tree of a layer may have longer than the kernel
- * takes; then rm(1), which goes by descriptors, does it. Throws Node's exceptions, or StoreError.
+ * Removes a file or a directory with all that is in it, if it is there. Node goes by paths, and from one call into the next: a tree of a layer may have
+ * longer ones than the kernel takes, and more of them than the stack has room for; then rm(1) does it. Throws Node's exceptions, or StoreError.
  */
 export function removeTree(path: string): void {
   if (existsSync(path)) destroySubvolumesIn(path);
   try {
     rmSync(path, { recursive: true, force: true });
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== "ENAMETOOLONG") throw cause;
+    const isDeep = (cause as NodeJS.ErrnoException).code === "ENAMETOOLONG" || cause instanceof RangeError;
+    if (!isDeep) throw cause;
     const { status, stderr, error } = spawnSync("rm", ["-rf", "--", path], { encoding: "utf8" });
     if (status !== 0) {
       throw new StoreError(`${path} cannot be removed: ${error?.message ?? stderr.trim()}`, { cause });

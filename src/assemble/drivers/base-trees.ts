@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync, lstatSync, mkdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { errnoName } from "../../errno.js";
 import { O_DIRECTORY, O_RDONLY } from "../../native/constants.js";
@@ -8,7 +8,11 @@ import { publish } from "../../store/atomic.js";
 import { baseDirectory } from "../../store/bases.js";
 import type { DataRoot } from "../../store/data-root.js";
 import { StoreError } from "../../store/error.js";
-import { layerTree, layerTrees, readLayer } from "../../store/layers.js";
+import { readImage } from "../../store/images.js";
+import { layerDirectory, layerTree, layerTrees, readLayer } from "../../store/layers.js";
+import { storeLock, withLock } from "../../store/lock.js";
+import { shortId } from "../../store/names.js";
+import type { ImageRecord } from "../../store/records.js";
 import { makeTemporary } from "../../store/temporary.js";
 import { bytesOf } from "../../text.js";
 import { skeletonLayer } from "../union.js";
@@ -27,38 +31,65 @@ export interface BaseMaker {
 }
 
 /**
- * The base tree of layers (the lowest first), which is made if it is not there: everything is built aside, brought to the disk, and published by a
- * rename. Throws StoreError.
+ * The base tree of an image, or of its lower layers alone, which is made if it is not there: everything is built aside, brought to the disk, and published
+ * by a rename. Throws StoreError, also if the image is removed meanwhile.
  */
-export async function ensureBase(root: DataRoot, maker: BaseMaker, layers: readonly string[]): Promise<string> {
+export async function ensureBase(root: DataRoot, maker: BaseMaker, image: Layered): Promise<string> {
+  const { layers } = image;
   const directory = baseDirectory(root, maker.name, layers);
   const tree = join(directory, "tree");
   if (existsSync(tree)) return tree;
-  const below = maker.chained && layers.length > 0 ? await ensureBase(root, maker, belowTop(root, layers)) : undefined;
+  const top = layers.at(-1);
+  const isStacked = maker.chained && top !== undefined;
+  const below = isStacked ? await ensureBase(root, maker, { ...image, layers: belowTop(root, layers) }) : undefined;
   const temporary = await makeTemporary(root, "base");
   try {
     const built = join(temporary.path, "base");
     mkdirSync(built, { mode: 0o700 });
     const work = join(built, "tree");
+    const sources = layers.map((layer) => identityOf(layerDirectory(root, layer)));
     if (below === undefined) {
       maker.create(work);
       await applyLayer(await skeletonLayer(root), work);
       for (const layer of layerTrees(root, layers).reverse()) await applyLayer(layer, work);
     } else {
-      await maker.copy(below, work);
-      await applyLayer(layerTree(root, layers.at(-1) as string), work);
+      await copyBase(maker, below, work);
+      await applyLayer(layerTree(root, top as string), work);
     }
     maker.seal(work);
     syncTree(work);
     mkdirSync(dirname(directory), { recursive: true, mode: 0o700 });
-    publish(built, directory);
-  } catch (cause) {
-    // Another command was as quick: a directory that has something in it is not replaced by a rename.
-    if (!existsSync(tree)) throw cause;
+    await withLock(root, storeLock, () => {
+      // Layers that were being removed may have been read in part.
+      readImage(root, image.id);
+      if (layers.some((layer, index) => identityOf(layerDirectory(root, layer)) !== sources[index])) {
+        throw new StoreError(`the layers of the image ${shortId(image.id)} have just been replaced: try again`);
+      }
+      // Another command may have been as quick.
+      if (!existsSync(tree)) publish(built, directory);
+    });
   } finally {
     temporary.dispose();
   }
   return tree;
+}
+
+/** An image, and as many of its layers, the lowest first, as are to be in a base tree. */
+export type Layered = Pick<ImageRecord, "id" | "layers">;
+
+/** Copies a base tree. Throws StoreError, also if the base tree is removed meanwhile: the copy may lack something then. */
+export async function copyBase(maker: BaseMaker, base: string, to: string): Promise<void> {
+  const before = identityOf(dirname(base));
+  await maker.copy(base, to);
+  if (before === undefined || identityOf(dirname(base)) !== before) {
+    throw new StoreError(`the base tree ${base} has just been removed: try again`);
+  }
+}
+
+/** What tells a directory from another that takes its place: moving it away, and to its place, sets its change time. */
+function identityOf(path: string): string | undefined {
+  const stat = lstatSync(path, { bigint: true, throwIfNoEntry: false });
+  return stat && `${stat.ino}:${stat.ctimeNs}`;
 }
 
 /** What the topmost layer goes onto. One whose root is opaque hides all below it. */

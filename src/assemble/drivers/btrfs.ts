@@ -28,7 +28,7 @@ export const btrfsDriver = treeDriver({
 
   create: (path) => must(createSubvolume(path), `the subvolume ${path} cannot be made`),
   copy: (from, to) => must(snapshotSubvolume(from, to), `no snapshot of ${from} can be made`),
-  seal: (path) => must(sealSubvolume(path, true), `the subvolume ${path} cannot be sealed`),
+  seal: (path) => must(sealSubvolume(path), `the subvolume ${path} cannot be sealed`),
 
   /** A snapshot has the inodes of what it is made of, and whatever changes one changes its time. */
   untouched: () => (now, before) =>

@@ -26,16 +26,18 @@ export function driverOf({ driver = "cowfs" }: Pick<ContainerRecord, "driver">):
   return driverNamed(driver);
 }
 
-/** What a driver lacks on a data root, or for what a container wants of it, is an error. */
-export async function mustWork(
-  root: DataRoot,
-  driver: StorageDriver,
-  wish: Pick<ContainerRecord, "storageOptions"> = {},
-): Promise<void> {
-  if (wish.storageOptions?.size !== undefined && !driver.limitsSize) {
-    const able = drivers.filter(({ limitsSize }) => limitsSize).map(({ name }) => name);
-    throw new StoreError(`the storage driver ${driver.name} has no --storage-opt size: use ${able.join(" or ")}`);
-  }
+/** What a container wants of a driver that this cannot do is an error. */
+export function mustKeep(
+  { name, limitsSize }: StorageDriver,
+  { storageOptions }: Pick<ContainerRecord, "storageOptions">,
+): void {
+  if (storageOptions?.size === undefined || limitsSize) return;
+  const able = drivers.filter((driver) => driver.limitsSize).map((driver) => driver.name);
+  throw new StoreError(`the storage driver ${name} has no --storage-opt size: use ${able.join(" or ")}`);
+}
+
+/** What a driver lacks on a data root is an error. */
+export async function mustWork(root: DataRoot, driver: StorageDriver): Promise<void> {
   const missing = await driver.lacking(root);
   if (missing !== undefined) throw new StoreError(`the storage driver ${driver.name} cannot be used: ${missing}`);
 }

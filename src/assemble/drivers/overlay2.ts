@@ -5,7 +5,6 @@ import { limitByProject, ProjectQuota, unlimit } from "../../layer/project-quota
 import { AT_FDCWD, O_DIRECTORY, O_PATH } from "../../native/constants.js";
 import { native } from "../../native/index.js";
 import { placesOf } from "../../store/containers.js";
-import type { DataRoot } from "../../store/data-root.js";
 import { StoreError } from "../../store/error.js";
 import { makeTemporary } from "../../store/temporary.js";
 import { bytesOf } from "../../text.js";
@@ -24,9 +23,10 @@ export const overlay2Driver: StorageDriver = {
   limitsSize: true,
 
   async lacking(root) {
-    if (!hasTrusted(root)) return "marks must be trusted attributes: that takes root, and a file system that has them";
     const probe = await makeTemporary(root, "probe");
     try {
+      const marked = native.setxattr(AT_FDCWD, bytesOf(probe.path), "trusted.cowfs.probe", Buffer.from("y"), 0);
+      if (marked < 0) return "marks must be trusted attributes: that takes root, and a file system that has them";
       const [lower, upper, work] = ["lower", "upper", "work"].map((name) => join(probe.path, name)) as [
         string,
         string,
@@ -85,11 +85,6 @@ function limitOpen(upper: number, work: number, bytes: number | undefined): numb
   if (bytes === undefined) return unlimit(upper);
   const project = limitByProject(upper, work, bytes);
   return project instanceof ProjectQuota ? project.enforce() : project;
-}
-
-function hasTrusted({ path }: DataRoot): boolean {
-  const done = native.setxattr(AT_FDCWD, bytesOf(path), "trusted.cowfs.probe", Buffer.from("y"), 0);
-  return done === 0 && native.removexattr(AT_FDCWD, bytesOf(path), "trusted.cowfs.probe") === 0;
 }
 
 function reasonOf(result: number): string {

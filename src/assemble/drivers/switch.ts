@@ -5,7 +5,7 @@ import { withLock } from "../../store/lock.js";
 import type { ContainerRecord } from "../../store/records.js";
 import { recoverContainer } from "../container.js";
 import type { UnionMounter } from "../union.js";
-import { driverNamed, driverOf, mustWork } from "./choose.js";
+import { driverNamed, driverOf, mustKeep, mustWork } from "./choose.js";
 
 /**
  * From its next start on, a container is shown by another driver, which goes on with the same directories. Throws StoreError, and changes nothing, if
@@ -24,7 +24,8 @@ export async function switchDriver(
       `container ${record.name} is kept by ${old.name}, whose directories ${name} cannot use: commit it, and run the image with --driver ${name}`,
     );
   }
-  await mustWork(root, driver, record);
+  mustKeep(driver, record);
+  await mustWork(root, driver);
   await withLock(root, containerLock(record.id), async () => {
     const { status } = await recoverContainer(root, record.id, mounter);
     if (status === "running") throw new StoreError(`container ${record.name} is running: stop it first`);

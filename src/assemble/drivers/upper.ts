@@ -53,7 +53,7 @@ export const upperFormat: Omit<StorageDriver, "name" | "limitsSize" | "lacking" 
   },
 
   async size(root, { id }) {
-    return treeSize(Buffer.from(placesOf(root, id).upper));
+    return treeSize(placesOf(root, id).upper);
   },
 
   places(root, { id, image }) {

@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { errnoName } from "../../errno.js";
 import { STATX_ALL, Stat } from "../../layer/stat.js";
@@ -10,7 +10,7 @@ import { bytesOf } from "../../text.js";
 import { syncTree } from "./base-trees.js";
 import { treeDriver } from "./tree-format.js";
 
-/** A file beside the tree of a container, made when all had been copied. */
+/** A file beside the tree of a container, made before anything was copied, and changed when all had been. */
 const stampName = "copied";
 
 function open(path: string): number {
@@ -31,6 +31,8 @@ export const vfsDriver = treeDriver({
   create: (path) => mkdirSync(path, { mode: 0o700 }),
 
   async copy(from, to) {
+    const stamp = join(dirname(to), stampName);
+    writeFileSync(stamp, "", { mode: 0o600 });
     mkdirSync(to, { mode: 0o700 });
     const source = open(from);
     try {
@@ -44,20 +46,24 @@ export const vfsDriver = treeDriver({
     } finally {
       native.close(source);
     }
-    writeFileSync(join(dirname(to), stampName), "");
+    chmodSync(stamp, 0o400);
     syncTree(to);
   },
 
   seal: () => {},
 
-  /** Whatever changes an object sets its change time, which no program can choose, unlike all other times. */
+  /**
+   * Whatever changes an object sets its change time, which no program can choose, unlike all other times: it lies between those of the stamp if the copy
+   * was the last to change it. What was changed while the clock stood before that was not copied then.
+   */
   untouched(directory) {
     const stamp = new Stat();
     const path = join(directory, stampName);
     const found = native.statx(AT_FDCWD, bytesOf(path), STATX_ALL, stamp.bytes);
     if (found < 0) throw new StoreError(`${path} cannot be looked at: ${errnoName(found)}`);
-    const [, , stampNsec = 0] = stamp.ctimeWords;
-    return ({ ctime, ctimeWords: [, , nsec = 0] }) =>
-      ctime < stamp.ctime || (ctime === stamp.ctime && nsec < stampNsec);
+    const { mtime, mtimeNsec, ctime, ctimeNsec } = stamp;
+    return (now) =>
+      (now.ctime > mtime || (now.ctime === mtime && now.ctimeNsec >= mtimeNsec)) &&
+      (now.ctime < ctime || (now.ctime === ctime && now.ctimeNsec < ctimeNsec));
   },
 });

@@ -1,7 +1,7 @@
 import { homedir } from "node:os";
 import { resolve } from "node:path";
 import { removeWithVolumes } from "../../assemble/container.js";
-import { chooseDriver, mustWork } from "../../assemble/drivers/choose.js";
+import { chooseDriver, mustKeep } from "../../assemble/drivers/choose.js";
 import type { StorageDriver } from "../../assemble/drivers/driver.js";
 import { fillVolumes } from "../../assemble/fill.js";
 import { ensureVolumes } from "../../assemble/plan.js";
@@ -85,7 +85,7 @@ export async function createContainer(
     ...(words.init === true && { init: true }),
   };
   if (words.init === true) needInit();
-  await mustWork(root, driver, record);
+  mustKeep(driver, record);
   const specs = collectSpecs(
     {
       volumesFrom: words.volumesFrom ?? [],

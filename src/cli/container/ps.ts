@@ -62,6 +62,7 @@ const view: View<Row> = {
     Names: { header: "NAMES", of: ({ record }) => record.name },
     Size: { header: "SIZE", of: (row) => size(row.size ?? 0, 3) },
     Mounts: { header: "MOUNTS", of: mountNames },
+    Driver: { header: "DRIVER", of: ({ record }) => driverOf(record).name },
     Labels: {
       header: "LABELS",
       of: ({ record }) =>
@@ -80,7 +81,12 @@ const view: View<Row> = {
   },
   columns: ["ID", "Image", "Command", "RunningFor", "Status", "Names"],
   quiet: "ID",
-  object: ({ record, state, size: bytes }) => ({ ...record, state, ...(bytes === undefined ? {} : { size: bytes }) }),
+  object: ({ record, state, size: bytes }) => ({
+    ...record,
+    driver: driverOf(record).name,
+    state,
+    ...(bytes === undefined ? {} : { size: bytes }),
+  }),
 };
 
 /** `cowfs ps`: the containers that run, or all. Returns the exit code. */

@@ -8,6 +8,7 @@ import { StoreError } from "../../store/error.js";
 import type { ContainerRecord } from "../../store/records.js";
 import { startMonitor } from "../daemon.js";
 import { CommandError, complain, EXIT_RUN_FAILED, messageOf, print, UsageError } from "../exit.js";
+import { orderly } from "../orderly.js";
 import { createContainer } from "./create.js";
 import type { CreateWords } from "./create-words.js";
 import { daemonMounter } from "./mounter.js";
@@ -26,7 +27,7 @@ export async function runCommand(
   try {
     const detached = words.detach === true;
     checkTerminal(words, detached);
-    const record = await createContainer(root, image, command, words);
+    const record = await orderly(() => createContainer(root, image, command, words));
     if (!detached) return await watchHere(root, record, words.interactive === true);
     await startMonitor({ root: root.path, id: record.id });
     print(`${record.id}\n`);

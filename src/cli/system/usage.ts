@@ -56,7 +56,7 @@ export async function usageOf(root: DataRoot): Promise<Usage> {
       .filter(({ driver }) => driver === localDriver)
       .map((record) => ({
         record,
-        size: treeSize(Buffer.from(volumeData(root, record.name))),
+        size: treeSize(volumeData(root, record.name)),
         users: users.get(record.name) ?? [],
       })),
   };

@@ -6,6 +6,7 @@ import { Readable, type Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { errnoName, isAbsent } from "../../errno.js";
 import { type EntrySink, readListing } from "../../layer/listing.js";
+import { openBelow } from "../../layer/long-path.js";
 import {
   classifyMarkedName,
   type DirectoryMarks,
@@ -158,7 +159,7 @@ class Archiver {
   *only(root: number, path: string): Generator<Buffer> {
     const [parent, name] = splitPath(path);
     checkName(name, path);
-    const fd = native.openBeneath(root, parent, O_PATH | O_DIRECTORY);
+    const fd = openBelow(root, parent, O_PATH | O_DIRECTORY);
     this.check(fd, path);
     try {
       this.check(native.statx(fd, name, STATX_ALL, this.stat.bytes), path);
@@ -175,7 +176,7 @@ class Archiver {
 
   /** One more name of a file that is in the archive. */
   *link(root: number, path: string, first: string): Generator<Buffer> {
-    const fd = native.openBeneath(root, first, O_PATH | O_NOFOLLOW);
+    const fd = openBelow(root, first, O_PATH | O_NOFOLLOW);
     this.check(fd, first);
     this.check(native.statx(fd, "", STATX_ALL, this.stat.bytes), first);
     native.close(fd);
@@ -250,7 +251,7 @@ class Archiver {
       );
     }
     yield* this.add(this.whiteout(path, OPAQUE_MARKER));
-    const fd = native.openBeneath(this.merged, path, O_PATH | O_DIRECTORY);
+    const fd = openBelow(this.merged, path, O_PATH | O_DIRECTORY);
     this.check(fd, path);
     try {
       yield* this.contents(fd, path, false, false);
@@ -298,7 +299,7 @@ class Archiver {
           `${quote(path)} in ${this.tree} has its data in a layer below: it cannot be read from the layer alone`,
         );
       }
-      input = native.openBeneath(this.merged, path, O_RDONLY);
+      input = openBelow(this.merged, path, O_RDONLY);
     } else {
       input = native.open(fd, name, O_RDONLY | O_NOATIME, 0);
       if (input === -1) input = native.open(fd, name, O_RDONLY, 0);
@@ -386,4 +387,4 @@ const specialTypes = new Map([
 ]);
 
 /** Attributes that the policy of the machine gives, not the user. */
-const ofMachine = new Set(["security.selinux", "security.ima", "security.evm"]);
+export const ofMachine = new Set(["security.selinux", "security.ima", "security.evm"]);

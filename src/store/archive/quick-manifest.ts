@@ -50,13 +50,17 @@ export function hashAttributes(hash: Hashes, attributes: ReadonlyMap<string, str
 const names = Buffer.alloc(64 * 1024);
 const value = Buffer.alloc(64 * 1024);
 
-/** The attributes of an object by name, bytes as latin1, without marks; or -errno. */
-export function readAttributes(fd: number, name: string): Map<string, string> | undefined | number {
+/** The attributes of an object by name, bytes as latin1, or -errno. Without marks, unless others are `wanted`. */
+export function readAttributes(
+  fd: number,
+  name: string,
+  wanted = (attribute: string): boolean => archivedAttribute(attribute) !== undefined,
+): Map<string, string> | undefined | number {
   const length = native.listxattr(fd, name, names);
   if (length <= 0) return length === 0 || isNoAttribute(length) ? undefined : length;
   const attributes = new Map<string, string>();
   for (const attribute of names.latin1Slice(0, length - 1).split("\0")) {
-    if (archivedAttribute(attribute) === undefined) continue;
+    if (!wanted(attribute)) continue;
     const size = native.getxattr(fd, name, attribute, value);
     if (size < 0) return size;
     attributes.set(attribute, value.latin1Slice(0, size));
