@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Area } from "./harness/area.js";
 import { command, type Ended, shell } from "./harness/command.js";
@@ -120,12 +120,14 @@ describe("rm and prune", () => {
     expect(readdirSync(area.at("root", "volumes"))).toEqual([]);
   });
 
-  test("a volume that is mounted stays, and prune passes over it", async () => {
+  test("a volume that is mounted stays, and prune passes over it; the root may be a symbolic link", async () => {
     mkdirSync(area.at("l"));
     mkdirSync(area.at("m"));
+    mkdirSync(area.at("root"));
+    symlinkSync("root", area.at("link-to-root"));
     const mounted = await cowfs([
       "--root",
-      area.at("root"),
+      area.at("link-to-root"),
       "mount",
       "--lower",
       area.at("l"),
@@ -136,7 +138,9 @@ describe("rm and prune", () => {
       area.at("m"),
     ]);
     expect(mounted).toEqual(said(""));
-    expect(await volume("rm", "used")).toEqual(failed(`remove used: volume is in use - [${area.at("m/data")}]`));
+    const used = failed(`remove used: volume is in use - [${area.at("m/data")}]`);
+    expect(await volume("rm", "used")).toEqual(used);
+    expect(await cowfs(["--root", area.at("link-to-root"), "volume", "rm", "used"])).toEqual(used);
     expect(await volume("prune", "-a", "-f")).toEqual(said("Total reclaimed space: 0B\n"));
     expect(await cowfs(["umount", area.at("m")])).toEqual(said(""));
     expect(await volume("rm", "used")).toEqual(said("used\n"));

@@ -72,8 +72,13 @@ describe("Mount", () => {
       "its mountpoint /nowhere/at: ENOENT: no such file or directory",
     ],
     ["a mountpoint that is a file", mountpoint("/etc/passwd"), "its mountpoint /etc/passwd is no directory"],
+    ["a mountpoint in the data root", mountpoint("$ROOT//layers/."), "its mountpoint $ROOT/layers is in the data root"],
   ];
-  test.each([...useless, ...lies])("%s", async (_, how, why) => {
+  test.each([...useless, ...lies])("%s", async (_, wrong, said) => {
+    const [how, why] = [wrong, said].map((one) => JSON.parse(JSON.stringify(one).replaceAll("$ROOT", store.path))) as [
+      Behaviour[string],
+      string,
+    ];
     // It may have mounted all the same, unless it says that it has not.
     const isRefused = /^(no \?disk|HTTP status)/.test(why);
     plugin.behave({ "VolumeDriver.Mount": isRefused ? how : (["done", how] as Behaviour[string]) });
@@ -125,8 +130,8 @@ describe("whoever only looks around goes on", () => {
       'VolumeDriver.List: "Volumes" in its answer is no list',
     ],
     [
-      "a volume without a name",
-      { "VolumeDriver.List": body('{"Volumes": [{"Name": "a/b"}]}') },
+      "a volume whose name cannot be shown, beside another one",
+      { "VolumeDriver.List": body('{"Volumes": [{"Name": "a\\u0007b"}, {"Name": "vol"}]}') },
       "VolumeDriver.List: a volume in its answer has no name that could be one",
     ],
     ["an error", { "VolumeDriver.List": body('{"Err": "ill"}') }, "VolumeDriver.List: ill"],
@@ -188,13 +193,23 @@ describe("whoever only looks around goes on", () => {
     }
   });
 
-  test("an old plugin without scopes and Get; fields in other letters", async () => {
+  test("an old plugin without scopes and Get, which says no path of what is not mounted; fields in other letters", async () => {
+    const inspected = (): Promise<string> =>
+      store.ok("volume", "inspect", "-f", "{{.Scope}} {{.Mountpoint}} {{.Status.a}}", "vol");
+    plugin.behave({
+      "VolumeDriver.Capabilities": body('{"Capabilities": {"Scope": "GLOBAL"}}'),
+      "VolumeDriver.Get": body('{"Volume": {"Name": "vol", "Status": {"a": 1}}}'),
+      "VolumeDriver.Path": body('{"Err": "vol is not mounted"}'),
+    });
+    expect(await inspected()).toBe("global  1\n");
     plugin.behave({
       "VolumeDriver.Capabilities": { status: 404, body: "404 page not found" },
       "VolumeDriver.Get": body('{"volume": {"name": "vol", "mountpoint": "/x", "status": {"a": 1}}, "err": ""}'),
     });
-    expect(await store.ok("volume", "inspect", "-f", "{{.Scope}} {{.Mountpoint}} {{.Status.a}}", "vol")).toBe(
-      "local /x 1\n",
+    expect(await inspected()).toBe("local /x 1\n");
+    plugin.behave({ "VolumeDriver.Capabilities": body("what?") });
+    expect(await store.run(["volume", "ls", "-f", "driver=bad", "--format", "{{.Name}} {{.Scope}}"])).toEqual(
+      said("vol local\n"),
     );
   });
 });
@@ -207,12 +222,13 @@ describe("a plugin that dies", () => {
     process.env["COWFS_PLUGIN_TIMEOUT"] = "0.1";
     const message = `volume plugin bad: VolumeDriver.Unmount of vol: nobody listens at ${plugin.socket}`;
     const activate = message.replace("VolumeDriver.Unmount of vol", "Plugin.Activate");
-    expect(await store.ok("stop", "-t", "0", "orphan")).toBe("orphan\n");
+    const warned = `cowfs: warning: ${activate}\n`;
+    expect(await store.run(["stop", "-t", "0", "orphan"])).toEqual(said("orphan\n", warned));
     expect((await store.run(["start", "orphan"])).stderr).toContain(activate);
     expect((await store.run(["volume", "ls", "-q"])).stdout).toBe("vol\n");
     expect(await store.ok("inspect", "-f", "{{.State.Error}}", "orphan")).toBe(`${activate}\n`);
-    expect((await store.run(["rm", "orphan"])).stdout).toBe("orphan\n");
-    expect((await store.run(["volume", "rm", "vol"])).stderr).toContain(activate);
+    expect(await store.run(["rm", "orphan"])).toEqual(said("orphan\n", warned));
+    expect(await store.run(["volume", "rm", "vol"])).toEqual(failed(1, activate));
     expect((await store.run(["system", "check", "--repair"])).stdout).toContain(
       `no longer has it (${activate} (tell it`,
     );
@@ -220,11 +236,51 @@ describe("a plugin that dies", () => {
     plugin.calls();
     await plugin.start();
     // The plugin has forgotten it, and says so; that is the end of it.
-    expect((await store.run(["system", "check", "--repair"])).stdout).toContain(`vol is not mounted for ${id}`);
+    const repaired = await store.run(["system", "check", "--repair"]);
+    expect(repaired.stdout).toMatch(/^mended: volume vol: [^\n]*\n1 found, 1 mended, 0 left\n$/);
+    const forgotten = `volume plugin bad: VolumeDriver.Unmount of vol: vol is not mounted for ${id}`;
+    expect({ ...repaired, stdout: "" }).toEqual(said("", `cowfs: warning: ${forgotten}\n`));
     expect(plugin.mounts()).toEqual([`Unmount vol ${id}`]);
     await shell(`umount ${store.area.at("bad/mnt/vol")}`);
     expectNothingLeft();
     expect(await store.ok("system", "check")).toBe("ok: nothing is wrong\n");
+  });
+
+  test("what it has forgotten because the machine was restarted is no problem", async () => {
+    const id = (await store.ok("run", "-d", "-v", "vol:/data", "base", "sleep", "1000")).trim();
+    const file = store.area.at("root/volume-uses", id, "vol.json");
+    writeFileSync(file, readFileSync(file, "utf8").replace(/"boot": "[^"]*"/, '"boot": "another"'));
+    plugin.behave({ "VolumeDriver.Unmount": ["done", body('{"Err": "never heard of it"}')] });
+    expect(await store.ok("rm", "-f", id)).toBe(`${id}\n`);
+    expectNothingLeft();
+  });
+
+  test("one that refuses to unmount: stop and rm -f say so, and that is the end of it", async () => {
+    plugin.behave({ "VolumeDriver.Unmount": ["done", body('{"Err": "not now"}')] });
+    const warned = "cowfs: warning: volume plugin bad: VolumeDriver.Unmount of vol: not now\n";
+    const run = async (): Promise<string> =>
+      (await store.ok("run", "-d", "-v", "vol:/data", "base", "sleep", "1000")).trim();
+    const id = await run();
+    expect(await store.run(["stop", "-t", "0", id])).toEqual(said(`${id}\n`, warned));
+    expect(await store.ok("rm", id)).toBe(`${id}\n`);
+    const other = await run();
+    expect(await store.run(["rm", "-f", other])).toEqual(said(`${other}\n`, warned));
+    expectNothingLeft();
+  });
+
+  test("rm -f forgets a volume whose plugin is gone, and who had it", async () => {
+    await store.ok("volume", "create", "-d", "good", "gone");
+    const run = ["run", "-d", "-v", "gone:/data", "base", "sleep", "1000"];
+    const id = (await store.ok(...run)).trim();
+    await good.kill();
+    process.env["COWFS_PLUGIN_TIMEOUT"] = "0.1";
+    expect((await store.run(["rm", "-f", id])).status).toBe(0);
+    const absent = `volume plugin good: Plugin.Activate: nobody listens at ${good.socket}`;
+    expect(await store.run(["volume", "rm", "-f", "gone"])).toEqual(failed(1, absent));
+    expect(readdirSync(store.root.volumes)).toEqual(["vol"]);
+    expectNothingLeft();
+    await shell(`umount ${store.area.at("good/mnt/gone")}; rm ${store.area.at("good/volumes/gone.json")}`);
+    await good.start();
   });
 
   test("one that does not listen yet is waited for", async () => {
@@ -311,6 +367,7 @@ describe("how plugins are found", () => {
     ["spec", "", 'the address "" is none of unix:///PATH, tcp://HOST:PORT'],
     ["spec", "unix://relative", 'the address "unix://relative" is none of'],
     ["spec", "ftp://host", 'the address "ftp://host" is none of'],
+    ["spec", "tcp://host:65536", 'the address "tcp://host:65536" is none of'],
     ["json", "{", "it is no JSON"],
     ["json", "7", "it is no JSON object"],
     ["json", "{}", '"Addr" is missing'],
@@ -328,13 +385,14 @@ describe("how plugins are found", () => {
 
   test("names and variables that are wrong; a file that is wrong blocks nothing else", async () => {
     file("there.json", "{");
-    const list = await store.run(["volume", "ls", "-q"]);
-    expect({ ...list, stderr: list.stderr.includes("it is no JSON") }).toEqual({
-      status: 0,
-      stdout: "vol\n",
-      stderr: true,
-    });
-    await shell(`rm ${store.area.at("plugins/there.json")}`);
+    const warned = `cowfs: warning: volume plugin there: ${store.area.at("plugins/there.json")}: it is no JSON\n`;
+    // It may be for anything; where a volume may be its, that is said.
+    await shell(`ln -s loop.sock ${store.area.at("plugins/loop.sock")}`);
+    expect(await store.run(["volume", "ls", "-q"])).toEqual(said("vol\n"));
+    expect(await store.run(["volume", "ls", "-q", "-f", "driver=there"])).toEqual(said("", warned));
+    expect(await store.run(["volume", "create", "found"])).toEqual(said("found\n", warned));
+    await store.ok("volume", "rm", "found");
+    await shell(`cd ${store.area.at("plugins")}; rm there.json loop.sock`);
     expect((await create("../bad")).stderr).toContain('the volume driver "../bad" is not known');
     process.env["COWFS_PLUGIN_TIMEOUT"] = "soon";
     expect((await create("bad")).stderr).toBe(

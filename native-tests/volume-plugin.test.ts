@@ -1,6 +1,6 @@
 /** Volumes of a driver outside of cowfs: a process that speaks Docker's volume plugin protocol, and mounts. */
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { placesOf } from "../src/store/containers.js";
 import type { ContainerState } from "../src/store/records.js";
@@ -236,8 +236,12 @@ describe("mount -v", () => {
   };
   const driven = ["--mount", "volume-driver=ram,src=over,dst=/data"];
 
-  test("the volume is there until umount; rm names the mountpoint", async () => {
+  test("the volume is there until umount, also under a path with links; rm names the mountpoint", async () => {
+    symlinkSync("mnt", store.area.at("plugin/link"));
+    const byLink = JSON.stringify({ Mountpoint: `${store.area.at("plugin/link")}//over/` });
+    plugin.behave({ "VolumeDriver.Mount": ["done", { status: 200, body: byLink }] });
     expect(await mount(...driven)).toEqual({ status: 0, stdout: "", stderr: "" });
+    plugin.behave({});
     const [mounted = ""] = plugin.mounts();
     expect(mounted).toMatch(/^Mount over [0-9a-f]{64}$/);
     writeFileSync(store.area.at("m/data/file"), "x");

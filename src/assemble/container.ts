@@ -112,13 +112,13 @@ async function finish(
 ): Promise<void> {
   const before = readState(root, id);
   const { autoRemove } = readContainer(root, id);
-  let problem = error;
+  let complaint: string | undefined;
   try {
-    const [complaint] = await tidyUp(root, id, mounter);
-    problem ??= complaint?.message;
+    complaint = (await tidyUp(root, id, mounter))[0]?.message;
   } catch (cause) {
-    problem ??= cause instanceof Error ? cause.message : String(cause);
+    complaint = cause instanceof Error ? cause.message : String(cause);
   }
+  const problem = error ?? complaint;
   if (autoRemove && !isMounted(placesOf(root, id).merged)) {
     await removeWithVolumes(root, id);
     return;
@@ -132,6 +132,7 @@ async function finish(
     finished: new Date().toISOString(),
     exitCode,
     ...(problem === undefined ? {} : { error: problem }),
+    ...(complaint === undefined ? {} : { complaint }),
   });
 }
 

@@ -4,6 +4,7 @@ import type { DataRoot } from "../store/data-root.js";
 import { NotFoundError, StoreError } from "../store/error.js";
 import { withLock } from "../store/lock.js";
 import type { ContainerRecord, ContainerState } from "../store/records.js";
+import { warn } from "../store/warn.js";
 import { recoverContainer } from "./container.js";
 import { signalNumber, signalProcess } from "./signals.js";
 import type { UnionMounter } from "./union.js";
@@ -54,7 +55,10 @@ function signalFirst({ pid, processStart }: ContainerState, signal: number): boo
 
 const SIGKILL = 9;
 
-/** Asks a container to end, and makes it end after `seconds`; returns when it has. One that does not run is left as it is. */
+/**
+ * Asks a container to end, and makes it end after `seconds`; returns when it has, and says what its monitor could not undo, which nobody has
+ * heard. One that does not run is left as it is.
+ */
 export async function stopContainer(
   root: DataRoot,
   record: ContainerRecord,
@@ -64,10 +68,11 @@ export async function stopContainer(
   const state = readState(root, record.id);
   if (state.status !== "running") return;
   const ask = signalNumber(record.process.stopSignal) ?? SIGKILL;
-  if (seconds > 0 && signalFirst(state, ask)) {
-    const after = await untilEnded(root, record.id, mounter, seconds * 1000);
-    if (after !== "running") return;
+  let after: ContainerState | "removed" | "running" = "running";
+  if (seconds > 0 && signalFirst(state, ask)) after = await untilEnded(root, record.id, mounter, seconds * 1000);
+  if (after === "running") {
+    signalFirst(state, SIGKILL);
+    after = await untilEnded(root, record.id, mounter);
   }
-  signalFirst(state, SIGKILL);
-  await untilEnded(root, record.id, mounter);
+  if (typeof after === "object" && after.complaint !== undefined) warn(after.complaint);
 }

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync } from "node:fs";
+import { mkdirSync, readFileSync, realpathSync } from "node:fs";
 import { homedir } from "node:os";
 import { isAbsolute, join, resolve } from "node:path";
 import { writeAtomically } from "./atomic.js";
@@ -85,10 +85,12 @@ function defaultRootPath(environment: NodeJS.ProcessEnv = process.env): string {
  * other people's secrets. Throws StoreError.
  */
 export function openDataRoot(path: string = defaultRootPath()): DataRoot {
-  const root = new DataRoot(resolve(path));
+  let root = new DataRoot(resolve(path));
   try {
     // A container's processes may have another user, who must get to their root: it can be passed, not listed.
     mkdirSync(root.path, { recursive: true, mode: 0o711 });
+    // The kernel's tables of mounts, by which users of what is in it are found, know no symbolic links.
+    root = new DataRoot(realpathSync.native(root.path));
     for (const directory of [
       root.layers,
       root.images,

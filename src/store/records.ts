@@ -180,8 +180,10 @@ export interface ContainerState {
   readonly finished?: string;
   /** 255 with an `error` where nobody was there to see it. */
   readonly exitCode?: number;
-  /** Why it did not start, if it did not. */
+  /** Why it did not start, if it did not; otherwise `complaint`. */
   readonly error?: string;
+  /** What could not be undone after its end: a plugin did not unmount a volume, say. */
+  readonly complaint?: string;
 }
 
 /** `volumes/NAME/volume.json`; with the driver `local` beside `_data/`. */
@@ -208,4 +210,6 @@ export interface VolumeUseRecord {
   readonly mountpoint: string;
   /** Whose it is: the container's of this id; or a process's, and then of what it has mounted below `over` (a path in bytes), if that is given. */
   readonly owner: "container" | { readonly pid: number; readonly processStart: string; readonly over?: string };
+  /** The boot id of Linux: after a restart of the machine nothing is mounted, whatever the record says. */
+  readonly boot?: string;
 }

@@ -5,9 +5,10 @@ import { StoreError } from "../../store/error.js";
 import { lockDirectory } from "../../store/lock.js";
 import { shortId } from "../../store/names.js";
 import { isHalfFilled, mendVolume } from "../../store/populate.js";
-import { isLeft, releaseOne, usesOf } from "../../store/volume-drivers/uses.js";
+import { isLeft, releaseIfLeft, usesOf } from "../../store/volume-drivers/uses.js";
 import { volumeData, volumeDirectory } from "../../store/volume-places.js";
 import { findVolume, localDriver } from "../../store/volume-records.js";
+import { warn } from "../../store/warn.js";
 import type { Finding } from "./finding.js";
 
 /** Volumes that a crash left half filled, and damaged ones. */
@@ -73,8 +74,10 @@ export async function checkVolumeUses(root: DataRoot): Promise<Finding[]> {
       problem: `its plugin ${use.driver} was not told that ${user} no longer has it`,
       remedy: "tell it to unmount the volume",
       repair: async () => {
-        const problem = (await isLeft(root, use)) ? await releaseOne(root, use) : undefined;
-        if (problem !== undefined) throw problem;
+        const { problem, isOver } = await releaseIfLeft(root, use);
+        if (!isOver) throw problem;
+        // It has been told, whatever it says to that.
+        if (problem !== undefined) warn(problem.message);
       },
     });
   }

@@ -49,7 +49,7 @@ export function addVolumeCommands(program: Command, finish: (code: number) => vo
     .option("-f, --force", "pass over volumes that do not exist; forget those that their plugin does not remove")
     .action(async (names, options, command) => {
       const { removeCommand } = await import("./rm.js");
-      finish(await removeCommand(rootOf(command), names, options));
+      finish(await orderly(() => removeCommand(rootOf(command), names, options)));
     });
 
   volume

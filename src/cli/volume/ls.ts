@@ -58,7 +58,7 @@ export async function listCommand(root: DataRoot, options: ListOptions): Promise
   const isAsked = (driver: string): boolean => drivers === undefined || drivers.includes(driver);
   const records = listVolumes(root);
   const local = records.filter(({ driver }) => driver === localDriver).map((record) => seenHere(root, record));
-  const rows = [...local, ...(await volumesOfPlugins(records, isAsked))]
+  const rows = [...local, ...(await volumesOfPlugins(records, drivers))]
     .map((seen): Row => ({ seen, volume: seen.record, containers: users.get(seen.record.name)?.length ?? 0 }))
     .filter(({ volume, containers }) => {
       const names = filters.get("name");

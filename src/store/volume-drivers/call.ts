@@ -49,7 +49,8 @@ export function quoted(text: string): string {
 
 /**
  * One call: POST of a JSON document (none for the first call of all), and the JSON object that answers it, whose `Err` says nothing. Only
- * what has not reached the plugin is said again. Throws PluginError.
+ * what has not reached the plugin is said again; Docker's daemon also says again what it got no answer to, and may have a volume mounted twice.
+ * Throws PluginError.
  */
 export async function callPlugin(
   address: PluginAddress,
@@ -65,7 +66,7 @@ export async function callPlugin(
   for (let pause = 50; ; pause = Math.min(2 * pause, 1000)) {
     const answer = await exchange(address, call, text, limits.answer, undoes).catch((error: unknown) => error);
     if (!(answer instanceof Error)) return replyOf(address.name, what, answer as Answer);
-    const isAbsent = isNobodyThere(answer);
+    const isAbsent = isUnreached(answer);
     if (!isAbsent || performance.now() + pause > deadline) {
       throw new PluginError(address.name, what, isAbsent ? "absent" : "silent", explained(answer, address), answer);
     }
@@ -74,13 +75,16 @@ export async function callPlugin(
   }
 }
 
-function isNobodyThere(error: unknown): boolean {
-  return /^(ECONNREFUSED|ENOENT)$/.test((error as NodeJS.ErrnoException).code ?? "");
+/** Whether there was no connection: nothing has been said to anybody. */
+function isUnreached(error: unknown): boolean {
+  return /^(connect|getaddrinfo)$/.test((error as NodeJS.ErrnoException).syscall ?? "");
 }
 
 function explained(error: unknown, { shown }: PluginAddress): string {
   const code = (error as NodeJS.ErrnoException).code ?? "";
-  if (isNobodyThere(error)) return `nobody listens at ${shown}`;
+  if (isUnreached(error)) {
+    return /^(ECONNREFUSED|ENOENT)$/.test(code) ? `nobody listens at ${shown}` : `${shown}: ${reason(error)}`;
+  }
   if (/^(ECONNRESET|EPIPE)$/.test(code)) return "it closed the connection before its answer was complete";
   if (code === "ABORT_ERR") return "interrupted";
   if (code.startsWith("HPE_")) return "what it answers is no HTTP";

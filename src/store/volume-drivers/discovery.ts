@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { readdirSync, readFileSync, type Stats, statSync } from "node:fs";
 import { join } from "node:path";
 import { reason } from "../data-root.js";
 import { StoreError } from "../error.js";
@@ -28,6 +28,9 @@ export interface PluginAddress {
   readonly shown: string;
   readonly tls?: TlsFiles;
 }
+
+/** What says how a plugin is reached is wrong; what for it is, nobody can tell. */
+export class AddressError extends StoreError {}
 
 /** The directories, or those of COWFS_PLUGIN_DIRS (colons between them) in their place. Throws StoreError for one that is not absolute. */
 export function pluginDirectories(environment: NodeJS.ProcessEnv = process.env): readonly string[] {
@@ -75,12 +78,21 @@ function fileOf(directory: string, name: string): string | undefined {
     join(directory, name, `${name}.${kind}`),
   ]);
   return candidates.find((path) => {
-    const stat = statSync(path, { throwIfNoEntry: false });
+    const stat = statOf(path);
     return path.endsWith(".sock") ? stat?.isSocket() === true : stat?.isFile() === true;
   });
 }
 
-/** How a plugin is reached; undefined if there is none of that name. Throws StoreError if what says so is wrong. */
+/** What may not be looked at, or leads nowhere, is not there. */
+function statOf(path: string): Stats | undefined {
+  try {
+    return statSync(path);
+  } catch {
+    return undefined;
+  }
+}
+
+/** How a plugin is reached; undefined if there is none of that name. Throws AddressError, and StoreError for wrong directories. */
 export function findPlugin(name: string): PluginAddress | undefined {
   if (!isPluginName(name)) return undefined;
   for (const directory of pluginDirectories()) {
@@ -94,7 +106,7 @@ export function findPlugin(name: string): PluginAddress | undefined {
 
 function readAddress(name: string, file: string): PluginAddress {
   const wrong = (why: string, cause?: unknown): StoreError =>
-    new StoreError(`volume plugin ${name}: ${file}: ${why}`, { cause });
+    new AddressError(`volume plugin ${name}: ${file}: ${why}`, { cause });
   let text: string;
   try {
     text = readFileSync(file, "utf8");
@@ -130,11 +142,11 @@ function addressOf(text: string, wrong: Wrong): Pick<PluginAddress, "target" | "
   const socket = /^unix:\/\/(\/.+)$/.exec(text)?.[1];
   if (socket !== undefined) return { target: { socketPath: socket }, shown: text };
   const match = /^(tcp|https?):\/\/(\[[0-9a-fA-F:.]+\]|[^/:[\]\s]+)(?::(\d{1,5}))?(?:\/.*)?$/.exec(text);
-  if (match === null) {
+  const protocol = match?.[1] === "https" ? "https:" : "http:";
+  const port = Number(match?.[3] ?? (protocol === "https:" ? 443 : 80));
+  if (match === null || port < 1 || port > 65_535) {
     throw wrong(`the address ${JSON.stringify(text)} is none of unix:///PATH, tcp://HOST:PORT, http://… and https://…`);
   }
-  const protocol = match[1] === "https" ? "https:" : "http:";
-  const port = Number(match[3] ?? (protocol === "https:" ? 443 : 80));
   return { target: { protocol, host: (match[2] ?? "").replace(/[[\]]/g, ""), port }, shown: text };
 }
 

@@ -4,12 +4,16 @@ import type { VolumeRecord } from "../records.js";
 import { findVolume, localDriver, publishVolume } from "../volume-records.js";
 import { warn } from "../warn.js";
 import { PluginError } from "./call.js";
-import { pluginNames } from "./discovery.js";
+import { AddressError, pluginNames } from "./discovery.js";
 import { type PluginVolume, VolumePlugin } from "./plugin.js";
 
-/** Does something with each plugin for volumes that can be found, all at once; what fails is said, and leaves that one out. */
-export async function askPlugins<T>(
+/**
+ * Does something with each plugin for volumes that can be found, all at once; what fails is said, and leaves that one out. A file that does not
+ * say how its plugin is reached, whatever that would be for, is passed over in silence unless the plugin `matters`.
+ */
+async function askPlugins<T>(
   names: readonly string[],
+  matters: (name: string) => boolean,
   ask: (plugin: VolumePlugin) => Promise<T | undefined>,
 ): Promise<T[]> {
   const answers = await Promise.all(
@@ -19,7 +23,7 @@ export async function askPlugins<T>(
         return (await plugin.isVolumeDriver()) ? await ask(plugin) : undefined;
       } catch (error) {
         if (!(error instanceof StoreError)) throw error;
-        warn(error.message);
+        if (!(error instanceof AddressError) || matters(name)) warn(error.message);
         return undefined;
       }
     }),
@@ -44,7 +48,9 @@ export async function findOnPlugin(plugin: VolumePlugin, name: string): Promise<
 export async function findVolumeAnywhere(root: DataRoot, name: string): Promise<VolumeRecord | undefined> {
   const existing = findVolume(root, name);
   if (existing !== undefined) return existing;
-  const [found] = await askPlugins(pluginNames(), async (plugin) => {
+  // It may be any plugin's.
+  const all = (): boolean => true;
+  const [found] = await askPlugins(pluginNames(), all, async (plugin) => {
     return (await findOnPlugin(plugin, name)) === undefined ? undefined : plugin.name;
   });
   return found === undefined ? undefined : await publishVolume(root, recordOf(name, found));
@@ -85,17 +91,21 @@ export async function describedByPlugin(record: VolumeRecord): Promise<SeenVolum
 
 /**
  * The volumes of plugins: those on record, and what else the plugins list. Where two plugins have a name, or the name is on record with
- * another driver, the first one counts. A plugin that does not answer is passed over, and that is said; its volumes on record are there.
+ * another driver, the first one counts. A plugin that does not answer is passed over, and that is said; its volumes on record are there. Only
+ * the drivers that are `asked` for, if any are.
  */
 export async function volumesOfPlugins(
   records: readonly VolumeRecord[],
-  isAsked: (driver: string) => boolean,
+  asked: readonly string[] | undefined,
 ): Promise<SeenVolume[]> {
+  const isAsked = (driver: string): boolean => asked === undefined || asked.includes(driver);
   const taken = new Map(records.map((record) => [record.name, record]));
   const drivers = records.map(({ driver }) => driver).filter((driver) => driver !== localDriver);
   const names = [...new Set([...pluginNames(), ...drivers])].filter(isAsked);
-  const lists = await askPlugins(names, async (plugin) => {
-    const [volumes, scope] = await Promise.all([plugin.list(), plugin.scope()]);
+  const matters = (name: string): boolean => asked !== undefined || drivers.includes(name);
+  const lists = await askPlugins(names, matters, async (plugin) => {
+    const [{ volumes, wrong }, scope] = await Promise.all([plugin.list(), plugin.scope()]);
+    for (const { message } of wrong) warn(message);
     return { driver: plugin.name, volumes, scope };
   });
   const seen = new Map<string, SeenVolume>();

@@ -1,4 +1,4 @@
-import { statSync } from "node:fs";
+import { realpathSync, statSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { reason } from "../data-root.js";
 import { StoreError } from "../error.js";
@@ -65,20 +65,25 @@ export class VolumePlugin {
     await this.#call("VolumeDriver.Remove", { Name: volume });
   }
 
-  /** Mounts a volume for somebody, and returns where: a directory that is there. */
+  /**
+   * Mounts a volume for somebody, and returns where: a directory that is there, by the path that the kernel knows it by, so that who has it
+   * mounted elsewhere can be found.
+   */
   async mount(volume: string, id: string): Promise<string> {
     const call = "VolumeDriver.Mount";
     const what = `${call} of ${volume}`;
     const mountpoint = this.#mountpoint(what, await this.#call(call, { Name: volume, ID: id }));
     if (mountpoint === "") this.#refuse(what, 'its answer has no "Mountpoint"');
+    let real: string;
     let isDirectory: boolean;
     try {
-      isDirectory = statSync(mountpoint).isDirectory();
+      real = realpathSync.native(mountpoint);
+      isDirectory = statSync(real).isDirectory();
     } catch (cause) {
       throw new PluginError(this.name, what, "wrong", `its mountpoint ${quoted(mountpoint)}: ${reason(cause)}`, cause);
     }
     if (!isDirectory) this.#refuse(what, `its mountpoint ${quoted(mountpoint)} is no directory`);
-    return mountpoint;
+    return real;
   }
 
   /** Takes back what `mount` did for the same id. */
@@ -86,10 +91,16 @@ export class VolumePlugin {
     await this.#call("VolumeDriver.Unmount", { Name: volume, ID: id });
   }
 
-  /** Where a volume is mounted; empty if it is not. */
+  /** Where a volume is mounted; empty if it is not, or the plugin will not say. */
   async path(volume: string): Promise<string> {
     const call = "VolumeDriver.Path";
-    return this.#mountpoint(`${call} of ${volume}`, await this.#call(call, { Name: volume }));
+    try {
+      return this.#mountpoint(`${call} of ${volume}`, await this.#call(call, { Name: volume }));
+    } catch (error) {
+      // Some take it for an error to be asked for what is not mounted.
+      if (error instanceof PluginError && error.kind === "refused") return "";
+      throw error;
+    }
   }
 
   /** Throws PluginError of the kind `refused` if the plugin has no such volume. */
@@ -103,27 +114,38 @@ export class VolumePlugin {
     return described;
   }
 
-  async list(): Promise<PluginVolume[]> {
+  /** Its volumes, and what is wrong with those that are left out. */
+  async list(): Promise<{ volumes: PluginVolume[]; wrong: PluginError[] }> {
     const call = "VolumeDriver.List";
-    const volumes = field(await this.#call(call, {}), "Volumes") ?? [];
-    if (!Array.isArray(volumes)) return this.#refuse(call, '"Volumes" in its answer is no list');
-    return volumes.map((one) => this.#volume(call, one));
+    const answer = field(await this.#call(call, {}), "Volumes") ?? [];
+    if (!Array.isArray(answer)) return this.#refuse(call, '"Volumes" in its answer is no list');
+    const volumes: PluginVolume[] = [];
+    const wrong: PluginError[] = [];
+    for (const one of answer) {
+      try {
+        volumes.push(this.#volume(call, one));
+      } catch (error) {
+        if (!(error instanceof PluginError)) throw error;
+        wrong.push(error);
+      }
+    }
+    return { volumes, wrong };
   }
 
-  /** Whether a volume is one for a single machine; plugins that are not able to say so are. */
+  /** Whether a volume is one for a single machine; those of plugins that do not say so, or say nonsense, are. */
   async scope(): Promise<"local" | "global"> {
     const call = "VolumeDriver.Capabilities";
     let reply: Readonly<Record<string, unknown>>;
     try {
       reply = await this.#call(call, {});
     } catch (error) {
-      if (error instanceof PluginError && error.kind === "refused") return "local";
+      if (error instanceof PluginError && /^(refused|wrong)$/.test(error.kind)) return "local";
       throw error;
     }
     const capabilities = field(reply, "Capabilities");
     const isObject = typeof capabilities === "object" && capabilities !== null;
     const scope = isObject ? field(capabilities as Record<string, unknown>, "Scope") : undefined;
-    return scope === "global" ? "global" : "local";
+    return typeof scope === "string" && scope.toLowerCase() === "global" ? "global" : "local";
   }
 
   /** Whether it is for volumes at all: the same socket may be that of a network driver. */
@@ -197,7 +219,7 @@ export class VolumePlugin {
     if (typeof value !== "object" || value === null) return this.#refuse(call, "a volume in its answer is no object");
     const described = value as Readonly<Record<string, unknown>>;
     const name = field(described, "Name");
-    if (typeof name !== "string" || name === "" || /[/\p{C}]/u.test(name)) {
+    if (typeof name !== "string" || name === "" || /\p{C}/u.test(name)) {
       return this.#refuse(call, "a volume in its answer has no name that could be one");
     }
     const status = field(described, "Status");

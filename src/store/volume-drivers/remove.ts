@@ -8,6 +8,7 @@ import { makeTemporary } from "../temporary.js";
 import { volumeDirectory } from "../volume-places.js";
 import { withVolumeLock } from "../volume-records.js";
 import { volumeUsers } from "../volume-users.js";
+import { warn } from "../warn.js";
 import { VolumePlugin } from "./plugin.js";
 import { forgetUses, releaseLeft, usersOfUse, usesOf } from "./uses.js";
 
@@ -22,21 +23,28 @@ export async function removeOnPlugin(root: DataRoot, { name, driver }: VolumeRec
     // A command that fills it may hold its lock for long.
     refuseIfUsed(root, name);
     await withVolumeLock(root, name, async () => {
-      await releaseLeft(root, name);
+      const released = await releaseLeft(root, name);
       await withLock(root, storeLock, () => {
         refuseIfUsed(root, name);
         publish(volumeDirectory(root, name), aside);
       });
       try {
-        await new VolumePlugin(driver, force ? "leaves" : "needed").remove(name);
+        for (const { problem, isOver } of released) {
+          // It would not answer to this either.
+          if (!isOver) throw problem;
+          if (problem !== undefined) warn(problem.message);
+        }
+        await new VolumePlugin(driver, "leaves").remove(name);
       } catch (error) {
-        await undoAfter(error, () => (force ? undefined : publish(aside, volumeDirectory(root, name))));
+        if (!force) await undoAfter(error, () => publish(aside, volumeDirectory(root, name)));
+        forgetUses(root, name);
+        throw error;
       }
+      forgetUses(root, name);
     });
   } finally {
     temporary.dispose();
   }
-  forgetUses(root, name);
 }
 
 /** Containers, mountpoints of `cowfs mount -v`, and commands that read or fill the volume. */

@@ -6,7 +6,7 @@ import { shown } from "../../text.js";
 import { writeJson } from "../atomic.js";
 import { containerLock, placesOf, readState } from "../containers.js";
 import type { DataRoot } from "../data-root.js";
-import { StoreError } from "../error.js";
+import { NotFoundError, StoreError } from "../error.js";
 import { takeLock } from "../lock.js";
 import type { VolumeRecord, VolumeUseRecord } from "../records.js";
 import { findVolume, withVolumeLock } from "../volume-records.js";
@@ -39,6 +39,11 @@ function useFile(root: DataRoot, id: string, name: string): string {
   return join(root.volumeUses, id, `${name}.json`);
 }
 
+/** The start of the machine that goes on now. */
+function bootId(): string {
+  return readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim();
+}
+
 /** A record; undefined if there is none. One that a crash of the machine has left damaged says nothing: the mount is gone with that. */
 function readUse(file: string): VolumeUseRecord | undefined {
   try {
@@ -57,7 +62,8 @@ function namesIn(directory: string): string[] {
 
 function usesOfId(root: DataRoot, id: string): VolumeUseRecord[] {
   const directory = join(root.volumeUses, id);
-  return namesIn(directory).flatMap((name) => readUse(join(directory, name)) ?? []);
+  const files = namesIn(directory).filter((name) => name.endsWith(".json"));
+  return files.flatMap((name) => readUse(join(directory, name)) ?? []);
 }
 
 /** Who has a volume mounted by its plugin, as far as that is on record; of all volumes, if none is named. */
@@ -90,7 +96,7 @@ function isAlive({ pid, processStart: start }: { readonly pid: number; readonly 
   return processStart(pid) === start;
 }
 
-/** Whether nobody is there any more who will end a use. */
+/** Whether nobody is there any more who will end a use. Of a container whose records are damaged that is not known. */
 export async function isLeft(root: DataRoot, use: VolumeUseRecord): Promise<boolean> {
   if (use.owner !== "container") return usersOfUse(use).length === 0;
   if (!existsSync(placesOf(root, use.id).config)) return true;
@@ -99,6 +105,9 @@ export async function isLeft(root: DataRoot, use: VolumeUseRecord): Promise<bool
   if (lock === undefined) return false;
   try {
     return readState(root, use.id).status !== "running";
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    return error instanceof NotFoundError;
   } finally {
     lock.release();
   }
@@ -110,30 +119,41 @@ export async function isLeft(root: DataRoot, use: VolumeUseRecord): Promise<bool
  */
 export function acquire(root: DataRoot, name: string, user: VolumeUser): Promise<string> {
   return withVolumeLock(root, name, async (volume) => {
-    await releaseLeft(root, name, user.id);
+    const problems = (await releaseLeft(root, name, user.id)).flatMap(({ problem }) => problem ?? []);
     const own = readUse(useFile(root, user.id, name));
     if (own?.state === "mounted") return own.mountpoint;
     if (own !== undefined) {
-      const problem = await release(root, own);
+      const { problem, isOver } = await release(root, own);
       // The plugin would count it once more.
-      if (problem !== undefined && existsSync(useFile(root, user.id, name))) throw problem;
-      warnOf(problem);
+      if (!isOver) throw problem;
+      if (problem !== undefined) problems.push(problem);
     }
-    return await mount(root, volume, user);
+    let failure: unknown;
+    try {
+      return await mount(root, volume, user);
+    } catch (error) {
+      failure = error;
+      throw error;
+    } finally {
+      // One that is not there fails here for the same reason.
+      for (const { message } of problems) if (message !== (failure as StoreError | undefined)?.message) warn(message);
+    }
   });
-}
-
-function warnOf(problem: StoreError | undefined): void {
-  if (problem !== undefined) warn(problem.message);
 }
 
 async function mount(root: DataRoot, { name, driver }: VolumeRecord, user: VolumeUser): Promise<string> {
   const file = useFile(root, user.id, name);
-  const use: VolumeUseRecord = { schema: 1, volume: name, driver, ...user, state: "asked", mountpoint: "" };
+  const boot = bootId();
+  const use: VolumeUseRecord = { schema: 1, volume: name, driver, ...user, boot, state: "asked", mountpoint: "" };
   mkdirSync(join(root.volumeUses, user.id), { recursive: true, mode: 0o700 });
   writeJson(file, use);
   try {
     const mountpoint = await new VolumePlugin(driver, "needed").mount(name, user.id);
+    // Through it, a container could write to what others share: layers, records.
+    if (`${mountpoint}/`.startsWith(`${root.path}/`)) {
+      const why = `its mountpoint ${mountpoint} is in the data root`;
+      throw new PluginError(driver, `VolumeDriver.Mount of ${name}`, "wrong", why);
+    }
     writeJson(file, { ...use, state: "mounted", mountpoint });
     return mountpoint;
   } catch (error) {
@@ -149,26 +169,28 @@ function isNotMounted(error: unknown): boolean {
   return !error.call.startsWith("VolumeDriver.Mount") || error.kind === "absent" || error.kind === "refused";
 }
 
-/**
- * Tells a plugin that a use is over. Returns what went wrong: what the plugin refuses is over all the same, but one that does not answer will be
- * told later. The lock of the volume is held.
- */
-async function release(root: DataRoot, use: VolumeUseRecord): Promise<StoreError | undefined> {
-  if (readUse(useFile(root, use.id, use.volume)) === undefined) return undefined;
+/** How it went to tell a plugin that a use is over: what it refuses is over all the same; one that does not answer is to be told later. */
+export type Released =
+  | { readonly isOver: true; readonly problem?: StoreError }
+  | { readonly isOver: false; readonly problem: StoreError };
+
+/** Tells a plugin that a use is over. The lock of the volume is held. */
+async function release(root: DataRoot, use: VolumeUseRecord): Promise<Released> {
+  if (readUse(useFile(root, use.id, use.volume)) === undefined) return { isOver: true };
   writeJson(useFile(root, use.id, use.volume), { ...use, state: "leaving" } satisfies VolumeUseRecord);
-  let problem: StoreError | undefined;
   try {
     await new VolumePlugin(use.driver, "leaves").unmount(use.volume, use.id);
-  } catch (error) {
-    if (!(error instanceof StoreError)) throw error;
-    // Where nobody knows whether it has mounted something, it may well refuse.
-    const isAnswer = use.mountpoint === "" && error instanceof PluginError && error.kind === "refused";
-    problem = isAnswer ? undefined : error;
-    const isHeard = error instanceof PluginError && error.call.startsWith("VolumeDriver.") && error.kind !== "absent";
-    if (!isHeard || error.kind === "silent") return error;
+  } catch (problem) {
+    if (!(problem instanceof StoreError)) throw problem;
+    const isHeard = problem instanceof PluginError && problem.call.startsWith("VolumeDriver.");
+    if (!isHeard || problem.kind === "absent" || problem.kind === "silent") return { problem, isOver: false };
+    forget(root, use);
+    // It may well refuse where nobody knows whether it has mounted something, and where the machine has been restarted since.
+    const isDoubtful = use.mountpoint === "" || use.boot !== bootId();
+    return isDoubtful && problem.kind === "refused" ? { isOver: true } : { problem, isOver: true };
   }
   forget(root, use);
-  return problem;
+  return { isOver: true };
 }
 
 function forget(root: DataRoot, { id, volume }: VolumeUseRecord): void {
@@ -180,19 +202,30 @@ function forget(root: DataRoot, { id, volume }: VolumeUseRecord): void {
   }
 }
 
-/** As `release`, with the lock of the volume if that is still on record. */
-export async function releaseOne(root: DataRoot, use: VolumeUseRecord): Promise<StoreError | undefined> {
-  if (findVolume(root, use.volume) === undefined) return await release(root, use);
-  return await withVolumeLock(root, use.volume, () => release(root, use));
+/** Does something with the lock of the volume of a use, if that is still on record. */
+async function withUse<T>(root: DataRoot, use: VolumeUseRecord, work: () => Promise<T>): Promise<T> {
+  return findVolume(root, use.volume) === undefined ? await work() : await withVolumeLock(root, use.volume, work);
 }
 
-/** Ends all uses of one user's. Returns what went wrong; the others have been ended. Costs one system call if there are none. */
+/** Ends a use that nobody is left of. */
+export function releaseIfLeft(root: DataRoot, use: VolumeUseRecord): Promise<Released> {
+  // While the lock is held nobody takes it up again.
+  return withUse(root, use, async () => ((await isLeft(root, use)) ? await release(root, use) : { isOver: true }));
+}
+
+/**
+ * Ends all uses of one user's. Returns what went wrong; the others have been ended, but for those of a plugin that has not answered once. Costs
+ * one system call if there are none.
+ */
 export async function releaseAll(root: DataRoot, id: string): Promise<StoreError[]> {
   const problems: StoreError[] = [];
+  const silent = new Set<string>();
   for (const use of usesOfId(root, id)) {
+    if (silent.has(use.driver)) continue;
     try {
-      const problem = await releaseOne(root, use);
+      const { problem, isOver } = await withUse(root, use, () => release(root, use));
       if (problem !== undefined) problems.push(problem);
+      if (!isOver) silent.add(use.driver);
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
       problems.push(error);
@@ -201,11 +234,19 @@ export async function releaseAll(root: DataRoot, id: string): Promise<StoreError
   return problems;
 }
 
-/** Ends the uses of a volume that nobody is left of, but for one user's, and says what goes wrong. The lock of the volume is held. */
-export async function releaseLeft(root: DataRoot, name: string, but?: string): Promise<void> {
+/**
+ * Ends the uses of a volume that nobody is left of, but for one user's; where the plugin does not answer, no more of them. Returns how that went.
+ * The lock of the volume is held.
+ */
+export async function releaseLeft(root: DataRoot, name: string, but?: string): Promise<Released[]> {
+  const released: Released[] = [];
   for (const use of usesOf(root, name)) {
-    if (use.id !== but && (await isLeft(root, use))) warnOf(await release(root, use));
+    if (use.id === but || !(await isLeft(root, use))) continue;
+    const one = await release(root, use);
+    released.push(one);
+    if (!one.isOver) break;
   }
+  return released;
 }
 
 /** Drops all records of a volume that is given up without its plugin. */
