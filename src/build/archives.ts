@@ -7,6 +7,7 @@ import { type FileSource, readSource } from "../store/archive/read-source.js";
 import { BLOCK, decodeHeader } from "../store/archive/tar-header.js";
 import { TarParser } from "../store/archive/tar-parser.js";
 import { TreeWriter } from "../store/archive/tree-writer.js";
+import { NoDecoderError } from "../store/archive/zstd.js";
 import { StoreError } from "../store/error.js";
 import { bytesOf } from "../text.js";
 
@@ -36,7 +37,7 @@ export async function isArchive(source: FileSource): Promise<boolean> {
     });
   } catch (error) {
     // What is damaged is no archive.
-    if (!(error instanceof Enough || error instanceof StoreError)) throw error;
+    if (error instanceof NoDecoderError || !(error instanceof Enough || error instanceof StoreError)) throw error;
   }
   return block.length >= BLOCK && isHeader(block);
 }

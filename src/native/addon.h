@@ -115,5 +115,6 @@ extern const struct function sys_mount_functions[];
 extern const struct function sys_process_functions[];
 extern const struct function channel_functions[];
 extern const struct function jobs_functions[];
+extern const struct function zstd_functions[];
 
 #endif

@@ -15,6 +15,11 @@ import { fileURLToPath } from "node:url";
 /** Called when a job ends: `id` as given to the job function, `result` >= 0 or -errno. */
 export type JobDone = (id: number, result: number) => void;
 
+/** A stream that is being decompressed. */
+export interface ZstdStream {
+  readonly zstd: unique symbol;
+}
+
 export interface Native {
   // ---- sys_open.c: opening ----------------------------------------------------------------------------------------
   /** openat(2). `flags` are the kernel's O_* values; O_CLOEXEC, O_NOCTTY and O_NOFOLLOW are always added. */
@@ -241,6 +246,26 @@ export interface Native {
   jobRead(channel: number, uniqueLow: number, uniqueHigh: number, fd: number, offset: number, length: number): number;
   /** `kind`: 0 fsync, 1 fdatasync, 2 syncfs. */
   jobSync(channel: number, uniqueLow: number, uniqueHigh: number, fd: number, kind: number): number;
+
+  // ---- zstd.c -----------------------------------------------------------------------------------------------------
+  /** A stream to be closed by `zstdClose`; -ENOSYS where the system has no libzstd.so.1. */
+  zstdOpen(): ZstdStream | number;
+  /**
+   * ZSTD_decompressStream: decompresses as much of the input as there is room for. `counts` receives two numbers of 32 bits, how many bytes of
+   * input and of output that were. 0: a frame has ended, and nothing of it is left to come out; 1: more is to come. -EBADMSG: this is no zstd, or
+   * damaged; -E2BIG: the frame wants a window of more than 128 MiB of memory.
+   */
+  zstdDecompress(
+    stream: ZstdStream,
+    input: Uint8Array,
+    inputStart: number,
+    inputLength: number,
+    output: Uint8Array,
+    outputStart: number,
+    outputLength: number,
+    counts: Uint8Array,
+  ): number;
+  zstdClose(stream: ZstdStream): number;
 }
 
 function load(): Native {

@@ -49,7 +49,15 @@ describe("the interface", () => {
   });
 
   it("throws a TypeError for wrong arguments", () => {
-    const withoutArguments = ["raiseFileLimit", "replyError", "pollStop", "jobsStop", "jobsEnded", "jobsPoll"];
+    const withoutArguments = [
+      "raiseFileLimit",
+      "replyError",
+      "pollStop",
+      "jobsStop",
+      "jobsEnded",
+      "jobsPoll",
+      "zstdOpen",
+    ];
     for (const name of names.filter((each) => !withoutArguments.includes(each))) {
       const call = native[name] as (...wrong: unknown[]) => unknown;
       expect(() => call({}, {}, {}, {}, {}, {}, {}, {}), name).toThrow(TypeError);

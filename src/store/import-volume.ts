@@ -1,5 +1,6 @@
 import { native } from "../native/index.js";
-import { pieceSize, readSource } from "./archive/read-source.js";
+import { pieceSize } from "./archive/pieces.js";
+import { readSource } from "./archive/read-source.js";
 import { TarParser } from "./archive/tar-parser.js";
 import { TreeWriter } from "./archive/tree-writer.js";
 import type { DataRoot } from "./data-root.js";

@@ -43,16 +43,28 @@ export async function* interruptible<T>(source: AsyncIterable<T>): AsyncGenerato
   }
 }
 
-/** How long steps are taken without looking whether a signal has come, in milliseconds. */
+/** How long something synchronous works without looking whether a signal has come, in milliseconds. */
 const patience = 50;
 
-/** Takes the steps of something that is synchronous, and lets signals in between. Throws StoreError for an interruption. */
-export async function inSteps(steps: Iterable<void>): Promise<void> {
+/**
+ * For work that is synchronous, to be called between its steps: when the time has come to let signals in, a promise to be awaited. It throws
+ * StoreError for an interruption.
+ */
+export function pauses(): () => Promise<void> | undefined {
   let next = performance.now() + patience;
-  for (const _ of steps) {
-    if (performance.now() < next) continue;
+  const pause = async (): Promise<void> => {
     await turn();
     checkInterruption();
     next = performance.now() + patience;
+  };
+  return () => (performance.now() < next ? undefined : pause());
+}
+
+/** Takes the steps of something that is synchronous, and lets signals in between. Throws StoreError for an interruption. */
+export async function inSteps(steps: Iterable<void>): Promise<void> {
+  const due = pauses();
+  for (const _ of steps) {
+    const pause = due();
+    if (pause !== undefined) await pause;
   }
 }

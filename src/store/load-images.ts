@@ -9,7 +9,7 @@ import { LayerReader, LayerUnpacker } from "./archive/build-layer.js";
 import { DirectoryFiles, type ImageFiles, openInput, readPipe, TarFiles } from "./archive/image-files.js";
 import { type PlannedImage, type PlannedLayer, planImages } from "./archive/image-plan.js";
 import { ownPlatform, type Platform } from "./archive/platform.js";
-import { isCompressed, readSource, readsSlowly } from "./archive/read-source.js";
+import { isCompressed, readSource } from "./archive/read-source.js";
 import type { DataRoot } from "./data-root.js";
 import { StoreError } from "./error.js";
 import { imageId, LayersMissingError, storeImage } from "./images.js";
@@ -117,7 +117,7 @@ class ImageLayers {
     const queue = [...wanted.values()].sort((a, b) => b.source.length - a.source.length);
     for (const { diffId, source } of wanted.values()) this.tell({ kind: "begins", diffId, total: source.length });
     const count = Math.min(availableParallelism(), queue.length);
-    const share = queue.some(({ source }) => readsSlowly(source)) ? 1 : 2;
+    const share = availableParallelism() < 2 * count ? 2 : 1;
     const readers = Array.from({ length: Math.ceil(count / share) }, () => new LayerReader());
     const work = Array.from({ length: count }, (_, index) =>
       this.work(queue, readers[Math.floor(index / share)] as LayerReader, index === 0),

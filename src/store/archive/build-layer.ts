@@ -11,15 +11,8 @@ import type { BuiltLayer, LayerOptions } from "../layers.js";
 import { shortId } from "../names.js";
 import { synced } from "../synced.js";
 import { LayerBuilder } from "./layer-builder.js";
-import {
-  type FileSource,
-  isFile,
-  type LayerSource,
-  type PieceSink,
-  pieceSize,
-  type ReadArchive,
-  readSource,
-} from "./read-source.js";
+import { type PieceSink, pieceSize, type ReadArchive } from "./pieces.js";
+import { type FileSource, isFile, type LayerSource, readSource } from "./read-source.js";
 
 export interface BuildOptions extends LayerOptions {
   /** Of the source as it is, if that is known: throws StoreError if it has another one. */

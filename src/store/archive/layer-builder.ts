@@ -12,8 +12,8 @@ import { StoreError } from "../error.js";
 import type { BuiltLayer } from "../layers.js";
 import type { LayerRecord } from "../records.js";
 import { LayerWriter } from "./layer-writer.js";
+import type { ReadArchive } from "./pieces.js";
 import { type Hashes, loadHashes } from "./quick-manifest.js";
-import type { ReadArchive } from "./read-source.js";
 import { TarParser } from "./tar-parser.js";
 
 /** An archive may consist of what no file holds (content of entries that are passed over), which is compressed more slowly than it is read. */

@@ -2,10 +2,11 @@
 import { createHash } from "node:crypto";
 import { Readable } from "node:stream";
 import { createGunzip } from "node:zlib";
-import { Decompress } from "fzstd";
 import { errnoName } from "../../errno.js";
 import { native } from "../../native/index.js";
 import { StoreError } from "../error.js";
+import { PieceFiller, type PieceSink, type ReadArchive } from "./pieces.js";
+import { unzstd } from "./zstd.js";
 
 /** A part of a file. The descriptor stays the caller's. */
 export interface FileSource {
@@ -21,27 +22,6 @@ export function isFile(source: LayerSource): source is FileSource {
   return "offset" in source;
 }
 
-/** Who takes the pieces. */
-export interface PieceSink {
-  /** An empty piece of `pieceSize` bytes; a promise of one while too many are under way. */
-  take(): Buffer | Promise<Buffer>;
-  /** The first `length` bytes of a piece that `take` gave are content. */
-  send(piece: Buffer, length: number): void;
-  /** `read` bytes of the source have been read. */
-  progress(read: number): void;
-}
-
-export const pieceSize = 1024 * 1024;
-
-/** What was read, digests as `sha256:HEX`. */
-export interface ReadArchive {
-  /** Of the uncompressed archive. */
-  readonly diffId: string;
-  readonly archiveSize: number;
-  /** Of the source as it is; the diff ID if that is not compressed. */
-  readonly blobDigest: string;
-}
-
 type Compression = "none" | "gzip" | "zstd";
 
 /** Reads a source to its end. Throws StoreError for what cannot be read or decompressed. */
@@ -53,18 +33,16 @@ export async function readSource(source: LayerSource, sink: PieceSink): Promise<
   }
   const blob = createHash("sha256");
   const compressed = counted(rest ?? filePieces(source as FileSource), blob, sink);
-  const plain = compression === "gzip" ? gunzipped(compressed) : unzstd(compressed);
-  return readPieces(plain, sink, () => `sha256:${blob.digest("hex")}`);
+  const blobDigest = (): string => `sha256:${blob.digest("hex")}`;
+  if (compression === "gzip") return readPieces(gunzipped(compressed), sink, blobDigest);
+  const out = new PieceFiller(sink);
+  await unzstd(compressed, out);
+  return out.finish(blobDigest());
 }
 
 /** Whether an archive is compressed by gzip or zstd. Throws StoreError for other compressions. */
 export function isCompressed(source: FileSource): boolean {
   return compressionOf(fileHead(source)) !== "none";
-}
-
-/** Whether decompressing keeps the thread that reads busy, for longer than writing takes: zlib works on a thread of its own, zstd does not. Throws StoreError. */
-export function readsSlowly(source: FileSource): boolean {
-  return compressionOf(fileHead(source)) === "zstd";
 }
 
 function compressionOf(head: Buffer): Compression {
@@ -114,20 +92,18 @@ async function peek(
 }
 
 async function readPlainFile({ fd, offset, length }: FileSource, sink: PieceSink): Promise<ReadArchive> {
-  const digest = createHash("sha256");
+  const out = new PieceFiller(sink);
   for (let at = 0; at < length; ) {
-    const taken = sink.take();
+    const taken = out.current();
     const piece = taken instanceof Promise ? await taken : taken;
-    const count = native.pread(fd, piece, 0, Math.min(piece.length, length - at), offset + at);
+    const count = native.pread(fd, piece, out.used, Math.min(piece.length - out.used, length - at), offset + at);
     if (count <= 0)
       throw new StoreError(`the archive cannot be read: ${count < 0 ? errnoName(count) : "it is cut off"}`);
-    digest.update(piece.subarray(0, count));
-    sink.send(piece, count);
+    out.add(count);
     at += count;
     sink.progress(at);
   }
-  const diffId = `sha256:${digest.digest("hex")}`;
-  return { diffId, archiveSize: length, blobDigest: diffId };
+  return out.finish();
 }
 
 /** `blobDigest` is for a source that is compressed; `counted` tells about progress then. */
@@ -136,29 +112,18 @@ async function readPieces(
   sink: PieceSink,
   blobDigest: (() => string) | undefined,
 ): Promise<ReadArchive> {
-  const digest = createHash("sha256");
-  let archiveSize = 0;
-  let piece: Buffer | undefined;
-  let used = 0;
+  const out = new PieceFiller(sink);
+  let read = 0;
   for await (const chunk of source) {
-    digest.update(chunk);
-    archiveSize += chunk.length;
     for (let at = 0; at < chunk.length; ) {
-      piece ??= await sink.take();
-      const copied = chunk.copy(piece, used, at);
-      used += copied;
+      const copied = chunk.copy(await out.current(), out.used, at);
+      out.add(copied);
       at += copied;
-      if (used === piece.length) {
-        sink.send(piece, used);
-        piece = undefined;
-        used = 0;
-      }
     }
-    if (blobDigest === undefined) sink.progress(archiveSize);
+    read += chunk.length;
+    if (blobDigest === undefined) sink.progress(read);
   }
-  if (piece !== undefined) sink.send(piece, used);
-  const diffId = `sha256:${digest.digest("hex")}`;
-  return { diffId, archiveSize, blobDigest: blobDigest?.() ?? diffId };
+  return out.finish(blobDigest?.());
 }
 
 function* filePieces({ fd, offset, length }: FileSource): Generator<Buffer> {
@@ -207,25 +172,4 @@ async function* gunzipped(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer>
     input.destroy();
     plain.destroy();
   }
-}
-
-async function* unzstd(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  let ready: Uint8Array[] = [];
-  const stream = new Decompress((data) => {
-    ready.push(data);
-  });
-  const push = (chunk: Uint8Array, final: boolean): void => {
-    try {
-      stream.push(chunk, final);
-    } catch (cause) {
-      throw new StoreError(`the archive is damaged: zstd: ${(cause as Error).message}`, { cause });
-    }
-  };
-  for await (const chunk of source) {
-    push(chunk, false);
-    for (const data of ready) yield Buffer.from(data.buffer, data.byteOffset, data.byteLength);
-    ready = [];
-  }
-  push(new Uint8Array(0), true);
-  for (const data of ready) yield Buffer.from(data.buffer, data.byteOffset, data.byteLength);
 }
