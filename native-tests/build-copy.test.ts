@@ -137,7 +137,7 @@ test("ADD unpacks archives, COPY does not, and what is no archive is copied", as
       "ADD plain.tar /plain",
       "ADD packed.tar.gz /gzip/",
       "ADD packed.tar.zst /zstd",
-      "ADD --chown=user packed.tar.gz /owned",
+      "ADD --chown=user --chmod=711 packed.tar.gz /owned",
       "COPY plain.tar /copied.tar",
       "ADD text.gz file.txt /files/",
     ].join("\n"),
@@ -149,7 +149,8 @@ test("ADD unpacks archives, COPY does not, and what is no archive is copied", as
      tar -C tree -cf plain.tar .; gzip -k <plain.tar >packed.tar.gz; zstd -q plain.tar -o packed.tar.zst`,
     { cwd: context },
   );
-  await build(store, ["-t", "app", context]);
+  const { stderr } = await build(store, ["-t", "app", context]);
+  expect(stderr).toContain("Dockerfile:5: ADD --chown=user --chmod=711 packed.tar.gz /owned: --chmod is not for what");
   const unpacked = (owner: string): string[] =>
     [`644 ${owner} ./dir/file`, `700 ${owner} ./dir`, `755 ${owner} .`, `777 ${owner} ./link`].sort();
   for (const name of ["plain", "gzip", "zstd"]) {
@@ -170,6 +171,11 @@ test("ADD unpacks archives, COPY does not, and what is no archive is copied", as
       "tar -tf /copied.tar | wc -l; zcat /files/text.gz; cat /files/file.txt",
     ),
   ).toBe("4\ntext\nno archive\n");
+  const onto = store.area.at("Onto");
+  await shell(`printf '%s\\n' 'FROM base' 'RUN ln -s /tmp /dir' 'ADD plain.tar /' >${onto}`);
+  const failed = await attemptBuild(store, ["-f", onto, context]);
+  const why = "Onto:3: ADD plain.tar /: dir: a directory cannot replace what is there\n";
+  expect([failed.status, failed.stderr]).toEqual([1, expect.stringContaining(why)]);
 });
 
 test("nothing is read outside of the context, or written outside of the image", async () => {

@@ -1,19 +1,25 @@
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
+import { processStart } from "../native/process.js";
 import { StoreError } from "../store/error.js";
-import { sendSignal } from "./signals.js";
+import { signalProcess } from "./signals.js";
 
 /** How often and how long stopped processes are waited for, in milliseconds: one that waits for a disk stops later. */
 const patience = 2;
 const limit = 10_000;
 
-/** The processes of the pid namespace of `pid`. */
-function processesOf(pid: number): number[] {
+/** The processes of the pid namespace of `pid`, each with when it began. */
+function processesOf(pid: number): Map<number, string> {
   const namespace = namespaceOf(pid);
-  if (namespace === undefined || namespace === namespaceOf(process.pid)) return [];
-  return readdirSync("/proc")
-    .map(Number)
-    .filter((one) => Number.isInteger(one) && one > 0 && namespaceOf(one) === namespace);
+  const found = new Map<number, string>();
+  if (namespace === undefined || namespace === namespaceOf(process.pid)) return found;
+  for (const one of readdirSync("/proc").map(Number)) {
+    if (!(one > 0) || namespaceOf(one) !== namespace) continue;
+    const start = processStart(one);
+    // Asked again: the pid may have come to mean another process before its start was read.
+    if (start !== undefined && namespaceOf(one) === namespace) found.set(one, start);
+  }
+  return found;
 }
 
 function namespaceOf(pid: number): string | undefined {
@@ -41,22 +47,22 @@ const isStill = (pid: number): boolean => /^[TtZX]?$/.test(stateOf(pid) ?? "");
  * not stopped before go on afterwards. Throws StoreError if they do not stand still in time.
  */
 export async function whilePaused<T>(pid: number, work: () => Promise<T>): Promise<T> {
-  const stopped = new Set<number>();
+  const stopped = new Map<number, string>();
   try {
     const deadline = performance.now() + limit;
     for (;;) {
-      const moving = processesOf(pid).filter((one) => !isStill(one));
+      const moving = [...processesOf(pid)].filter(([one]) => !isStill(one));
       if (moving.length === 0) break;
       if (performance.now() > deadline) {
         throw new StoreError(
-          `process ${moving[0]} of the container does not stand still: try again, or use --no-pause`,
+          `process ${moving[0]?.[0]} of the container does not stand still: try again, or use --no-pause`,
         );
       }
-      for (const one of moving) if (sendSignal(one, "SIGSTOP")) stopped.add(one);
+      for (const [one, start] of moving) if (signalProcess(one, start, "SIGSTOP")) stopped.set(one, start);
       await sleep(patience);
     }
     return await work();
   } finally {
-    for (const one of stopped) sendSignal(one, "SIGCONT");
+    for (const [one, start] of stopped) signalProcess(one, start, "SIGCONT");
   }
 }

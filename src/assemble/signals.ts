@@ -32,17 +32,6 @@ export function signalNumber(word: string): number | undefined {
   return known[name.startsWith("SIG") ? name : `SIG${name}`];
 }
 
-/** kill(2): false if there is no such process. */
-export function sendSignal(pid: number, signal: number | NodeJS.Signals): boolean {
-  try {
-    process.kill(pid, signal);
-    return true;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ESRCH") return false;
-    throw error;
-  }
-}
-
 /** Sends a signal to the process that has this pid and began at `start`, never to another that has got its pid since. False if it is gone. */
 export function signalProcess(pid: number, start: string, signal: number | NodeJS.Signals): boolean {
   const fd = native.pidfdOpen(pid);

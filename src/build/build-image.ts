@@ -180,6 +180,10 @@ class Builder {
     const from = sources.get(step);
     const tree = from === undefined ? this.wish.context : await this.tree(from);
     const copy = await copyOf(step, state, this.plan.escapeChar, tree, from === undefined);
+    if (copy.mode !== undefined && copy.sources.some(({ kind }) => kind === "archive")) {
+      const why = "--chmod is not for what an archive is unpacked to: that has the modes that the archive says";
+      this.wish.reporter.warn(new BuildError(step, why).message);
+    }
     return { key: [step.keyword, copyKey(copy)], make: (bench) => copyInto(this.workshop, bench, copy, tree) };
   }
 

@@ -129,16 +129,23 @@ export class Workshop {
     return { ...launchPlaces(path), path, upper, union };
   }
 
-  /** Unmounts and removes everything; what was built and nobody has goes, too. */
+  /** Unmounts and removes everything; what was built and nobody has goes, too. Throws what went wrong first, with everything else done. */
   async close(): Promise<void> {
-    try {
-      for (const { mountpoint, tree } of this.views.values()) {
-        tree.close();
-        await unmountUnion(this.mounter, mountpoint);
+    const failures: unknown[] = [];
+    const attempt = async (work: () => void | Promise<void>): Promise<void> => {
+      try {
+        await work();
+      } catch (error) {
+        failures.push(error);
       }
-    } finally {
-      this.temporary.dispose();
+    };
+    for (const { mountpoint, tree } of this.views.values()) {
+      await attempt(() => tree.close());
+      await attempt(() => unmountUnion(this.mounter, mountpoint));
     }
+    await attempt(() => this.temporary.dispose());
+    // A view that is still mounted has its layers.
+    if (failures.length > 0) throw failures[0];
     const gone = await makeTemporary(this.root, "gone");
     try {
       await withLock(this.root, storeLock, () => removeUnused(this.root, [...this.held], gone.path));
