@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * Builds dist/: main.js, which loads one of two bundles, those (everything, and what mounts alone need), and the code that V8 makes of them
+ * Builds dist/: main.js, which loads one of the bundles, those (everything, what mounts alone need, what a thread needs that builds layers), and the code that V8 makes of them
  * (see src/main.ts, src/bundle.ts).
  * The addon and fuse-native stay outside; so does pino, which few mounts need.
  */
@@ -65,7 +65,7 @@ function compiled(source) {
 }
 
 /** Where everything else than mounting begins: see src/bundle.ts. */
-const beyondMounting = /\/(store-commands-all|mount-assembled|container\/monitor|volume\/end-uses|layer-thread)\.js$/;
+const beyondMounting = /\/(store-commands-all|mount-assembled|container\/monitor|volume\/end-uses)\.js$/;
 
 const mountingOnly = {
   name: "mounting only",
@@ -81,11 +81,12 @@ const mountingOnly = {
 /**
  * The program as a function of `require` and its own file name: name, text.
  * @param {string} prefix
+ * @param {string} entry
  * @param {import("esbuild").Plugin[]} plugins
  * @returns {Promise<[string, string]>}
  */
-async function program(prefix, plugins) {
-  const text = await bundle("src/entry.ts", {
+async function program(prefix, entry, plugins) {
+  const text = await bundle(entry, {
     external: ["fuse-native", "*.node"],
     define: { COWFS_VERSION: JSON.stringify(version), "import.meta.url": "__url" },
     banner: {
@@ -97,9 +98,12 @@ async function program(prefix, plugins) {
   return [`${prefix}-${createHash("sha256").update(text).digest("hex").slice(0, 16)}.js`, text];
 }
 
-const [wholeName, whole] = await program("program", [elsewhere]);
-const [mountName, mounting] = await program("mount", [mountingOnly, elsewhere]);
-const define = { COWFS_BUNDLE: JSON.stringify(wholeName), COWFS_MOUNT_BUNDLE: JSON.stringify(mountName) };
+const [wholeName, whole] = await program("program", "src/entry.ts", [elsewhere]);
+const [mountName, mounting] = await program("mount", "src/entry.ts", [mountingOnly, elsewhere]);
+const [threadName, thread] = await program("layer-thread", "src/cli/layer-thread.ts", [elsewhere]);
+const define = {
+  COWFS_BUNDLES: JSON.stringify({ program: wholeName, mount: mountName, "layer-thread": threadName }),
+};
 // The same text that main.js reads, by the byte.
 const cached = (/** @type {string} */ text) => compiled(Buffer.from(text).toString("latin1"));
 
@@ -112,6 +116,8 @@ const files = new Map(
     [`${wholeName}.cache`, cached(whole)],
     [mountName, mounting],
     [`${mountName}.cache`, cached(mounting)],
+    [threadName, thread],
+    [`${threadName}.cache`, cached(thread)],
     ["main.js", await bundle("src/main.ts", { define })],
   ]),
 );

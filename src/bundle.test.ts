@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { needsWhole } from "./bundle.js";
+import { type Bundle, bundleFor } from "./bundle.js";
 
-const whole = (...words: string[]): boolean => needsWhole(["node", "main.js", ...words]);
+const bundle = (...words: string[]): Bundle => bundleFor(["node", "main.js", ...words]);
 
 test.each([
   ["mount", "--lower", "l", "--upper", "u", "m"],
@@ -10,7 +10,7 @@ test.each([
   ["umount", "-l", "/m"],
   ["mounts", "--json"],
 ])("mounts alone: %s %s %s %s %s", (...words) => {
-  expect(whole(...words.filter((word) => word !== undefined))).toBe(false);
+  expect(bundle(...words.filter((word) => word !== undefined))).toBe("mount");
 });
 
 test.each([
@@ -23,10 +23,13 @@ test.each([
   ["mount", "--help"],
   ["--launched", "cowfs", "/", "-h", "-o", "x"],
   ["--monitor", "id"],
-  ["--layer-thread"],
   ["run", "x"],
   ["--help"],
   [],
 ])("everything: %s %s %s", (...words) => {
-  expect(whole(...words.filter((word) => word !== undefined))).toBe(true);
+  expect(bundle(...words.filter((word) => word !== undefined))).toBe("program");
+});
+
+test("a thread that builds layers has its own", () => {
+  expect(bundle("--layer-thread")).toBe("layer-thread");
 });

@@ -2,7 +2,7 @@ import { run } from "./cli/program.js";
 
 export type Entry = typeof entry;
 
-/** What a process does: that of a driver, a monitor or a helper which this program started, or what the command line says; and what a thread does that builds layers. */
+/** What a process does: that of a driver, a monitor or a helper which this program started, or what the command line says. */
 export async function entry(argv: readonly string[]): Promise<void> {
   if (argv[2] === "--driver") {
     const { driverMain } = await import("./cli/driver.js");
@@ -13,8 +13,5 @@ export async function entry(argv: readonly string[]): Promise<void> {
   } else if (argv[2] === "--end-volume-uses") {
     const { endUsesMain } = await import("./cli/volume/end-uses.js");
     await endUsesMain(argv.slice(3));
-  } else if (argv[2] === "--layer-thread") {
-    const { layerThread } = await import("./cli/layer-thread.js");
-    layerThread();
   } else process.exitCode = await run(argv);
 }

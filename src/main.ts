@@ -6,14 +6,13 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Script } from "node:vm";
-import { needsWhole } from "./bundle.js";
+import { type Bundle, bundleFor } from "./bundle.js";
 import type { Entry } from "./entry.js";
 
 /** The file names of the bundles, which hold digests of their content: V8 tells code and source apart by their lengths alone. */
-declare const COWFS_BUNDLE: string;
-declare const COWFS_MOUNT_BUNDLE: string;
+declare const COWFS_BUNDLES: Readonly<Record<Bundle, string>>;
 
-const path = join(__dirname, needsWhole(process.argv) ? COWFS_BUNDLE : COWFS_MOUNT_BUNDLE);
+const path = join(__dirname, COWFS_BUNDLES[bundleFor(process.argv)]);
 let cachedData: Buffer | undefined;
 try {
   cachedData = readFileSync(`${path}.cache`);

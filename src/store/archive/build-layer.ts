@@ -106,12 +106,12 @@ async function buildHere(path: string, source: LayerSource, options: BuildOption
   try {
     const piece = Buffer.allocUnsafeSlow(pieceSize);
     const archive = await readSource(source, {
-      take: () => builder.backlog?.then(() => piece) ?? piece,
+      take: () => piece,
       send: (_, length) => builder.push(piece.subarray(0, length)),
       progress: (read) => options.progress?.(read),
     });
     checkDigests(archive, options);
-    return await builder.finish(archive);
+    return builder.finish(archive);
   } finally {
     builder.close();
   }
@@ -296,16 +296,13 @@ async function unpackFrom(path: string, { memory, port }: Way): Promise<BuiltLay
           if ("archive" in said) return resolve(said.archive);
           try {
             builder.push(Buffer.from(memory, said.piece * pieceSize, said.length));
-            const giveBack = (): void => port.postMessage(said.piece);
-            const { backlog } = builder;
-            if (backlog === undefined) giveBack();
-            else backlog.then(giveBack, reject);
+            port.postMessage(said.piece);
           } catch (error) {
             reject(error);
           }
         });
       });
-      return await builder.finish(archive);
+      return builder.finish(archive);
     } finally {
       builder.close();
     }

@@ -16,13 +16,13 @@ const batch = 256 * 1024;
 
 /** Takes the parts of a skeleton; no memory is allocated for one of them. */
 export class SkeletonWriter {
-  private buffer = Buffer.allocUnsafeSlow(2 * batch);
+  private readonly buffer = Buffer.allocUnsafeSlow(2 * batch);
   private used = 0;
   /** Where the bytes that are being collected begin, behind their length; 0 if there are none. */
   private start = 0;
   private count = 0;
 
-  /** `full` gets what is complete; the memory is its own. */
+  /** `full` gets what is complete, and uses it no more when it returns. */
   constructor(private readonly full: (piece: Buffer) => void) {}
 
   bytes(chunk: Buffer, from: number, length: number): void {
@@ -70,10 +70,8 @@ export class SkeletonWriter {
 
   private flush(): void {
     this.endBytes();
-    const piece = this.buffer.subarray(0, this.used);
-    this.buffer = Buffer.allocUnsafeSlow(2 * batch);
+    if (this.used > 0) this.full(this.buffer.subarray(0, this.used));
     this.used = 0;
-    if (piece.length > 0) this.full(piece);
   }
 }
 
