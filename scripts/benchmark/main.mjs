@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { drawChart } from "./chart.mjs";
 import { makeDrivers, remarks, run } from "./drivers.mjs";
+import { freshDisk } from "./fresh-disk.mjs";
 import { makeArchive, makeLayers, smallFiles, spread } from "./layers.mjs";
 import { chosenDrivers, chosenWorkloads, parseOptions } from "./options.mjs";
 import { parts } from "./parts/index.mjs";
@@ -70,11 +71,20 @@ async function main() {
     return;
   }
   const workloads = chosenWorkloads(options.only, allWorkloads);
-  const report = { machine: machine(), date: new Date().toISOString(), rounds: options.rounds, quick: options.quick };
+  const report = {
+    machine: machine(),
+    date: new Date().toISOString(),
+    rounds: options.rounds,
+    quick: options.quick,
+    fresh: options.fresh,
+  };
   mkdirSync(options.dir, { recursive: true });
-  const base = mkdtempSync(join(options.dir, "cowfs-bench-"));
+  const own = mkdtempSync(join(options.dir, "cowfs-bench-"));
   let drivers = [];
+  let disk;
   try {
+    disk = options.fresh ? freshDisk(own) : undefined;
+    const base = disk?.mountpoint ?? own;
     drivers = chosenDrivers(options.drivers, makeDrivers(base, join(base, "native"))).filter((driver) =>
       driver.available(),
     );
@@ -87,7 +97,8 @@ async function main() {
         say(String(error));
       }
     }
-    rmSync(base, { recursive: true, force: true });
+    disk?.remove();
+    rmSync(own, { recursive: true, force: true });
   }
 }
 

@@ -22,6 +22,7 @@ ${[...groups, ...parts].map(({ name, title }) => `                       ${name.
   --rounds N         rounds (default 3)
   --quick            one round, everything a quarter as big
   --dir DIR          where the layers are made, on a real disk (default /var/tmp)
+  --fresh            the layers on a new ext4 in a file of that directory
   --json FILE        write every measurement
   --svg FILE         draw the ratios to kernel overlayfs
 table: ${names(true).join(", ")}
@@ -37,6 +38,7 @@ export function parseOptions() {
       rounds: { type: "string" },
       quick: { type: "boolean", default: false },
       dir: { type: "string", default: "/var/tmp" },
+      fresh: { type: "boolean", default: false },
       json: { type: "string" },
       svg: { type: "string" },
       help: { type: "boolean", short: "h", default: false },
