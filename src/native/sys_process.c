@@ -1,10 +1,11 @@
-/* Processes: locks, limits, the mask of new files, signals. */
+/* Processes: locks, limits, the mask of new files, signals, time. */
 #include "addon.h"
 
 #include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifndef SYS_pidfd_send_signal
@@ -57,8 +58,18 @@ static napi_value sys_pidfd_send_signal(napi_env env, napi_callback_info info) {
   return outcome(env, syscall(SYS_pidfd_send_signal, fd, signal, NULL, 0));
 }
 
+static napi_value sys_now(napi_env env, napi_callback_info info) {
+  struct timespec now;
+  napi_value milliseconds = NULL;
+  (void)info;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  napi_create_double(env, (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6, &milliseconds);
+  return milliseconds;
+}
+
 const struct function sys_process_functions[] = {
   {"flock", sys_flock},
+  {"now", sys_now},
   {"pidfdOpen", sys_pidfd_open},
   {"pidfdSendSignal", sys_pidfd_send_signal},
   {"raiseFileLimit", sys_raise_file_limit},

@@ -91,7 +91,7 @@ export class Dispatcher {
     const s = this.service;
     const { opcode } = request;
     const timed = this.statistics.count(opcode);
-    const start = timed ? performance.now() : 0;
+    const start = timed ? native.now() : 0;
     // What is passed through, the kernel writes without asking here: what removed files held must be free by then.
     // A read(2) for each of these while a file without a name is known; otherwise nothing.
     if (s.union.descriptors.hasPinned && wantsRoom.has(opcode)) ignore(this.drainForgets(), "however many");
@@ -100,7 +100,7 @@ export class Dispatcher {
     if (isFull(result) && s.union.project !== null && !s.union.committed && removes.has(opcode)) {
       result = s.union.project.without(() => this.run(request));
     }
-    if (timed) this.statistics.time(opcode, performance.now() - start);
+    if (timed) this.statistics.time(opcode, native.now() - start);
     const length = this.conclude(request, result);
     if (this.trace && length > 0) s.log("debug", traceReply(opcode, s.reply));
     return length;

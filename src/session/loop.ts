@@ -75,14 +75,14 @@ export class Loop {
     const { bytes } = this.service.request;
     const dispatcher = this.dispatcher;
     const spin = this.spin;
-    const started = performance.now();
+    const started = native.now();
     spin.woken(started);
     let received = native.receive(channel, bytes, 0);
     for (let handled = 1; received >= 0; handled++) {
       const length = dispatcher.dispatch(received);
       const jobs = native.jobsEnded() > 0 || dispatcher.hasKept;
       // Both the end of the turn and the requests that waited for a job need the answer out of the way first.
-      if (jobs || (handled % clockEvery === 0 && performance.now() - started > turnMilliseconds)) {
+      if (jobs || (handled % clockEvery === 0 && native.now() - started > turnMilliseconds)) {
         if (length > 0) dispatcher.send(length);
         if (!jobs) return;
         dispatcher.handleKept();
@@ -96,7 +96,7 @@ export class Loop {
       }
     }
     dispatcher.checkSent(native.replyError());
-    if (received === -EAGAIN) spin.gaveUp(performance.now());
+    if (received === -EAGAIN) spin.gaveUp(native.now());
     else this.end(received);
   }
 
