@@ -50,6 +50,7 @@ describe("the interface", () => {
 
   it("throws a TypeError for wrong arguments", () => {
     const withoutArguments = [
+      "now",
       "raiseFileLimit",
       "replyError",
       "pollStop",
