@@ -174,6 +174,26 @@ cases("names that look like marks", [
       cat .wh.x -> mine
     `,
   },
+  {
+    name: "a user's device 0:0 shows among many whiteouts, which are links of one device, and its links as well",
+    lowers: [{ "d/a": "a", "d/b": "b", "d/c": "c", "d/m": "m", "d/x": "x", "d/y": "y" }],
+    skip: { overlay: "refuses to make a device 0:0" },
+    foreign: "reads a user's device 0:0 as a whiteout",
+    steps: `
+      unlink d/a
+      unlink d/b
+      unlink d/m
+      mknod d/m char 0600 0 0
+      link d/m d/n
+      unlink d/x
+      unlink d/y
+      ls d -> c m n
+      remount
+      ls d -> c m n
+      sh "rm -r d" -> "0 "
+      stat d -> ENOENT
+    `,
+  },
 ]);
 
 const marks = ["opaque", "whiteout", "redirect", "metacopy", "origin", "impure", "nlink", "protattr", "cowfs.plain"];

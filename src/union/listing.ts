@@ -120,7 +120,17 @@ function readPart(u: Union, node: number, part: Part, raw: RawEntries): number {
 const HIDDEN = 100;
 const HIDES = 101;
 
-function judgeEntry(fd: number, part: Part, name: string, type: number): number {
+/**
+ * The last whiteout device that was judged in a part, by the inode number that both its entry and itself have. Whiteouts are mostly links of one
+ * device: the others need no system call.
+ */
+const device = { known: false, low: 0, high: 0 };
+
+function judgeEntry(fd: number, part: Part, raw: RawEntries, k: number): number {
+  const name = raw.names[k] as string;
+  const type = raw.types[k] as number;
+  const [low, high] = [raw.lows[k] as number, raw.highs[k] as number];
+  if (type === DT_CHR && device.known && low === device.low && high === device.high) return HIDES;
   const prefixed = name.startsWith(WHITEOUT_PREFIX);
   const suspicious = type === DT_UNKNOWN || type === DT_CHR || prefixed || (type === DT_REG && part.xattrWhiteouts);
   if (!suspicious) return type;
@@ -129,7 +139,12 @@ function judgeEntry(fd: number, part: Part, name: string, type: number): number 
   const real = (stat.mode & S_IFMT) >> 12;
   if (stat.isWhiteoutDevice) {
     const plain = readPlain(fd, name);
-    return plain < 0 ? plain : plain === 1 ? real : HIDES;
+    if (plain !== 0) return plain < 0 ? plain : real;
+    // A file system that does not tell the numbers of entries gives them all the same one.
+    device.known = stat.inoLow === low && stat.inoHigh === high;
+    device.low = low;
+    device.high = high;
+    return HIDES;
   }
   if (prefixed) {
     const kind = classifyMarkedName(fd, name, stat);
@@ -166,9 +181,10 @@ function collect(
       keepNames(u, directory, gathered.finish());
     }
     const hidden: string[] = [];
+    device.known = false;
     for (let k = 0; k < raw.names.length; k++) {
       const name = raw.names[k] as string;
-      const type = judgeEntry(fd, part, name, raw.types[k] as number);
+      const type = judgeEntry(fd, part, raw, k);
       if (type < 0) return type;
       if (type === HIDDEN) continue;
       if (type === HIDDEN + HIDES) {
