@@ -1,4 +1,5 @@
 /** Running containers: what the program finds, how it ends, and that nothing is left. Each runtime must do the same. */
+import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -29,6 +30,40 @@ afterAll(async () => {
 });
 
 const sh = (script: string): string[] => ["sh", "-c", script];
+
+/** A program that is talked with while it runs. */
+class Talk {
+  readonly child: ChildProcessWithoutNullStreams;
+  heard = "";
+  private readonly exit: Promise<number | null>;
+
+  constructor(program: string, args: readonly string[]) {
+    this.child = spawn(program, args, { stdio: "pipe" });
+    for (const stream of [this.child.stdout, this.child.stderr]) {
+      stream.setEncoding("utf8").on("data", (text: string) => {
+        this.heard += text;
+      });
+    }
+    this.exit = new Promise((resolve) => this.child.once("close", resolve));
+  }
+
+  say(text: string): void {
+    this.child.stdin.write(text);
+  }
+
+  async hears(text: string): Promise<void> {
+    try {
+      await until(() => this.heard.includes(text), JSON.stringify(text));
+    } catch (cause) {
+      throw new Error(`${this.child.spawnargs.join(" ")}: ${JSON.stringify(this.heard)}`, { cause });
+    }
+  }
+
+  /** Its exit code; null if a signal ended it. */
+  ended(): Promise<number | null> {
+    return this.exit;
+  }
+}
 
 for (const runtime of ["crun", "runc", "unshare"]) {
   describe(runtime, () => {
@@ -187,8 +222,69 @@ for (const runtime of ["crun", "runc", "unshare"]) {
       // Without a terminal here, it has one all the same.
       expect((await run(["-t", "base", "tty"])).stdout).toMatch(/^\/dev\//);
     });
+
+    test("attach: a terminal of the size of this one, which is left by its keys, and taken up again to the end", async () => {
+      const name = `tty-${runtime}`;
+      const script = "while read line; do stty size; echo got:$line; test $line = end && exit 7; done";
+      await store.ok("run", "-dit", "--rm", "--name", name, "--runtime", runtime, "base", ...sh(script));
+      const without = { status: 2, stdout: "", stderr: expect.stringContaining("the input device is not a terminal") };
+      expect(await store.run(["attach", name])).toEqual(without);
+      const inner = `stty rows 33 cols 77; build/cowfs --root ${store.path} attach ${name}; echo code:$?`;
+      const attach = () => new Talk("script", ["-qec", inner, "/dev/null"]);
+      const first = attach();
+      first.say("one\n");
+      await first.hears("33 77\r\ngot:one\r\n");
+      // Handed on, since the second key does not follow.
+      first.say("\x10x\n\x10");
+      await first.hears("got:\x10x\r\n");
+      first.say("\x11");
+      await first.hears("code:0");
+      expect(await first.ended()).toBe(0);
+      const second = attach();
+      second.say("end\n");
+      await second.hears("got:end\r\n");
+      await second.hears("code:7");
+      expect(await second.ended()).toBe(0);
+      expect(second.heard).not.toContain("got:one");
+    });
   });
 }
+
+test("attach: input, output, signals and exit code of a container without a terminal; the end of the input is not the container's", async () => {
+  const script =
+    "read line; echo got:$line; trap 'echo asked; exit 9' USR1; echo trapped; while :; do sleep 0.05; done";
+  await store.ok("run", "-di", "--name", "streams", "base", ...sh(script));
+  const attach = (...words: string[]) => new Talk("build/cowfs", ["--root", store.path, "attach", ...words, "streams"]);
+  const [both, output] = [attach(), attach("--no-stdin", "--sig-proxy=false")];
+  both.say("one\n");
+  both.child.stdin.end();
+  await both.hears("trapped\n");
+  output.child.kill("SIGTERM");
+  expect(await output.ended()).toBeNull();
+  expect(await store.ok("ps", "-q", "-f", "name=streams")).not.toBe("");
+  both.child.kill("SIGUSR1");
+  expect(await both.ended()).toBe(9);
+  expect(both.heard).toBe("got:one\ntrapped\nasked\n");
+  const failed = (stderr: string) => ({ status: 1, stdout: "", stderr: `cowfs: ${stderr}\n` });
+  expect(await store.run(["attach", "streams"])).toEqual(failed("container streams does not run: start it first"));
+  await store.ok("rm", "streams");
+  const foreground = new Talk("build/cowfs", [
+    "--root",
+    store.path,
+    "run",
+    "--rm",
+    "--name",
+    "fore",
+    "base",
+    "sleep",
+    "1000",
+  ]);
+  await until(async () => (await store.ok("ps", "-q", "-f", "name=fore")) !== "", "the container");
+  const why = `container fore runs in the foreground of process ${foreground.child.pid}, and has no log`;
+  expect(await store.run(["attach", "fore"])).toEqual(failed(why));
+  await store.ok("kill", "fore");
+  expect(await foreground.ended()).toBe(137);
+});
 
 test("nothing is left of all these: no container, no mount, no process, no state of a runtime", async () => {
   expect(await store.ok("ps", "-aq")).toBe("");

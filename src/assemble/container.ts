@@ -76,6 +76,7 @@ async function start(root: DataRoot, id: string, watch: Watch): Promise<Containe
       pid: running.pid,
       processStart: running.processStart,
       monitor: { pid: process.pid, processStart: processStart(process.pid) ?? "" },
+      ...(watch.attachment.kind === "detached" ? { detached: true } : {}),
       runtime: runtimeName(runtime),
       started: new Date().toISOString(),
     });

@@ -41,9 +41,7 @@ export async function execInContainer(root: DataRoot, record: ContainerRecord, w
   if (oci) writeFileSync(file, JSON.stringify(ociProcess(spec)));
   const errors = `${file}.log`;
   const command = oci ? execCommand(runtime, bundle, record.id, file, errors) : enterCommand(spec, state.pid, record);
-  const attachment: Attachment = wish.detached
-    ? { kind: "detached", log, stdin: false }
-    : { kind: "foreground", stdin: wish.stdin };
+  const attachment: Attachment = wish.detached ? { kind: "detached", log } : { kind: "foreground", stdin: wish.stdin };
   try {
     const child = spawnAttached(command, attachment, !wish.terminal ? "none" : oci ? "copied" : "made");
     if (wish.detached) {

@@ -11,8 +11,8 @@ import { StartError } from "./start-error.js";
 export type Attachment =
   /** To those of this process: stdin only if asked. */
   | { readonly kind: "foreground"; readonly stdin: boolean }
-  /** Output goes to a file; stdin, if it is open, never says anything. */
-  | { readonly kind: "detached"; readonly log: string; readonly stdin: boolean };
+  /** Output goes to a file; stdin, if it is open, is a named pipe, which never ends: who reads it can write to it, too. */
+  | { readonly kind: "detached"; readonly log: string; readonly stdin?: string | undefined };
 
 /** How often what cannot be waited for is looked at, in milliseconds. */
 const patience = 5;
@@ -73,10 +73,12 @@ export function spawnAttached(command: CommandLine, attachment: Attachment, term
     return spawnIn(line, [attachment.stdin ? "inherit" : silent, "inherit", "inherit"]);
   }
   const log = openSync(attachment.log, "a", 0o600);
+  const stdin = attachment.stdin === undefined ? undefined : openSync(attachment.stdin, "r+");
   try {
-    return spawnIn(line, [attachment.stdin ? "pipe" : silent, log, log]);
+    return spawnIn(line, [stdin ?? silent, log, log]);
   } finally {
     closeSync(log);
+    if (stdin !== undefined) closeSync(stdin);
   }
 }
 

@@ -49,7 +49,7 @@ export function signalContainer(root: DataRoot, { id, name }: ContainerRecord, s
 }
 
 /** To the first process of a container; false if that is gone. */
-function signalFirst({ pid, processStart }: ContainerState, signal: number): boolean {
+export function signalFirst({ pid, processStart }: ContainerState, signal: number | NodeJS.Signals): boolean {
   return pid !== undefined && processStart !== undefined && signalProcess(pid, processStart, signal);
 }
 

@@ -73,7 +73,7 @@ export async function execute(
   const { running } = await launch(root, recordOf(bench.id, run, proxyEnv), bench, {
     mount: () => mounter.mount(bench.union),
     mounter,
-    attachment: { kind: "detached", log, stdin: false },
+    attachment: { kind: "detached", log },
     mounts: async () => [],
   });
   const kill = (): void => running.signal("SIGKILL");

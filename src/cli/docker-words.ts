@@ -7,7 +7,6 @@ const commands: Readonly<Record<string, string>> = {
   rmi: "it is cowfs image rm",
   df: "it is cowfs system df",
   container: "commands on containers stand without it: cowfs ps, cowfs run, cowfs rm",
-  attach: "what a detached container writes is in its log: cowfs logs -f; to talk to one, start it with -a -i",
   top: "cowfs exec CONTAINER ps shows its processes, if the image has a ps",
   pause: "there is none; cowfs kill -s STOP stops the first process only",
   unpause: "there is none; cowfs kill -s CONT goes on with the first process",

@@ -30,6 +30,10 @@ export interface ContainerPlaces {
   readonly log: string;
   /** When that came. */
   readonly logTimes: string;
+  /** Its standard input, a named pipe, if that is open. */
+  readonly input: string;
+  /** Its exit code when all is over, for those who are attached: they have it open, whatever becomes of the name. */
+  readonly end: string;
 }
 
 export function placesOf(root: DataRoot, id: string): ContainerPlaces {
@@ -46,6 +50,8 @@ export function placesOf(root: DataRoot, id: string): ContainerPlaces {
     bundle: at("bundle"),
     log: at("log"),
     logTimes: at("log.times"),
+    input: at("input"),
+    end: at("end"),
   };
 }
 

@@ -172,6 +172,8 @@ export interface ContainerState {
   readonly processStart?: string;
   /** The process that waits for its end, tidies up and records it. */
   readonly monitor?: { readonly pid: number; readonly processStart: string };
+  /** Its output goes to its log, not to whoever started it. */
+  readonly detached?: true;
   /** What runs it: the path of an OCI runtime, or `unshare`. */
   readonly runtime?: string;
   /** Its volumes had their chance to get what the image has, before any start. */

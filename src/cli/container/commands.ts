@@ -2,6 +2,7 @@ import { type Command, Option } from "commander";
 import { orderly } from "../orderly.js";
 import { addInspectOptions, addListOptions, collect } from "../output/options.js";
 import { rootOf } from "../root-option.js";
+import type { AttachWords } from "./attach.js";
 import type { CommitWords } from "./commit.js";
 import type { CopyWords } from "./cp.js";
 import type { ExecWords } from "./exec.js";
@@ -103,6 +104,21 @@ function addRunning(program: Command, finish: (code: number) => void): void {
     .action(async (name: string, command: string[], options: ExecWords, self: Command) => {
       const { execCommand } = await import("./exec.js");
       finish(await execCommand(rootOf(self), name, command, options));
+    });
+
+  program
+    .command("attach")
+    .summary("be a detached container's terminal, or its standard streams")
+    .description(
+      "Shows what a container that runs detached writes from now on, hands it what comes in here if it was started with -i, and ends with its exit code. On a terminal ctrl-p ctrl-q leaves it.",
+    )
+    .argument("<container>", "its name or id")
+    .option("--no-stdin", "it gets no input")
+    .option("--sig-proxy [boolean]", "signals are the container's if it has no terminal (default: true)")
+    .option("--detach-keys <keys>", "what leaves it, as in ctrl-x,x (default: ctrl-p,ctrl-q)")
+    .action(async (name: string, options: AttachWords, self: Command) => {
+      const { attachCommand } = await import("./attach.js");
+      finish(await attachCommand(rootOf(self), name, options));
     });
 
   program

@@ -1,10 +1,15 @@
-import { closeSync, writeSync } from "node:fs";
+import { closeSync, openSync, rmSync, writeSync } from "node:fs";
 import { watchContainer } from "../../assemble/container.js";
 import { noteTimes } from "../../assemble/log-times.js";
 import { StartError } from "../../assemble/start-error.js";
+import { errnoName } from "../../errno.js";
+import { S_IFIFO } from "../../layer/stat.js";
+import { AT_FDCWD } from "../../native/constants.js";
 import { native } from "../../native/index.js";
 import { placesOf, readContainer } from "../../store/containers.js";
 import { DataRoot } from "../../store/data-root.js";
+import { StoreError } from "../../store/error.js";
+import { bytesOf } from "../../text.js";
 import { readLine, STARTER_FD } from "../driver.js";
 import { messageOf } from "../exit.js";
 import { daemonMounter } from "./mounter.js";
@@ -17,6 +22,26 @@ export interface MonitorRequest {
 
 /** Its one answer: an object on one line. */
 export type MonitorAnswer = { readonly ready: true } | { readonly error: string; readonly exitCode: number };
+
+/** Makes a file, another one than those have who are still attached to the run before. Returns a descriptor. */
+function newFile(path: string): number {
+  rmSync(path, { force: true });
+  return openSync(path, "wx", 0o600);
+}
+
+function makePipe(path: string): void {
+  rmSync(path, { force: true });
+  const made = native.mknodAs(
+    AT_FDCWD,
+    bytesOf(path),
+    S_IFIFO | 0o600,
+    0,
+    0,
+    process.geteuid?.() ?? 0,
+    process.getegid?.() ?? 0,
+  );
+  if (made < 0) throw new StoreError(`${path} cannot be made: ${errnoName(made)}`);
+}
 
 /**
  * The main function of a monitor: the process that starts a detached container, waits for its end, and tidies up. Its state file says how it
@@ -44,15 +69,18 @@ export async function monitorMain(): Promise<never> {
     process.title = `cowfs --monitor ${request.id}`;
     // A terminal that closes is not the container's, nor is a shell that is interrupted.
     for (const signal of ["SIGHUP", "SIGINT"] as const) process.on(signal, () => {});
-    const { log, logTimes } = placesOf(root, request.id);
+    const { log, logTimes, input, end } = placesOf(root, request.id);
+    const code = newFile(end);
+    if (wanted.openStdin) makePipe(input);
     const stopNoting = noteTimes(log, logTimes);
     try {
-      await watchContainer(root, request.id, {
+      const exitCode = await watchContainer(root, request.id, {
         mounter: daemonMounter,
-        attachment: { kind: "detached", log, stdin: wanted.openStdin },
+        attachment: { kind: "detached", log, stdin: wanted.openStdin ? input : undefined },
         started: () => answer({ ready: true }),
         forwardSignals: false,
       });
+      writeSync(code, `${exitCode}\n`);
     } finally {
       stopNoting();
     }
