@@ -179,6 +179,16 @@ describe.each(kinds)("$name", ({ driver, place }) => {
     expect(await run("with-same", "cat /same")).toBe("SAME\n");
   });
 
+  test("a file that is called like a mark hides nothing, and can be in no image", async () => {
+    await create("marked", "base", "touch /.wh.same /d/.wh..wh..opq; ls -A /d; cat /same");
+    expect(await start("marked")).toBe(".wh..wh..opq\none\nsub\nthree\nsame\n");
+    expect(await store.ok("diff", "marked")).toBe("A /.wh.same\nC /d\nA /d/.wh..wh..opq\n");
+    expect(await store.run(["commit", "marked", "marked"])).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining("names that begin with .wh. mean something else there") as string,
+    });
+  });
+
   test("sizes are what the container wrote, in paths longer than a call takes, too", async () => {
     const deep = "for i in $(seq 20); do d=$(printf %0200d $i); mkdir $d; cd $d; done";
     await create("sized", "base", `head -c 100000 /dev/urandom >/random; echo 1 >>/big; ${deep}; cp /random .`);
@@ -193,7 +203,16 @@ describe.each(kinds)("$name", ({ driver, place }) => {
     expect(await run("sized", "find / -xdev -name random | wc -l")).toBe("2\n");
     const usage = JSON.parse(await store.ok("system", "df", "-v", "--json")) as {
       containers: { name: string; size: number }[];
+      summary: { type: string; size: number; reclaimable: number }[];
+      baseTrees: { driver: string; containers: string[] }[];
     };
+    // What a container is a copy of weighs something, too, and goes with its image only.
+    const bases = usage.summary.find(({ type }) => type === "Base Trees");
+    if (driver === "cowfs" || driver === "overlay2") expect([bases, usage.baseTrees]).toEqual([undefined, []]);
+    else {
+      expect(usage.baseTrees.flatMap(({ containers }) => containers).sort()).toContain("sized");
+      expect((bases?.size ?? 0) - (bases?.reclaimable ?? 0)).toBeGreaterThan(1_000_000);
+    }
     expect(usage.containers.find(({ name }) => name === "sized")?.size).toBe(SizeRw);
   });
 

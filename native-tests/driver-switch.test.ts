@@ -1,9 +1,10 @@
 /** One container, shown by cowfs and by the kernel's overlayfs in turn: both keep what the other has left. */
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { mountAtOnce, mountOverlay } from "../src/assemble/drivers/overlay-mount.js";
 import { placesOf } from "../src/store/containers.js";
 import { attempt, shell } from "./harness/command.js";
-import { processEnd } from "./harness/mounts.js";
+import { cowfsProgram, processEnd } from "./harness/mounts.js";
 import { mountInfo } from "./harness/namespace.js";
 import { busyboxTree, Store } from "./harness/store.js";
 
@@ -29,7 +30,7 @@ const script = `
   cat /file /mode; stat -c '%a %h' /mode /l1 /l2; cat /l1 /l2; ls /gone 2>&1; find /dir* | sort; cat /dir*/sub/b
   echo $n >>/file; echo $n >>/l1; touch -c /l2; chmod 60$n /mode; mv /dir$n /dir$((n + 1)) 2>/dev/null || mv /dir /dir1
   rm -rf /gone; mkdir /gone; echo $n >/gone/$n
-  rm -f /dir*/a; echo $n >>/dir$((n + 1))/sub/b`;
+  rm -f /dir*/a; echo $n >>/dir$((n + 1))/sub/b; touch /.wh.mode /gone/.wh..wh..opq`;
 
 async function startEach(name: string, drivers: readonly string[]): Promise<string[]> {
   await store.ok("create", "--name", name, "--driver", drivers[0] as string, "base", "sh", "-c", script);
@@ -88,6 +89,29 @@ test("a driver of cowfs that was killed: overlay2 shows all that was written", a
   await store.ok("start", "--driver", "overlay2", "killed");
   expect(await store.ok("exec", "killed", "sh", "-c", "cat /file; stat -c %a /mode")).toBe("old\nmore\nmore\n600\n");
   await store.ok("rm", "-f", "killed");
+});
+
+test("overlay2 goes on in a copy of the data root", async () => {
+  const words = "cat /l1 /l2; ls /other; echo more >>/l1; touch -c /l2; mv /dir /other";
+  await store.ok("create", "--name", "moved", "--driver", "overlay2", "base", "sh", "-c", words);
+  await store.run(["start", "-a", "moved"]);
+  const copy = store.area.at("copy");
+  await shell(`cp -a ${store.path} ${copy}`);
+  const again = await attempt(cowfsProgram, ["--root", copy, "start", "-a", "moved"]);
+  expect(again.stdout).toBe("linked\nmore\nlinked\nmore\na\nsub\n");
+});
+
+test("before Linux 6.7 overlayfs takes all layers at once", async () => {
+  await shell("mkdir -p o/1 o/2 o/upper o/work o/merged; echo 1 >o/1/file; echo 2 >o/2/file; echo 2 >o/2/two", {
+    cwd: store.area.path,
+  });
+  const at = (name: string): string => store.area.at("o", name);
+  const lowers = [at("1"), at("2")];
+  const plan = { lowers, upper: at("upper"), work: at("work"), mountpoint: at("merged") };
+  expect(mountAtOnce(plan)).toBe(0);
+  expect(await shell("cat merged/file merged/two; umount merged", { cwd: at("") })).toBe("1\n2\n");
+  const many = { ...plan, lowers: Array<string>(501).fill(at("1")) };
+  expect(mountOverlay(many)).toBe("it takes 500 layers, and these are 501");
 });
 
 test("what cannot be switched says so, and stays what it was", async () => {

@@ -1,8 +1,9 @@
 /** Commands that are killed at any moment: nothing is lost, the check mends what they left, and the same command works then. */
 import { spawn } from "node:child_process";
-import { readdirSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { lacking } from "./harness/area.js";
 import { shell } from "./harness/command.js";
 import { cowfsProgram } from "./harness/mounts.js";
 import { mountInfo } from "./harness/namespace.js";
@@ -12,13 +13,17 @@ let store: Store;
 
 beforeEach(async () => {
   store = new Store();
+  await fill();
+});
+
+async function fill(): Promise<void> {
   const tree = await busyboxTree(store.area.at("tree"));
   await shell(
     "mkdir -p data/many; for i in $(seq 300); do echo $i >data/many/$i; done; head -c 8000000 /dev/urandom >data/big",
     { cwd: tree },
   );
   await store.image("base", [tree]);
-});
+}
 
 afterEach(async () => {
   expect(await store.remove()).toEqual([]);
@@ -42,11 +47,12 @@ async function killAtTimes(
   words: readonly string[],
   before: () => Promise<unknown>,
   then: () => Promise<unknown>,
+  shares: readonly number[] = [0.5, 0.75, 0.92],
 ): Promise<void> {
   await before();
   const whole = await killed(words, 60_000);
   await then();
-  for (const share of [0.5, 0.75, 0.92]) {
+  for (const share of shares) {
     await before();
     await killed(words, whole * share);
     const mended = await store.run(["system", "check", "--repair"]);
@@ -118,4 +124,35 @@ test("a run that fills a volume, and rm", async () => {
   };
   await killAtTimes(run, fresh, works);
   await killAtTimes(["rm", "filling"], () => store.ok(...run), works);
+});
+
+const copying = [
+  ["vfs", "disk"],
+  ["btrfs", "btrfs:512M"],
+] as const;
+const without = await lacking("btrfs:512M");
+
+test.each(copying)("create with %s, which makes a base tree and copies it", async (driver, place) => {
+  if (driver === "btrfs") {
+    if (without !== undefined) return;
+    expect(await store.remove()).toEqual([]);
+    store = await Store.on(place);
+    await fill();
+  }
+  const archive = store.area.at("base.tar");
+  await store.ok("image", "save", "-o", archive, "base");
+  const create = ["create", "--name", "copied", "--driver", driver, "base", "sh", "-c", content];
+  // Base trees go with the image.
+  const fresh = async (): Promise<void> => {
+    await store.run(["rm", "-f", "copied"]);
+    await store.run(["image", "rm", "base"]);
+    expect(existsSync(store.root.bases) ? readdirSync(join(store.root.bases, driver)) : []).toEqual([]);
+    await store.ok("image", "load", "-q", "-i", archive);
+  };
+  const works = async (): Promise<void> => {
+    await store.run(["rm", "-f", "copied"]);
+    await store.ok(...create);
+    expect(await store.ok("start", "-a", "copied")).toBe(expected);
+  };
+  await killAtTimes(create, fresh, works, [0.6, 0.85]);
 });

@@ -324,6 +324,8 @@ export interface RemovedImage {
   readonly names: readonly string[];
   /** The layers that no other image has, and no step of a build. */
   readonly layers: readonly string[];
+  /** What the base trees held that went with it. */
+  readonly baseBytes: number;
 }
 
 /**
@@ -342,7 +344,7 @@ export async function removeImage(root: DataRoot, id: string, mayRemove: () => v
         writeNames(root, Object.fromEntries(Object.entries(names).filter(([, other]) => other !== id)));
       renameSync(imageDirectory(root, id), join(temporary.path, "image"));
       syncDirectory(root.images);
-      return { names: gone, layers: removeUnused(root, record.layers, temporary.path) };
+      return { names: gone, ...removeUnused(root, record.layers, temporary.path) };
     });
   } finally {
     temporary.dispose();
@@ -353,12 +355,15 @@ export async function removeImage(root: DataRoot, id: string, mayRemove: () => v
  * Moves those of `layers` that nobody has (see `layer-users.ts`) to the directory `into`, and the base trees that no image can have. The store lock must
  * be held. Returns which layers these are.
  */
-export function removeUnused(root: DataRoot, layers: readonly string[], into: string): string[] {
+export function removeUnused(
+  root: DataRoot,
+  layers: readonly string[],
+  into: string,
+): Pick<RemovedImage, "layers" | "baseBytes"> {
   const images = listImages(root);
   const used = new Set([...images.flatMap((image) => image.layers), ...keptLayers(root)]);
   const unused = [...new Set(layers)].filter((diffId) => !used.has(diffId) && hasLayer(root, diffId));
   for (const diffId of unused) renameSync(layerDirectory(root, diffId), join(into, digestHex(diffId)));
   if (unused.length > 0) syncDirectory(root.layers);
-  takeBases(unusedBases(root, images), into);
-  return unused;
+  return { layers: unused, baseBytes: takeBases(unusedBases(root, images), into) };
 }

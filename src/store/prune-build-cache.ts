@@ -33,7 +33,7 @@ export async function pruneBuildCache(
         temporary.path,
       );
       const layers = steps.flatMap(({ layer }) => layer ?? []);
-      return { steps, layers: removeUnused(root, layers, temporary.path) };
+      return { steps, layers: removeUnused(root, layers, temporary.path).layers };
     });
   } finally {
     temporary.dispose();

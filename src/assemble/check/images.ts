@@ -178,7 +178,9 @@ function looseBases(root: DataRoot, { images, badImages: damaged }: Stock): Find
 async function removeLoose(root: DataRoot, layers: readonly string[]): Promise<void> {
   const temporary = await makeTemporary(root, "gone");
   try {
-    await withLock(root, storeLock, () => removeUnused(root, layers, temporary.path));
+    await withLock(root, storeLock, () => {
+      removeUnused(root, layers, temporary.path);
+    });
   } finally {
     temporary.dispose();
   }

@@ -5,7 +5,7 @@ import { O_DIRECTORY, O_RDONLY } from "../../native/constants.js";
 import { native } from "../../native/index.js";
 import { applyLayer } from "../../store/apply-layer.js";
 import { publish } from "../../store/atomic.js";
-import { baseDirectory } from "../../store/bases.js";
+import { baseDirectory, writeBaseRecord } from "../../store/bases.js";
 import type { DataRoot } from "../../store/data-root.js";
 import { StoreError } from "../../store/error.js";
 import { readImage } from "../../store/images.js";
@@ -14,6 +14,7 @@ import { storeLock, withLock } from "../../store/lock.js";
 import { shortId } from "../../store/names.js";
 import type { ImageRecord } from "../../store/records.js";
 import { makeTemporary } from "../../store/temporary.js";
+import { treeSize } from "../../store/tree-size.js";
 import { bytesOf } from "../../text.js";
 import { skeletonLayer } from "../union.js";
 
@@ -57,6 +58,8 @@ export async function ensureBase(root: DataRoot, maker: BaseMaker, image: Layere
       await applyLayer(layerTree(root, top as string), work);
     }
     maker.seal(work);
+    // What a chain adds is its layer, whole files.
+    writeBaseRecord(built, below === undefined ? treeSize(work) : readLayer(root, top as string).size);
     syncTree(work);
     mkdirSync(dirname(directory), { recursive: true, mode: 0o700 });
     await withLock(root, storeLock, () => {

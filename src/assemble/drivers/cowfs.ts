@@ -1,8 +1,10 @@
 import { errnoName } from "../../errno.js";
 import { AT_FDCWD, O_RDWR } from "../../native/constants.js";
 import { native } from "../../native/index.js";
+import { placesOf } from "../../store/containers.js";
 import { unionOf } from "../union.js";
 import type { StorageDriver } from "./driver.js";
+import { markPlain } from "./plain-names.js";
 import { upperFormat } from "./upper.js";
 
 /** The project's own union file system, by a process for each container that runs. */
@@ -16,6 +18,10 @@ export const cowfsDriver: StorageDriver = {
     if (fuse < 0) return `/dev/fuse cannot be opened (${errnoName(fuse)})`;
     native.close(fuse);
     return undefined;
+  },
+
+  takeOver(root, { id, driver }) {
+    if (driver === "overlay2") markPlain(placesOf(root, id).upper);
   },
 
   async mount(root, container, mounter) {

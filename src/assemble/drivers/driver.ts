@@ -23,7 +23,10 @@ export interface StorageDriver {
   /** Makes what a new container needs in its directory, before that is published. */
   prepare(root: DataRoot, container: ContainerRecord, directory: string): Promise<void>;
 
-  /** Looks whether it can keep what a container that had another driver of its format was promised. Throws StoreError if not. */
+  /**
+   * Makes what a container that had another driver of its format has what it is to this one. Throws StoreError if it cannot keep what the container was
+   * promised.
+   */
   takeOver?(root: DataRoot, container: ContainerRecord): void;
 
   /** Shows the container's tree at its `merged`. It is unmounted by `unmountUnion`, whatever driver it was. */

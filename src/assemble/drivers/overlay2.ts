@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { EINVAL, ENODEV, ENOSYS, EPERM, errnoName } from "../../errno.js";
+import { errnoName } from "../../errno.js";
 import { limitByProject, ProjectQuota, unlimit } from "../../layer/project-quota.js";
 import { AT_FDCWD, O_DIRECTORY, O_PATH } from "../../native/constants.js";
 import { native } from "../../native/index.js";
@@ -11,10 +11,9 @@ import { bytesOf } from "../../text.js";
 import { parseSize } from "../specs/size.js";
 import { type UnionMounter, type UnionPlan, unionOf, unmountUnion } from "../union.js";
 import type { StorageDriver } from "./driver.js";
+import { mountOverlay, tryOverlay } from "./overlay-mount.js";
+import { markPlain } from "./plain-names.js";
 import { upperFormat } from "./upper.js";
-
-/** What makes the kernel read and write what cowfs does; `xino=auto` keeps inode numbers apart where layers lie on several file systems. */
-const features = ["redirect_dir=on", "metacopy=on", "index=on", "xino=auto"];
 
 /** The kernel's overlayfs, on the same directories as cowfs. */
 export const overlay2Driver: StorageDriver = {
@@ -33,12 +32,7 @@ export const overlay2Driver: StorageDriver = {
         string,
       ];
       for (const path of [lower, upper, work]) mkdirSync(path);
-      // A detached mount, which nobody sees, and which is gone when its descriptor is closed.
-      const mounted = withDirectories([lower, upper, work], ([a = "", b = "", c = ""]) =>
-        native.newMount("overlay", [`lowerdir=${a}`, `upperdir=${b}`, `workdir=${c}`, ...features].join(","), 0),
-      );
-      if (mounted >= 0) native.close(mounted);
-      return mounted >= 0 ? undefined : reasonOf(mounted);
+      return tryOverlay(lower, upper, work);
     } finally {
       probe.dispose();
     }
@@ -58,8 +52,18 @@ export const overlay2Driver: StorageDriver = {
     const plan = await unionOf(root, container);
     await settle(plan, mounter);
     limit(plan);
-    const mounted = mountOverlay(plan);
-    if (mounted < 0) throw new StoreError(`${plan.mountpoint}: overlayfs cannot be mounted: ${reasonOf(mounted)}`);
+    const failure = mountOverlay(plan);
+    if (failure !== undefined) throw new StoreError(`${plan.mountpoint}: overlayfs cannot be mounted: ${failure}`);
+  },
+
+  async diff(root, container) {
+    markPlain(placesOf(root, container.id).upper);
+    return await upperFormat.diff(root, container);
+  },
+
+  async layer(root, container, merged) {
+    markPlain(placesOf(root, container.id).upper);
+    return await upperFormat.layer(root, container, merged);
   },
 };
 
@@ -85,48 +89,6 @@ function limitOpen(upper: number, work: number, bytes: number | undefined): numb
   if (bytes === undefined) return unlimit(upper);
   const project = limitByProject(upper, work, bytes);
   return project instanceof ProjectQuota ? project.enforce() : project;
-}
-
-function reasonOf(result: number): string {
-  if (result === -ENODEV) return "the kernel has no overlay file system";
-  if (result === -ENOSYS) return "needs Linux 5.2";
-  if (result === -EPERM) return "no permission to mount";
-  if (result === -EINVAL) return "the file system of the data root cannot hold its upper layers (EINVAL)";
-  return errnoName(result);
-}
-
-/**
- * Opens directories, and calls `work` with names for them that are short whatever the paths are, and have no character in them that would need a
- * backslash. Returns its result, or -errno.
- */
-function withDirectories(paths: readonly string[], work: (names: readonly string[]) => number): number {
-  const opened: number[] = [];
-  try {
-    for (const path of paths) {
-      const fd = native.openFollow(bytesOf(path), O_PATH | O_DIRECTORY);
-      if (fd < 0) return fd;
-      opened.push(fd);
-    }
-    return work(opened.map((fd) => `/proc/self/fd/${fd}`));
-  } finally {
-    for (const fd of opened) native.close(fd);
-  }
-}
-
-/** Returns 0 or -errno. */
-function mountOverlay({ lowers, upper = "", work = "", mountpoint }: UnionPlan): number {
-  return withDirectories([mountpoint, upper, work, ...lowers], ([target = "", upperName, workName, ...layers]) => {
-    const own = [`upperdir=${upperName}`, `workdir=${workName}`, ...features];
-    // One option for each layer, and no limit to their length, from Linux 6.5 on.
-    const detached = native.newMount("overlay", [...layers.map((layer) => `lowerdir+=${layer}`), ...own].join(","), 0);
-    if (detached === -EINVAL) {
-      return native.mount("overlay", target, "overlay", 0, [`lowerdir=${layers.join(":")}`, ...own].join(","));
-    }
-    if (detached < 0) return detached;
-    const moved = native.moveMount(detached, Number(target.slice(target.lastIndexOf("/") + 1)));
-    native.close(detached);
-    return moved;
-  });
 }
 
 /**

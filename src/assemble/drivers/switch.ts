@@ -1,4 +1,4 @@
-import { containerLock, writeDriver } from "../../store/containers.js";
+import { containerLock, readContainer, writeDriver } from "../../store/containers.js";
 import type { DataRoot } from "../../store/data-root.js";
 import { StoreError } from "../../store/error.js";
 import { withLock } from "../../store/lock.js";
@@ -29,7 +29,7 @@ export async function switchDriver(
   await withLock(root, containerLock(record.id), async () => {
     const { status } = await recoverContainer(root, record.id, mounter);
     if (status === "running") throw new StoreError(`container ${record.name} is running: stop it first`);
-    driver.takeOver?.(root, record);
+    driver.takeOver?.(root, readContainer(root, record.id));
     writeDriver(root, record.id, driver.name);
   });
 }

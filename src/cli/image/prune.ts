@@ -45,7 +45,7 @@ export async function pruneImages(root: DataRoot, images: readonly StoredImage[]
     try {
       const removed = await removeImage(root, image.id, () => mustBeUnused(root, imageTitle(image), image));
       text += removedText(image.id, removed).replace(/^U/gm, "u").replace(/^D/gm, "d");
-      freed += removed.layers.reduce((sum, diffId) => sum + (sizes.get(diffId) ?? 0), 0);
+      freed += removed.layers.reduce((sum, diffId) => sum + (sizes.get(diffId) ?? 0), removed.baseBytes);
     } catch (error) {
       complain(messageOf(error));
     }

@@ -3,7 +3,7 @@ import { shortened } from "../../build/build-error.js";
 import { shortId } from "../../store/names.js";
 import { statusText } from "../container/ps.js";
 import { print, UsageError } from "../exit.js";
-import { type StoredImage, splitName } from "../image/stored.js";
+import { imageTitle, type StoredImage, splitName } from "../image/stored.js";
 import { age } from "../output/age.js";
 import { bar, legend } from "../output/bar.js";
 import { colours } from "../output/colours.js";
@@ -66,7 +66,7 @@ function splitBar(solid: number, shaded: number, whole: number): string {
 }
 
 /** What `-v` prints: a table for each kind. */
-function pages({ images, containers, volumes, buildCache }: Usage): string {
+function pages({ images, containers, volumes, buildCache, baseTrees }: Usage): string {
   const now = Date.now();
   const biggest = Math.max(0, ...images.map((image) => image.size));
   const imageRows = images.flatMap((image) =>
@@ -101,6 +101,14 @@ function pages({ images, containers, volumes, buildCache }: Usage): string {
     String(isShared),
     shortened(step.instruction, 40),
   ]);
+  const titles = new Map(images.map((image) => [image.id, imageTitle(image)]));
+  const baseRows = baseTrees.map(({ base, size: bytes, containers: copies }) => [
+    base.driver,
+    shortId(base.hex),
+    size(bytes),
+    String(copies.length),
+    base.images.map((id) => titles.get(id)).join(", "),
+  ]);
   const imageHead = ["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE", "SHARED SIZE", "UNIQUE SIZE", "CONTAINERS"];
   return [
     page("Images", [[...imageHead, legend("UNIQUE", "SHARED")], ...imageRows]),
@@ -110,6 +118,9 @@ function pages({ images, containers, volumes, buildCache }: Usage): string {
     ]),
     page("Local Volumes", [["VOLUME NAME", "LINKS", "SIZE"], ...volumeRows]),
     page("Build Cache", [["CACHE ID", "LAYER", "SIZE", "CREATED", "SHARED", "CREATED BY"], ...cacheRows]),
+    ...(baseRows.length === 0
+      ? []
+      : [page("Base Trees", [["DRIVER", "CHAIN ID", "SIZE", "CONTAINERS", "IMAGES"], ...baseRows])]),
   ].join("\n");
 }
 
@@ -148,6 +159,13 @@ function details(usage: Usage) {
       created: step.created,
       size,
       shared: isShared,
+    })),
+    baseTrees: usage.baseTrees.map(({ base, size, containers }) => ({
+      driver: base.driver,
+      chainId: `sha256:${base.hex}`,
+      size,
+      images: base.images,
+      containers,
     })),
   };
 }

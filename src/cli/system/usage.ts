@@ -1,4 +1,5 @@
 import { driverOf } from "../../assemble/drivers/choose.js";
+import { type BaseTree, baseTrees, chainHex } from "../../store/bases.js";
 import { type CachedStep, listSteps } from "../../store/build-cache.js";
 import { listContainers, readState } from "../../store/containers.js";
 import type { DataRoot } from "../../store/data-root.js";
@@ -32,6 +33,18 @@ export interface Usage {
   readonly containers: readonly ContainerUsage[];
   readonly volumes: readonly VolumeUsage[];
   readonly buildCache: readonly CacheUsage[];
+  readonly baseTrees: readonly BaseUsage[];
+}
+
+/** A whole tree of an image, of the storage drivers that have no union. */
+export interface BaseUsage {
+  readonly base: BaseTree;
+  /** Files that share blocks with layers count whole. */
+  readonly size: number;
+  /** The names of the containers that are copies of it. */
+  readonly containers: readonly string[];
+  /** Whether it goes with images that no container is made of. */
+  readonly isReclaimable: boolean;
 }
 
 /** A step of a build in the cache. */
@@ -50,6 +63,7 @@ export async function usageOf(root: DataRoot): Promise<Usage> {
   return {
     images,
     buildCache: cacheUsage(root, images),
+    baseTrees: baseUsage(root, images),
     containers: await containerUsages(root),
     // What plugins keep does not lie in the data root.
     volumes: listVolumes(root)
@@ -73,6 +87,20 @@ async function containerUsages(root: DataRoot): Promise<ContainerUsage[]> {
     }
   }
   return usages;
+}
+
+function baseUsage(root: DataRoot, images: readonly StoredImage[]): BaseUsage[] {
+  const bases = baseTrees(root, images);
+  if (bases.length === 0) return [];
+  const used = new Set(images.filter(({ containers }) => containers.length > 0).map(({ id }) => id));
+  const chains = new Map(images.map(({ id, layers }) => [id, chainHex(layers)]));
+  const copies = listContainers(root).map(({ name, image, driver }) => ({ name, driver, hex: chains.get(image.id) }));
+  return bases.map((base) => ({
+    base,
+    size: base.size,
+    containers: copies.flatMap(({ name, driver, hex }) => (driver === base.driver && hex === base.hex ? [name] : [])),
+    isReclaimable: !base.images.some((id) => used.has(id)),
+  }));
 }
 
 /** What the cache of builds holds beside `images`. */
@@ -99,7 +127,7 @@ export interface Summary {
 }
 
 /** A line for each kind. A layer counts once, and can be freed if all images that have it are unused. */
-export function summaries({ images, containers, volumes, buildCache }: Usage): Summary[] {
+export function summaries({ images, containers, volumes, buildCache, baseTrees: bases }: Usage): Summary[] {
   const layers = new Map<string, { size: number; isUsed: boolean }>();
   for (const image of images) {
     for (const { diffId, size } of image.records) {
@@ -141,7 +169,19 @@ export function summaries({ images, containers, volumes, buildCache }: Usage): S
       size: total(own),
       reclaimable: total(own),
     },
+    // Only some storage drivers have such.
+    ...(bases.length === 0 ? [] : [baseSummary(bases)]),
   ];
+}
+
+function baseSummary(bases: readonly BaseUsage[]): Summary {
+  return {
+    type: "Base Trees",
+    total: bases.length,
+    active: bases.filter(({ containers }) => containers.length > 0).length,
+    size: total(bases),
+    reclaimable: total(bases.filter(({ isReclaimable }) => isReclaimable)),
+  };
 }
 
 function total(things: readonly { readonly size: number }[]): number {

@@ -287,11 +287,15 @@ async function readTo(source: LayerSource, { memory, port }: Way, options: Build
 
 /** Builds a layer from the pieces that a reader sends. Closes its end of the way. */
 async function unpackFrom(path: string, { memory, port }: Way): Promise<BuiltLayer> {
+  // Before anything else: a reader that fails at once closes its end before there is a builder.
+  const closed = new Promise<never>((_, reject) => {
+    port.on("close", () => reject(new OtherEndError("the thread that reads an archive has ended")));
+  });
+  closed.catch(() => {});
   try {
     const builder = await LayerBuilder.create(path);
     try {
-      const archive = await new Promise<ReadArchive>((resolve, reject) => {
-        port.on("close", () => reject(new OtherEndError("the thread that reads an archive has ended")));
+      const read = new Promise<ReadArchive>((resolve, reject) => {
         port.on("message", (said: Piece) => {
           if ("archive" in said) return resolve(said.archive);
           try {
@@ -302,7 +306,7 @@ async function unpackFrom(path: string, { memory, port }: Way): Promise<BuiltLay
           }
         });
       });
-      return builder.finish(archive);
+      return builder.finish(await Promise.race([read, closed]));
     } finally {
       builder.close();
     }
