@@ -30,7 +30,11 @@ export function hiddenName(
   if (!name.startsWith(WHITEOUT_PREFIX)) return undefined;
   const kind = classifyMarkedName(fd, name, stat);
   if (kind < 0) return kind;
-  if (kind === NAME_WHITEOUT) return name.slice(WHITEOUT_PREFIX.length);
+  if (kind === NAME_WHITEOUT) {
+    const hidden = name.slice(WHITEOUT_PREFIX.length);
+    // No entry has such a name: these are the directory itself, and the one that it is in.
+    return hidden === "." || hidden === ".." ? null : hidden;
+  }
   if (kind === NAME_GONE) return name;
   return kind === NAME_HIDDEN ? null : undefined;
 }

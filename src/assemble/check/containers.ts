@@ -39,12 +39,18 @@ export async function checkContainers(root: DataRoot, mounter: UnionMounter): Pr
       findings.push({
         what: `container ${shortId(id)}`,
         problem: error.message,
-        remedy: `what it wrote is in ${placesOf(root, id).upper}: save that, and remove ${placesOf(root, id).path}`,
+        remedy: `what it wrote is in ${writtenIn(root, id)}: save that, and remove ${placesOf(root, id).path}`,
       });
     }
   }
   const names = await withLock(root, storeLock, () => checkNames(root));
   return [...findings, ...names, ...staleMounts(root)];
+}
+
+/** Where a container keeps its files, whose driver is not known. */
+function writtenIn(root: DataRoot, id: string): string {
+  const { tree, upper } = placesOf(root, id);
+  return existsSync(tree) ? tree : upper;
 }
 
 /** One that is on record as running, or still mounted, and whose processes are gone. Nobody is at work on it if its lock can be had. */

@@ -3,7 +3,7 @@ import { EPERM, errnoName } from "../../errno.js";
 import { StoreError } from "../../store/error.js";
 import { createSubvolume, isOnBtrfs, sealSubvolume, snapshotSubvolume } from "../../store/subvolumes.js";
 import { makeTemporary } from "../../store/temporary.js";
-import { treeDriver } from "./tree-format.js";
+import { needsRoot, treeDriver } from "./tree-format.js";
 
 function must(result: number, what: string): void {
   if (result < 0) throw new StoreError(`${what}: ${errnoName(result)}`);
@@ -16,6 +16,7 @@ export const btrfsDriver = treeDriver({
 
   async lacking(root) {
     if (!isOnBtrfs(root.path)) return "the data root does not lie on btrfs";
+    if (process.geteuid?.() !== 0) return needsRoot;
     const probe = await makeTemporary(root, "probe");
     try {
       const made = createSubvolume(join(probe.path, "subvolume"));

@@ -21,9 +21,14 @@ export function driverNamed(name: string): StorageDriver {
   return driver;
 }
 
-/** The driver of a container. Those that were made before there was a choice say nothing. */
-export function driverOf({ driver = "cowfs" }: Pick<ContainerRecord, "driver">): StorageDriver {
-  return driverNamed(driver);
+/** The name of a container's driver. Those that were made before there was a choice say nothing. */
+export function driverNameOf({ driver = "cowfs" }: Pick<ContainerRecord, "driver">): string {
+  return driver;
+}
+
+/** The driver of a container. Throws StoreError if it is of another version of this program. */
+export function driverOf(container: Pick<ContainerRecord, "driver">): StorageDriver {
+  return driverNamed(driverNameOf(container));
 }
 
 /** What a container wants of a driver that this cannot do is an error. */

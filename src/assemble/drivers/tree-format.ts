@@ -8,10 +8,10 @@ import { changesTarChunks } from "../../store/archive/layer-tar.js";
 import { baseDirectory } from "../../store/bases.js";
 import { placesOf } from "../../store/containers.js";
 import type { DataRoot } from "../../store/data-root.js";
-import { StoreError } from "../../store/error.js";
+import { NotFoundError, StoreError } from "../../store/error.js";
 import { readImage } from "../../store/images.js";
 import type { ContainerRecord } from "../../store/records.js";
-import { isGone, SizeSum } from "../../store/tree-size.js";
+import { isGone, SizeSum, treeSize } from "../../store/tree-size.js";
 import { shown } from "../../text.js";
 import { applyMounts } from "../apply.js";
 import type { Change } from "../changes.js";
@@ -26,6 +26,9 @@ export interface TreeKeeper extends BaseMaker, Pick<StorageDriver, "lacking"> {
   /** What tells that an object of a container, in the directory `directory`, is still what was copied. */
   untouched(directory: string): IsUntouched;
 }
+
+/** What `lacking` says to others: everybody may make subvolumes, and copy. */
+export const needsRoot = "needs root, to keep the owners of files and to mount";
 
 export function treeDriver(keeper: TreeKeeper): StorageDriver {
   const { name } = keeper;
@@ -58,7 +61,14 @@ export function treeDriver(keeper: TreeKeeper): StorageDriver {
     },
 
     async size(root, container) {
-      return sizeOf(placesOf(root, container.id).tree, await changes(root, container));
+      const { tree } = placesOf(root, container.id);
+      try {
+        return sizeOf(tree, await changes(root, container));
+      } catch (error) {
+        if (!(error instanceof NotFoundError)) throw error;
+        // Without its image there is nothing that it could share.
+        return treeSize(tree);
+      }
     },
 
     places(root, { id, image }) {

@@ -8,7 +8,7 @@ import { copyAttributes, copyTree } from "../../store/copy-tree.js";
 import { StoreError } from "../../store/error.js";
 import { bytesOf } from "../../text.js";
 import { syncTree } from "./base-trees.js";
-import { treeDriver } from "./tree-format.js";
+import { needsRoot, treeDriver } from "./tree-format.js";
 
 /** A file beside the tree of a container, made before anything was copied, and changed when all had been. */
 const stampName = "copied";
@@ -25,7 +25,7 @@ export const vfsDriver = treeDriver({
   chained: false,
 
   async lacking() {
-    return process.geteuid?.() === 0 ? undefined : "needs root, to keep the owners of files and to mount";
+    return process.geteuid?.() === 0 ? undefined : needsRoot;
   },
 
   create: (path) => mkdirSync(path, { mode: 0o700 }),

@@ -1,4 +1,4 @@
-import { driverOf } from "../../assemble/drivers/choose.js";
+import { driverNameOf, driverOf } from "../../assemble/drivers/choose.js";
 import { listContainers, readState } from "../../store/containers.js";
 import type { DataRoot } from "../../store/data-root.js";
 import { NotFoundError } from "../../store/error.js";
@@ -62,7 +62,7 @@ const view: View<Row> = {
     Names: { header: "NAMES", of: ({ record }) => record.name },
     Size: { header: "SIZE", of: (row) => size(row.size ?? 0, 3) },
     Mounts: { header: "MOUNTS", of: mountNames },
-    Driver: { header: "DRIVER", of: ({ record }) => driverOf(record).name },
+    Driver: { header: "DRIVER", of: ({ record }) => driverNameOf(record) },
     Labels: {
       header: "LABELS",
       of: ({ record }) =>
@@ -83,7 +83,7 @@ const view: View<Row> = {
   quiet: "ID",
   object: ({ record, state, size: bytes }) => ({
     ...record,
-    driver: driverOf(record).name,
+    driver: driverNameOf(record),
     state,
     ...(bytes === undefined ? {} : { size: bytes }),
   }),
@@ -113,7 +113,14 @@ export async function psCommand(root: DataRoot, options: PsOptions): Promise<num
 
 async function withSizes(root: DataRoot, rows: readonly Row[]): Promise<Row[]> {
   const sized: Row[] = [];
-  for (const row of rows) sized.push({ ...row, size: await driverOf(row.record).size(root, row.record) });
+  for (const row of rows) {
+    try {
+      sized.push({ ...row, size: await driverOf(row.record).size(root, row.record) });
+    } catch (error) {
+      // It was removed while it was looked at.
+      if (stateIfAny(root, row.record.id) !== undefined) throw error;
+    }
+  }
   return sized;
 }
 

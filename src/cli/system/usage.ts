@@ -1,9 +1,9 @@
+import { existsSync } from "node:fs";
 import { driverOf } from "../../assemble/drivers/choose.js";
 import { type BaseTree, baseTrees, chainHex } from "../../store/bases.js";
 import { type CachedStep, listSteps } from "../../store/build-cache.js";
-import { listContainers, readState } from "../../store/containers.js";
+import { listContainers, placesOf, readState } from "../../store/containers.js";
 import type { DataRoot } from "../../store/data-root.js";
-import { NotFoundError } from "../../store/error.js";
 import type { NamedImage } from "../../store/images.js";
 import { hasLayer, readLayer } from "../../store/layers.js";
 import type { ContainerRecord, ContainerState, VolumeRecord } from "../../store/records.js";
@@ -83,7 +83,7 @@ async function containerUsages(root: DataRoot): Promise<ContainerUsage[]> {
       const state = readState(root, record.id);
       usages.push({ record, state, size: await driverOf(record).size(root, record) });
     } catch (error) {
-      if (!(error instanceof NotFoundError)) throw error;
+      if (existsSync(placesOf(root, record.id).config)) throw error;
     }
   }
   return usages;
