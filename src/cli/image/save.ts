@@ -1,4 +1,4 @@
-import { createWriteStream, existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { createWriteStream, mkdirSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -6,7 +6,6 @@ import { createGzip } from "node:zlib";
 import type { Command } from "commander";
 import { type ArchiveMember, archiveOf, contentOf } from "../../store/archive/archive-writer.js";
 import { dockerArchive, layersOf, ociLayout, saveFormats } from "../../store/archive/save-image.js";
-import { syncDirectory } from "../../store/atomic.js";
 import { type DataRoot, reason } from "../../store/data-root.js";
 import { StoreError } from "../../store/error.js";
 import { findImage, type NamedImage } from "../../store/images.js";
@@ -14,6 +13,7 @@ import { interruption } from "../../store/interruption.js";
 import { readLayer } from "../../store/layers.js";
 import { imageName, isIdPrefix } from "../../store/names.js";
 import { CommandError, UsageError } from "../exit.js";
+import { writeArchiveDirectory } from "../output/archive-directory.js";
 import { writeArchiveFile } from "../output/archive-file.js";
 import { rootOf } from "../root-option.js";
 import { progressForm, singleProgress } from "./progress.js";
@@ -86,28 +86,13 @@ function chosen(root: DataRoot, words: readonly string[]): NamedImage[] {
   return [...images.values()];
 }
 
-/** A directory that does not exist yet, or is empty, becomes the layout as a whole. */
 async function writeDirectory(members: AsyncIterable<ArchiveMember>, output: string): Promise<void> {
-  if (existsSync(output) && readdirSync(output).length > 0) {
-    throw new StoreError(`${output} is not empty: name a directory that does not exist`);
-  }
-  const temporary = `${output}.${process.pid}.new`;
-  try {
+  await writeArchiveDirectory(output, async (directory) => {
     for await (const member of members) {
-      const path = join(temporary, member.path);
+      const path = join(directory, member.path);
       mkdirSync(dirname(path), { recursive: true });
-      await pipeline(
-        Readable.from(contentOf(member), { objectMode: false }),
-        createWriteStream(path, { flush: true }),
-        {
-          signal: interruption,
-        },
-      );
+      const content = Readable.from(contentOf(member), { objectMode: false });
+      await pipeline(content, createWriteStream(path, { flush: true }), { signal: interruption });
     }
-    renameSync(temporary, output);
-    syncDirectory(dirname(output));
-  } catch (error) {
-    rmSync(temporary, { recursive: true, force: true });
-    throw error;
-  }
+  });
 }

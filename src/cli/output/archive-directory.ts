@@ -1,0 +1,58 @@
+import { closeSync, existsSync, mkdirSync, openSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { LOCK_EX, LOCK_NB } from "../../native/constants.js";
+import { native } from "../../native/index.js";
+import { syncDirectory } from "../../store/atomic.js";
+import { CommandError } from "../exit.js";
+
+/** In a directory that is not whole: its writer holds the lock of this file as long as it lives. */
+const unfinished = ".cowfs-unfinished";
+
+/**
+ * A directory that appears under its name when `write` has put all that belongs there into the one it is given, `OUTPUT.PID.new`. `output` may be
+ * there if it is empty. What a writer of the same output left that was killed goes first. Throws CommandError, Node's exceptions, and whatever
+ * `write` throws.
+ */
+export async function writeArchiveDirectory(output: string, write: (path: string) => Promise<void>): Promise<void> {
+  if (existsSync(output) && readdirSync(output).length > 0) {
+    throw new CommandError(`${output} is not empty: name a directory that does not exist`);
+  }
+  removeAbandoned(output);
+  const temporary = `${output}.${process.pid}.new`;
+  mkdirSync(dirname(output), { recursive: true });
+  mkdirSync(temporary);
+  try {
+    const mark = join(temporary, unfinished);
+    const fd = openSync(mark, "wx");
+    try {
+      // Nobody else has it: the file is new.
+      native.flock(fd, LOCK_EX | LOCK_NB);
+      await write(temporary);
+      rmSync(mark);
+      renameSync(temporary, output);
+    } finally {
+      closeSync(fd);
+    }
+    syncDirectory(dirname(output));
+  } catch (error) {
+    rmSync(temporary, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+/** Removes what is marked as not whole, and whose writer is gone. */
+function removeAbandoned(output: string): void {
+  const directory = dirname(output);
+  if (!existsSync(directory)) return;
+  for (const name of readdirSync(directory)) {
+    if (!name.startsWith(`${basename(output)}.`) || !/\.\d+\.new$/.test(name)) continue;
+    const mark = join(directory, name, unfinished);
+    if (!existsSync(mark)) continue;
+    const fd = openSync(mark, "r");
+    try {
+      if (native.flock(fd, LOCK_EX | LOCK_NB) === 0) rmSync(join(directory, name), { recursive: true, force: true });
+    } finally {
+      closeSync(fd);
+    }
+  }
+}
