@@ -172,9 +172,16 @@ test("ADD unpacks archives, COPY does not, and what is no archive is copied", as
     ),
   ).toBe("4\ntext\nno archive\n");
   const onto = store.area.at("Onto");
-  await shell(`printf '%s\\n' 'FROM base' 'RUN ln -s /tmp /dir' 'ADD plain.tar /' >${onto}`);
+  // A link is followed as in a root: the first one leads to a directory of the destination, the second one to none.
+  await shell(
+    `mkdir -p out/dir; echo >out/dir/one; ln out/dir/one out/dir/two; tar -C out -cf hard.tar dir
+     printf '%s\\n' 'FROM base' 'RUN mkdir /top /top/tmp && ln -s /tmp /top/dir && ln -s /bin /dir' 'ADD hard.tar /top' \
+       'RUN test -L /top/dir && test /top/tmp/one -ef /top/tmp/two && test ! -e /tmp/one' \
+       'ADD hard.tar /' 'RUN test /bin/one -ef /bin/two && rm /dir && ln -s /bin/sh /dir' 'ADD hard.tar /' >${onto}`,
+    { cwd: context },
+  );
   const failed = await attemptBuild(store, ["-f", onto, context]);
-  const why = "Onto:3: ADD plain.tar /: dir: a directory cannot replace what is there\n";
+  const why = "Onto:7: ADD hard.tar /: dir: a directory cannot replace what is there\n";
   expect([failed.status, failed.stderr]).toEqual([1, expect.stringContaining(why)]);
 });
 

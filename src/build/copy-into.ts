@@ -112,8 +112,9 @@ class Copier {
     if (unpacked < 0) throw new StoreError(`${path} cannot be opened: ${errnoName(unpacked)}`);
     try {
       this.view.makeDirectory(this.to.destination, this.owner);
-      // An archive says whose its files are.
-      await this.directory(unpacked, this.to.chown === undefined ? {} : { owner: this.owner });
+      // An archive says whose its files are. What comes to /lib of an image may have to come to /usr/lib.
+      const owner = this.to.chown === undefined ? {} : { owner: this.owner };
+      await this.directory(unpacked, { ...owner, followsLinks: true });
     } finally {
       native.close(unpacked);
     }

@@ -17,6 +17,7 @@ import {
   O_DIRECTORY,
   O_EXCL,
   O_NOATIME,
+  O_NOFOLLOW,
   O_NONBLOCK,
   O_PATH,
   O_RDONLY,
@@ -45,6 +46,8 @@ export interface MergeOptions {
   readonly owner?: { readonly uid: number; readonly gid: number };
   /** The mode of all copies but symbolic links; otherwise the modes are kept. */
   readonly mode?: number;
+  /** A directory is also merged with what a symbolic link leads to, if that is a directory of the target, which is the root of such links. */
+  readonly followsLinks?: boolean;
   /** Whether what has this path below the source is copied, too; of a directory that is not, nothing is. */
   readonly includes?: (path: string) => boolean;
 }
@@ -124,7 +127,7 @@ export function* copyEntry(
   const stat = new Stat();
   must(native.statx(source, sourceName, STATX_ALL, stat.bytes), "stat", path);
   const type = stat.mode & S_IFMT;
-  const isThere = copy.merge !== undefined && makeRoom(target, name, path, type === S_IFDIR);
+  const isThere = copy.merge !== undefined && makeRoom(copy, target, name, path, type === S_IFDIR);
   if (type === S_IFDIR) {
     yield* copyDirectory(copy, source, sourceName, target, name, path, stat, isThere);
     return;
@@ -133,7 +136,7 @@ export function* copyEntry(
   const key = `${stat.devMajor}:${stat.devMinor}:${stat.inoHigh}:${stat.inoLow}`;
   const first = stat.nlink > 1 ? copy.linked.get(key) : undefined;
   if (first !== undefined) {
-    must(native.link(copy.target, first, target, name), "link", path);
+    linkCopy(copy, first, target, name, path);
     return;
   }
   if (type === S_IFREG) copyFile(copy, source, sourceName, target, name, path, stat);
@@ -148,12 +151,31 @@ export function* copyEntry(
   if (stat.nlink > 1) copy.linked.set(key, path);
 }
 
+/** Gives the copy at `first` another name. */
+function linkCopy(copy: Copy, first: string, target: number, name: string, path: string): void {
+  if (copy.merge?.followsLinks !== true) {
+    must(native.link(copy.target, first, target, name), "link", path);
+    return;
+  }
+  const fd = must(native.openInRoot(copy.target, first, O_PATH | O_NOFOLLOW), "open", first);
+  try {
+    must(native.link(fd, "", target, name), "link", path);
+  } finally {
+    native.close(fd);
+  }
+}
+
 /** Makes way for a copy. Returns whether a directory is there that another one is merged into. */
-function makeRoom(target: number, name: string, path: string, isDirectory: boolean): boolean {
+function makeRoom(copy: Copy, target: number, name: string, path: string, isDirectory: boolean): boolean {
   const there = new Stat();
   const found = native.statx(target, name, STATX_ALL, there.bytes);
   if (isAbsent(found)) return false;
   must(found, "stat", path);
+  if (isDirectory && !there.isDirectory && copy.merge?.followsLinks === true) {
+    const behind = native.openInRoot(copy.target, path, O_PATH | O_DIRECTORY);
+    if (behind >= 0) native.close(behind);
+    if (behind >= 0) return true;
+  }
   if (there.isDirectory !== isDirectory) {
     const what = isDirectory ? "a directory cannot replace what is there" : "a directory is there";
     throw new StoreError(`${shown(path)}: ${what}`);
@@ -176,7 +198,11 @@ function* copyDirectory(
   if (!isThere) must(native.mkdirAs(target, name, 0o700, uid, gid), "mkdir", path);
   const from = must(native.open(source, sourceName, O_PATH | O_DIRECTORY, 0), "open", path);
   try {
-    const to = must(native.open(target, name, O_PATH | O_DIRECTORY, 0), "open", path);
+    const mayBeLink = isThere && copy.merge?.followsLinks === true;
+    const opened = mayBeLink
+      ? native.openInRoot(copy.target, path, O_PATH | O_DIRECTORY)
+      : native.open(target, name, O_PATH | O_DIRECTORY, 0);
+    const to = must(opened, "open", path);
     try {
       yield* copyEntries(copy, from, to, path);
     } finally {
