@@ -53,6 +53,7 @@ const useless: [string, Behaviour[string], string][] = [
   ["no JSON", body("hello there"), "its answer is no JSON object: hello there"],
   ["a list", body("[]"), "its answer is no JSON object: []"],
   ["nothing", body(""), "its answer is empty"],
+  ["what is nested deeply", body(`{"x":${"[".repeat(4000)}${"]".repeat(4000)}}`), "its answer is nested too deeply"],
   ["an error that is a number", body('{"Err": 7}'), '"Err" in its answer is no text'],
   ["a closed connection", "close", "it closed the connection before its answer was complete"],
   ["half an answer", "half an answer", "it closed the connection before its answer was complete"],

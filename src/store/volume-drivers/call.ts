@@ -10,6 +10,8 @@ import type { PluginAddress } from "./discovery.js";
 const mediaType = "application/vnd.docker.plugins.v1.2+json";
 /** The longest reply, in bytes: a list of some ten thousand volumes. */
 const replyLimit = 8 << 20;
+/** How deep it may be nested: what is much deeper cannot be printed. */
+const depthLimit = 100;
 /** How much is repeated of what a plugin said, in characters. */
 const quoteLimit = 300;
 
@@ -183,9 +185,19 @@ function replyOf(plugin: string, call: string, { status, body }: Answer): Readon
     const what = body.trim() === "" ? "empty" : `no JSON object: ${quoted(body)}`;
     throw new PluginError(plugin, call, "wrong", `its answer is ${what}`);
   }
+  if (isTooDeep(fields)) throw new PluginError(plugin, call, "wrong", "its answer is nested too deeply");
   if (typeof problem !== "string") throw new PluginError(plugin, call, "wrong", '"Err" in its answer is no text');
   if (said !== "") throw new PluginError(plugin, call, "refused", quoted(said));
   return fields;
+}
+
+function isTooDeep(reply: object): boolean {
+  let level: unknown[] = [reply];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > depthLimit) return true;
+    level = level.flatMap((one) => (typeof one === "object" && one !== null ? Object.values(one) : []));
+  }
+  return false;
 }
 
 /** A field of a reply; null is as good as none. Docker's decoder does not care for capital letters, and so plugins may not. */

@@ -6,7 +6,7 @@ import { storeLock, withLock } from "../lock.js";
 import type { VolumeRecord } from "../records.js";
 import { makeTemporary } from "../temporary.js";
 import { volumeDirectory } from "../volume-places.js";
-import { withVolumeLock } from "../volume-records.js";
+import { findVolume, withVolumeLock } from "../volume-records.js";
 import { volumeUsers } from "../volume-users.js";
 import { warn } from "../warn.js";
 import { VolumePlugin } from "./plugin.js";
@@ -24,6 +24,7 @@ export async function removeOnPlugin(root: DataRoot, { name, driver }: VolumeRec
     refuseIfUsed(root, name);
     await withVolumeLock(root, name, async () => {
       const released = await releaseLeft(root, name);
+      const uses = usesOf(root, name);
       await withLock(root, storeLock, () => {
         refuseIfUsed(root, name);
         publish(volumeDirectory(root, name), aside);
@@ -36,11 +37,15 @@ export async function removeOnPlugin(root: DataRoot, { name, driver }: VolumeRec
         }
         await new VolumePlugin(driver, "leaves").remove(name);
       } catch (error) {
-        if (!force) await undoAfter(error, () => publish(aside, volumeDirectory(root, name)));
-        forgetUses(root, name);
+        // Somebody may have found it at the plugin meanwhile, and made a record anew.
+        const restore = (): void => {
+          if (findVolume(root, name) === undefined) publish(aside, volumeDirectory(root, name));
+        };
+        if (!force) await undoAfter(error, restore);
+        forgetUses(root, uses);
         throw error;
       }
-      forgetUses(root, name);
+      forgetUses(root, uses);
     });
   } finally {
     temporary.dispose();

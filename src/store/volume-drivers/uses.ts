@@ -249,7 +249,7 @@ export async function releaseLeft(root: DataRoot, name: string, but?: string): P
   return released;
 }
 
-/** Drops all records of a volume that is given up without its plugin. */
-export function forgetUses(root: DataRoot, name: string): void {
-  for (const use of usesOf(root, name)) forget(root, use);
+/** Drops records of a volume that is given up without its plugin. */
+export function forgetUses(root: DataRoot, uses: readonly VolumeUseRecord[]): void {
+  for (const use of uses) forget(root, use);
 }
