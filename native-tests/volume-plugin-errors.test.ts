@@ -1,8 +1,8 @@
 /** Volume plugins that are wrong in every way, and those that are found in every way: clear messages, nothing left, and all else goes on. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import type { Ended } from "./harness/command.js";
-import { shell } from "./harness/command.js";
+import { attempt, type Ended, shell } from "./harness/command.js";
+import { cowfsProgram } from "./harness/mounts.js";
 import { mountAt } from "./harness/namespace.js";
 import { Store } from "./harness/store.js";
 import { type Behaviour, VolumePlugin } from "./harness/volume-plugin.js";
@@ -95,6 +95,18 @@ describe("Mount", () => {
     process.env["COWFS_PLUGIN_TIMEOUT"] = "8";
     expect(await store.run(["run", "--rm", "-v", "vol:/data", "base", "true"])).toEqual(
       failed(125, "volume plugin bad: VolumeDriver.Mount of vol: no answer within 8 seconds"),
+    );
+    expectNothingLeft();
+  });
+
+  test("an interruption does not wait for a plugin that hangs", async () => {
+    plugin.calls();
+    plugin.behave({ "VolumeDriver.Mount": ["done", "hang"] });
+    const script = `"$0" --root "$1" run --rm -v vol:/data base true & pid=$!
+      until grep -q /VolumeDriver.Mount "$2" 2>/dev/null; do sleep 0.05; done; kill "$pid"; wait "$pid"`;
+    const calls = store.area.at("bad/calls");
+    expect(await attempt("sh", ["-c", script, cowfsProgram, store.path, calls], { timeout: 100_000 })).toEqual(
+      failed(125, "volume plugin bad: VolumeDriver.Mount of vol: interrupted"),
     );
     expectNothingLeft();
   });

@@ -11,6 +11,7 @@ import {
 } from "../store/containers.js";
 import type { DataRoot } from "../store/data-root.js";
 import { StoreError } from "../store/error.js";
+import { interrupt } from "../store/interruption.js";
 import { withLock } from "../store/lock.js";
 import type { ContainerState } from "../store/records.js";
 import { releaseAll } from "../store/volume-drivers/uses.js";
@@ -26,6 +27,9 @@ import { runtimeName } from "./runtime.js";
 import { forwardSignals } from "./signals.js";
 import { StartError } from "./start-error.js";
 import { isMounted, type UnionMounter } from "./union.js";
+
+/** Signals that mean that a user wants an end. */
+const ending: ReadonlySet<string> = new Set(["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"]);
 
 /** What watching a container needs from whoever does it. */
 export interface Watch {
@@ -43,7 +47,11 @@ export interface Watch {
  */
 export async function watchContainer(root: DataRoot, id: string, watch: Watch): Promise<number> {
   const waiting: NodeJS.Signals[] = [];
-  let deliver = (signal: NodeJS.Signals): void => void waiting.push(signal);
+  let deliver = (signal: NodeJS.Signals): void => {
+    waiting.push(signal);
+    // Until the program is there, what takes long is ended: a plugin that hangs, a copy into a volume.
+    if (ending.has(signal)) interrupt();
+  };
   const stopForwarding = watch.forwardSignals ? forwardSignals((signal) => deliver(signal)) : () => {};
   try {
     const running = await withLock(root, containerLock(id), () => start(root, id, watch));
