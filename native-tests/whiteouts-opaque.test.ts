@@ -89,6 +89,23 @@ cases("whiteouts that are read", [
     `,
   },
   {
+    name: ".wh..wh..opq in the root of a layer hides all that is below",
+    lowers: [
+      { ".wh..wh..opq": "", mine: "m" },
+      { below: "b", "d/x": "x" },
+    ],
+    merged: { mine: "m" },
+    ...aufs,
+    tree: "notimes",
+    steps: `
+      ls -> mine
+      stat below -> ENOENT
+      stat d/x -> ENOENT
+      put d own
+      cat d -> own
+    `,
+  },
+  {
     name: "AUFS's own names are never shown",
     lowers: [{ ".wh..wh.plnk/x": "x", ".wh..wh.orph/": {}, ".wh..wh.aufs": "", f: "f" }],
     merged: { f: "f" },

@@ -71,6 +71,10 @@ export async function ensureBase(root: DataRoot, maker: BaseMaker, image: Layere
       // Another command may have been as quick.
       if (!existsSync(tree)) publish(built, directory);
     });
+  } catch (cause) {
+    // That the image is being removed explains whatever went wrong.
+    readImage(root, image.id);
+    throw cause;
   } finally {
     temporary.dispose();
   }
