@@ -39,10 +39,12 @@ SEEDS_BY_PATH = 12
 
 def random_case(seed, kind, options):
     """The layers and options of a seed, without steps."""
-    chosen = [*options]
+    chosen, counted = [*options], "size=" in ",".join(options)
     for number, choices in enumerate(VARIATIONS + OF_COWFS_ALONE if kind == "cowfs" else VARIATIONS):
         for word in random.Random(f"option {number} {seed}").choice(choices):
-            chosen += ["-o", word]
+            # Where the driver counts what the upper holds, it passes no file through.
+            if not (counted and word == "io=passthrough"):
+                chosen += ["-o", word]
     by_path = kind == "cowfs" and random.Random(f"transport {seed}").randrange(SEEDS_BY_PATH) == 0
     # There new objects are the driver's user's, who may have no counterpart in a mapping.
     if by_path and not {"io=passthrough", *OF_COWFS_ALONE[1][-1]} & {*chosen}:
@@ -147,6 +149,8 @@ class Comparison:
             self.done.append(step)
             # Kernel overlayfs keeps the numbers of a listing when a copy is linked into the directory.
             known = step.op == "dinos" and self.union.kernel
+            # Of an immutable directory the kernel sees the type, but on FUSE not the flag.
+            known = known or (step.op, want, have) == ("unlink", "EPERM", "EISDIR")
             if compared and want != have and not known:
                 raise Failure(f"answer to {step.op}", f"{step}\n    native {want[:300]!r}\n    union  {have[:300]!r}")
 
