@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { errnoName } from "../../errno.js";
 import { limitByProject, ProjectQuota, unlimit } from "../../layer/project-quota.js";
+import { S_IFCHR } from "../../layer/stat.js";
 import { AT_FDCWD, O_DIRECTORY, O_PATH } from "../../native/constants.js";
 import { native } from "../../native/index.js";
 import { placesOf } from "../../store/containers.js";
@@ -32,6 +33,9 @@ export const overlay2Driver: StorageDriver = {
         string,
       ];
       for (const path of [lower, upper, work]) mkdirSync(path);
+      // Where there are none, cowfs writes whiteouts that are files to the kernel.
+      const made = native.mknodAs(AT_FDCWD, bytesOf(join(probe.path, "whiteout")), S_IFCHR, 0, 0, 0, 0);
+      if (made < 0) return `whiteouts must be character devices 0:0, which cannot be made (${errnoName(made)})`;
       return tryOverlay(lower, upper, work);
     } finally {
       probe.dispose();
