@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { EOPNOTSUPP, EPERM, errnoName, isAbsent } from "../errno.js";
 import { readEntries } from "../layer/listing.js";
 import {
@@ -127,14 +128,44 @@ export function* copyEntry(
   const stat = new Stat();
   must(native.statx(source, sourceName, STATX_ALL, stat.bytes), "stat", path);
   const type = stat.mode & S_IFMT;
-  const isThere = copy.merge !== undefined && makeRoom(copy, target, name, path, type === S_IFDIR);
+  const isThere = copy.merge !== undefined && isMerged(copy, target, name, path, type === S_IFDIR);
   if (type === S_IFDIR) {
     yield* copyDirectory(copy, source, sourceName, target, name, path, stat, isThere);
     return;
   }
-  const { uid, gid } = copy.merge?.owner ?? stat;
   const key = `${stat.devMajor}:${stat.devMinor}:${stat.inoHigh}:${stat.inoLow}`;
   const first = stat.nlink > 1 ? copy.linked.get(key) : undefined;
+  const make = (as: string): void => makeObject(copy, source, sourceName, target, as, path, stat, first);
+  if (copy.merge === undefined) make(name);
+  else replace(target, name, path, make);
+  if (stat.nlink > 1 && first === undefined) copy.linked.set(key, path);
+}
+
+/** Puts what `make` makes in the place of what is there, if anything: that stays until the new one is whole, and nothing is left of one that fails. */
+function replace(target: number, name: string, path: string, make: (as: string) => void): void {
+  const temporary = `.cowfs-${randomBytes(8).toString("hex")}`;
+  try {
+    make(temporary);
+    must(native.rename(target, temporary, target, name, 0), "replace", path);
+  } catch (error) {
+    native.unlink(target, temporary, 0);
+    throw error;
+  }
+}
+
+/** Makes a copy of an object that is no directory, under a name that is free; `first` is the path of another copy, to be linked to. */
+function makeObject(
+  copy: Copy,
+  source: number,
+  sourceName: string,
+  target: number,
+  name: string,
+  path: string,
+  stat: Stat,
+  first: string | undefined,
+): void {
+  const { uid, gid } = copy.merge?.owner ?? stat;
+  const type = stat.mode & S_IFMT;
   if (first !== undefined) {
     linkCopy(copy, first, target, name, path);
     return;
@@ -148,7 +179,6 @@ export function* copyEntry(
     must(made, "mknod", path);
   } else throw new StoreError(`${shown(path)}: it is of an unknown type`);
   copyAttributesAt(copy, source, sourceName, target, name, stat, path);
-  if (stat.nlink > 1) copy.linked.set(key, path);
 }
 
 /** Gives the copy at `first` another name. */
@@ -165,8 +195,8 @@ function linkCopy(copy: Copy, first: string, target: number, name: string, path:
   }
 }
 
-/** Makes way for a copy. Returns whether a directory is there that another one is merged into. */
-function makeRoom(copy: Copy, target: number, name: string, path: string, isDirectory: boolean): boolean {
+/** Whether a directory is there that another one is to be merged into. Throws StoreError if a directory would take another's place, or another one its. */
+function isMerged(copy: Copy, target: number, name: string, path: string, isDirectory: boolean): boolean {
   const there = new Stat();
   const found = native.statx(target, name, STATX_ALL, there.bytes);
   if (isAbsent(found)) return false;
@@ -176,12 +206,9 @@ function makeRoom(copy: Copy, target: number, name: string, path: string, isDire
     if (behind >= 0) native.close(behind);
     if (behind >= 0) return true;
   }
-  if (there.isDirectory !== isDirectory) {
-    const what = isDirectory ? "a directory cannot replace what is there" : "a directory is there";
-    throw new StoreError(`${shown(path)}: ${what}`);
-  }
-  if (!isDirectory) must(native.unlink(target, name, 0), "replace", path);
-  return isDirectory;
+  if (there.isDirectory === isDirectory) return isDirectory;
+  const what = isDirectory ? "a directory cannot replace what is there" : "a directory is there";
+  throw new StoreError(`${shown(path)}: ${what}`);
 }
 
 function* copyDirectory(
