@@ -123,12 +123,15 @@ test("what cannot be switched says so, and stays what it was", async () => {
   expect(await store.ok("inspect", "--format", "{{.Driver}}", "runs")).toBe("cowfs\n");
   await store.ok("rm", "-f", "runs");
   const limited = ["create", "--name", "limited", "--storage-opt", "size=1m"];
-  expect(await store.run([...limited, "--driver", "overlay2", "base"])).toMatchObject({
+  expect(
+    await store.run([...limited, "--driver", "overlay2", "-v", "fresh:/data", "-v", "/own", "base"]),
+  ).toMatchObject({
     status: 1,
     stderr: expect.stringMatching(
       /^cowfs: the storage driver overlay2 cannot keep a size here: that takes project quotas/,
     ) as string,
   });
+  expect(await store.ok("volume", "ls", "-q")).toBe("");
   expect(await store.run([...limited, "--driver", "vfs", "base"])).toMatchObject({
     status: 1,
     stderr: "cowfs: the storage driver vfs has no --storage-opt size: use cowfs or overlay2\n",

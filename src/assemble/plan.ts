@@ -2,7 +2,7 @@ import { existsSync, mkdirSync } from "node:fs";
 import { type DataRoot, reason } from "../store/data-root.js";
 import { StoreError } from "../store/error.js";
 import { findImage } from "../store/images.js";
-import type { MountSpec, Propagation } from "../store/records.js";
+import type { MountSpec, Propagation, VolumeRecord } from "../store/records.js";
 import type { VolumeUser } from "../store/volume-drivers/uses.js";
 import { createAnonymousVolume, ensureVolume, openVolume } from "../store/volumes.js";
 
@@ -33,10 +33,15 @@ export interface PlannedMount {
 const tmpfsFlags = ["noexec", "nosuid", "nodev"];
 
 /**
- * Makes the volumes that specs name, and anonymous ones; returns the specs with the name of a volume or the id of an image in each. Throws
- * StoreError, also for an image that is not there, and a bind whose source must exist and does not: then nothing is made.
+ * Makes the volumes that specs name, and anonymous ones, and adds those that are new to `made`, also when it throws; returns the specs with the name of a
+ * volume or the id of an image in each. Throws StoreError, also for an image that is not there, and a bind whose source must exist and does
+ * not: then nothing is made.
  */
-export async function ensureVolumes(root: DataRoot, specs: readonly MountSpec[]): Promise<MountSpec[]> {
+export async function ensureVolumes(
+  root: DataRoot,
+  specs: readonly MountSpec[],
+  made: VolumeRecord[] = [],
+): Promise<MountSpec[]> {
   const found = specs.map((spec) => {
     if (spec.type === "bind" && spec.createSource !== true) checkSource(spec.source ?? "");
     return spec.type === "image" ? { ...spec, source: findImage(root, spec.source ?? "").id } : spec;
@@ -49,7 +54,9 @@ export async function ensureVolumes(root: DataRoot, specs: readonly MountSpec[])
     }
     const { driver, labels, driverOptions: options, source } = spec;
     const wish = { driver, labels, options };
-    const volume = await (source === undefined ? createAnonymousVolume(root, wish) : ensureVolume(root, source, wish));
+    const volume = await (source === undefined
+      ? createAnonymousVolume(root, wish, made)
+      : ensureVolume(root, source, wish, made));
     named.push({ ...spec, source: volume.name });
   }
   return named;

@@ -14,7 +14,7 @@ import { acquire, releaseAll, thisProcess, type VolumeUser } from "./volume-driv
 import { mountVolume, unmountVolume } from "./volume-mounts.js";
 import { checkVolumeOptions } from "./volume-options.js";
 import { volumeData, volumeDirectory } from "./volume-places.js";
-import { anonymousLabel, findVolume, localDriver, publishVolume } from "./volume-records.js";
+import { anonymousLabel, findVolume, isAnonymous, localDriver, publishVolume } from "./volume-records.js";
 import { volumeUsers } from "./volume-users.js";
 import { warn } from "./warn.js";
 
@@ -26,9 +26,14 @@ export interface VolumeWish {
 
 /**
  * The volume of this name, made if there is none; with the driver that is asked for, if one is. Labels and options count for a new volume
- * only. Throws StoreError.
+ * only. One that this call has made is added to `made`. Throws StoreError.
  */
-export async function ensureVolume(root: DataRoot, name: string, wish: VolumeWish = {}): Promise<VolumeRecord> {
+export async function ensureVolume(
+  root: DataRoot,
+  name: string,
+  wish: VolumeWish = {},
+  made: VolumeRecord[] = [],
+): Promise<VolumeRecord> {
   checkName(name, "volume");
   const existing = wish.driver === undefined ? await findVolumeAnywhere(root, name) : findVolume(root, name);
   if (existing !== undefined) return sameDriver(existing, wish);
@@ -41,16 +46,21 @@ export async function ensureVolume(root: DataRoot, name: string, wish: VolumeWis
     options: wish.options ?? {},
   };
   if (record.driver === localDriver) checkVolumeOptions(name, record.options);
-  const made = record.driver === localDriver ? publishVolume(root, record) : createOnPlugin(root, record);
-  return sameDriver(await made, wish);
+  const volume = await (record.driver === localDriver ? publishVolume(root, record) : createOnPlugin(root, record));
+  if (volume === record) made.push(volume);
+  return sameDriver(volume, wish);
 }
 
 /** A new volume with a name of 64 random hexadecimal digits, which `--rm` and `volume prune` remove. */
-export function createAnonymousVolume(root: DataRoot, wish: VolumeWish = {}): Promise<VolumeRecord> {
+export function createAnonymousVolume(
+  root: DataRoot,
+  wish: VolumeWish = {},
+  made: VolumeRecord[] = [],
+): Promise<VolumeRecord> {
   const labels = { ...wish.labels, [anonymousLabel]: "" };
   // No plugin can have it.
   const driver = wish.driver ?? localDriver;
-  return ensureVolume(root, randomBytes(32).toString("hex"), { ...wish, driver, labels });
+  return ensureVolume(root, randomBytes(32).toString("hex"), { ...wish, driver, labels }, made);
 }
 
 function sameDriver(existing: VolumeRecord, { driver }: VolumeWish): VolumeRecord {
@@ -58,6 +68,17 @@ function sameDriver(existing: VolumeRecord, { driver }: VolumeWish): VolumeRecor
   throw new StoreError(
     `create ${existing.name}: conflict: volume name must be unique: the volume exists with the driver "${existing.driver}"`,
   );
+}
+
+/**
+ * Removes volumes that were made for something which did not come to be. A named one of a plugin stays: the plugin may have had it before. So does
+ * one that somebody uses already.
+ */
+export async function unmakeVolumes(root: DataRoot, made: readonly VolumeRecord[]): Promise<void> {
+  for (const volume of made) {
+    if (!isAnonymous(volume) && (volume.driver !== localDriver || volumeUsers(root, volume.name).length > 0)) continue;
+    await removeVolume(root, volume.name);
+  }
 }
 
 /**

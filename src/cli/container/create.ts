@@ -14,9 +14,9 @@ import { StoreError, undoAfter } from "../../store/error.js";
 import { findImage, readConfig } from "../../store/images.js";
 import { withLock } from "../../store/lock.js";
 import { checkName } from "../../store/names.js";
-import type { ContainerRecord, MountSpec } from "../../store/records.js";
-import { isAnonymous, readVolume } from "../../store/volume-records.js";
-import { removeVolume } from "../../store/volumes.js";
+import type { ContainerRecord, VolumeRecord } from "../../store/records.js";
+import { isAnonymous } from "../../store/volume-records.js";
+import { unmakeVolumes } from "../../store/volumes.js";
 import { print, UsageError } from "../exit.js";
 import { storageOptions } from "../storage-options.js";
 import { type CreateWords, commandOf, environmentOf, hostnameOf, labelsOf } from "./create-words.js";
@@ -30,22 +30,33 @@ export async function createCommand(
   command: readonly string[],
   words: CreateWords,
 ): Promise<number> {
-  const record = await createContainer(root, image, command, words);
+  const made: VolumeRecord[] = [];
+  const record = await createContainer(root, image, command, words, made);
   try {
     await fillVolumes(root, record, daemonMounter);
   } catch (error) {
-    await undoAfter(error, () => withLock(root, containerLock(record.id), () => removeWithVolumes(root, record.id)));
+    await undoAfter(error, async () => {
+      await withLock(root, containerLock(record.id), () => removeWithVolumes(root, record.id));
+      await unmakeVolumes(
+        root,
+        made.filter((volume) => !isAnonymous(volume)),
+      );
+    });
   }
   print(`${record.id}\n`);
   return 0;
 }
 
-/** Makes a container, and the volumes that it names, which its start will fill. Nothing is mounted. Throws StoreError, UsageError; then nothing is left. */
+/**
+ * Makes a container, and the volumes that it names, which its start will fill; those that are new are added to `made`. Nothing is mounted. Throws
+ * StoreError, UsageError; then nothing is left.
+ */
 export async function createContainer(
   root: DataRoot,
   imageWord: string,
   command: readonly string[],
   words: CreateWords,
+  made: VolumeRecord[] = [],
 ): Promise<ContainerRecord> {
   const image = findImage(root, imageWord);
   const config = readConfig(root, image.id).config ?? {};
@@ -101,11 +112,11 @@ export async function createContainer(
       mountsOf: (container) => findContainer(root, container).mounts,
     },
   );
-  const mounts = await ensureVolumes(root, specs);
   try {
+    const mounts = await ensureVolumes(root, specs, made);
     return await addNamed(root, { ...record, mounts }, words.name, driver);
   } catch (error) {
-    return await undoAfter(error, () => removeAnonymous(root, specs, mounts));
+    return await undoAfter(error, () => unmakeVolumes(root, made));
   }
 }
 
@@ -125,17 +136,5 @@ async function addNamed(
       const taken = name === undefined && attempt < 20 && listContainers(root).some((one) => one.name === whole.name);
       if (!(error instanceof StoreError) || !taken) throw error;
     }
-  }
-}
-
-/** Removes the anonymous volumes that were made for a container which did not come to be. */
-async function removeAnonymous(
-  root: DataRoot,
-  specs: readonly MountSpec[],
-  mounts: readonly MountSpec[],
-): Promise<void> {
-  for (const [index, { type, source }] of mounts.entries()) {
-    if (type !== "volume" || source === undefined || specs[index]?.source !== undefined) continue;
-    if (isAnonymous(readVolume(root, source))) await removeVolume(root, source);
   }
 }
