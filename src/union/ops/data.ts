@@ -1,5 +1,5 @@
 /** Data of regular files: descriptors from the cache, writes, what to sync. */
-import { EINVAL, EISDIR, EPERM, ESTALE, ignore } from "../../errno.js";
+import { EINVAL, EISDIR, ENOSPC, EPERM, ESTALE, ignore } from "../../errno.js";
 import { DT_DIR, DT_REG, O_DIRECTORY, O_NOATIME, O_RDONLY, O_RDWR } from "../../native/constants.js";
 import { native } from "../../native/index.js";
 import { copyUpData } from "../copy-up.js";
@@ -101,7 +101,12 @@ export function write(
   const most = u.quota === null ? length : u.quota.admit(fd, offset, length);
   if (most < 0) return most;
   const kept = mapped ? native.getxattr(fd, "", CAPABILITY, capability) : -1;
-  const written = native.pwrite(fd, data, start, most, offset);
+  let written = native.pwrite(fd, data, start, most, offset);
+  // The kernel takes any count for success when it writes what was mapped: nobody would hear that some of it is lost.
+  if (mapped && written >= 0 && written < length) {
+    written = written < most ? native.pwrite(fd, data, start + written, most - written, offset + written) : -ENOSPC;
+    if (written >= 0) written = -ENOSPC;
+  }
   u.quota?.measure(fd);
   if (kept < 0 || written < 0) return written;
   const r = native.setxattr(fd, "", CAPABILITY, capability.subarray(0, kept), 0);
