@@ -4,7 +4,7 @@
  * nowhere else. It is made of the upper's inode number, so that two uppers hardly ever want the same, and the usage
  * that the file system counts for it tells whether it is anybody's.
  */
-import { EBUSY, ENOENT, ENOSYS, ESRCH, ignore } from "../errno.js";
+import { EBUSY, ENOENT, ENOSYS, ESRCH, EXDEV, ignore } from "../errno.js";
 import { FS_IOC_FSGETXATTR, FS_IOC_FSSETXATTR, O_DIRECTORY, O_RDONLY } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { readListing } from "./listing.js";
@@ -64,14 +64,14 @@ export class ProjectQuota {
 
 /**
  * Makes an upper and its work directory (descriptors, O_PATH will do) ready to be limited to `limit` bytes, by `enforce`: null where the file system keeps no such
- * limits, or the upper has content that no id of ours is on; or -errno. From then on this process is limited like others.
+ * limits, or the upper has content that no id of ours is on; or -errno, as `joinedProject`. From then on this process is limited like others.
  */
 export function limitByProject(upper: number, work: number, limit: number): ProjectQuota | null | number {
+  const found = joinedProject(upper, work);
+  if (found < 0) return found;
   statv.setInt8(0, 1);
   const state = native.quotactl(upper, Q_XGETQSTATV, 0, raw(statv));
   if (state < 0 || (statv.getUint16(2, true) & ENFORCED) === 0) return null;
-  const found = projectOf(upper);
-  if (found < 0) return found;
   let id = found;
   if (!isOurs(found)) {
     // An administrator's project, which goes on limiting it.
@@ -80,18 +80,31 @@ export function limitByProject(upper: number, work: number, limit: number): Proj
     if (empty <= 0) return empty === 0 ? null : empty;
     id = claim(upper, work);
     if (id < 0) return id;
-  } else if (projectOf(work) !== found) return null;
+  }
   // With this capability root is not limited by the quotas of ext4.
   let r = native.dropCapability(CAP_SYS_RESOURCE);
   if (r === 0) r = setLimit(upper, id, 0);
   return r < 0 ? r : new ProjectQuota(upper, id, limit);
 }
 
-/** Takes the limit of an upper away, if it has one of ours: 0 or -errno. Three system calls where it has none. */
-export function unlimit(upper: number): number {
-  const id = projectOf(upper);
+/** Takes the limit of an upper away, if it has one of ours: 0 or -errno, as `joinedProject`. Three system calls where it has none. */
+export function unlimit(upper: number, work: number): number {
+  const id = joinedProject(upper, work);
   if (id < 0) return id;
   return isOurs(id) ? releaseProject(upper, id) : 0;
+}
+
+/**
+ * The project of an upper, be it ours or an administrator's; its work directory is made to have the same, which may have been made anew: what is made there
+ * could not be moved into the upper otherwise. 0 for none, -EXDEV for a work directory with content of another one, or -errno.
+ */
+function joinedProject(upper: number, work: number): number {
+  const id = projectOf(upper);
+  if (id <= 0 || projectOf(work) === id) return id;
+  const empty = isEmpty(work);
+  if (empty <= 0) return empty === 0 ? -EXDEV : empty;
+  const r = setProject(work, id);
+  return r < 0 ? r : id;
 }
 
 /** The id by which an upper is limited, or was; 0 for none of ours, or -errno. */
@@ -100,8 +113,14 @@ export function limitingProject(upper: number): number {
   return id < 0 || isOurs(id) ? id : 0;
 }
 
+/** Takes the limit of an upper away that is about to be removed, before that: whoever gets its id next sets one of his own. 0 or -errno. */
+export function releaseLimit(upper: number): number {
+  const id = projectOf(upper);
+  return id < 0 || !isOurs(id) ? Math.min(id, 0) : releaseProject(upper, id);
+}
+
 /** An id has no limit any more: 0 or -errno. `anywhere`: a descriptor on its file system. */
-export function releaseProject(anywhere: number, id: number): number {
+function releaseProject(anywhere: number, id: number): number {
   const r = setLimit(anywhere, id, 0);
   // No quota is kept here (any more), or for none of this id.
   return r === -ENOSYS || r === -ESRCH ? 0 : r;

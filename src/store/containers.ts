@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync,
 import { join } from "node:path";
 import { processStart } from "../native/process.js";
 import { publish, syncDirectory, writeJson } from "./atomic.js";
-import { forgetProject, projectOf } from "./container-project.js";
+import { forgetLimit } from "./container-project.js";
 import { type DataRoot, reason } from "./data-root.js";
 import { NotFoundError, StoreError } from "./error.js";
 import { nearest } from "./images.js";
@@ -235,8 +235,7 @@ export function writeDriver(root: DataRoot, id: string, driver: DriverName): voi
 
 /** Takes a container that does not run away, with its writable layer. The lock of the container is held. */
 export async function removeContainer(root: DataRoot, id: string): Promise<void> {
-  const { path, upper } = placesOf(root, id);
-  const project = projectOf(upper);
+  const { path } = placesOf(root, id);
   const gone = await makeTemporary(root, "gone");
   try {
     // Together, so that nobody who holds the lock sees a name without its container.
@@ -245,10 +244,10 @@ export async function removeContainer(root: DataRoot, id: string): Promise<void>
       publish(path, join(gone.path, id));
       if (readlinkIfAny(link) === id) rmSync(link, { force: true });
     });
+    forgetLimit(join(gone.path, id, "upper"));
   } finally {
     gone.dispose();
   }
-  if (project > 0) forgetProject(root.containers, project);
   // Ids are never used twice: whoever has waited for this lock finds no container.
   rmSync(join(root.locks, containerLock(id)), { force: true });
 }

@@ -1,5 +1,5 @@
 /** The limit on what an upper holds: a project quota of its file system, or if that keeps none, counted. */
-import { errnoName } from "../errno.js";
+import { EXDEV, errnoName } from "../errno.js";
 import { limitByProject, ProjectQuota, unlimit } from "../layer/project-quota.js";
 import { native } from "../native/index.js";
 import { countTree } from "./count-upper.js";
@@ -26,12 +26,14 @@ export type Limit = ProjectQuota | Quota | null;
 /** Chooses who keeps the limit, before anything is made in the two directories. It holds from `enforce` on. Throws MountError. */
 export function limitUpper({ size, counts, upper, work, upperPath, log }: Limited): Limit {
   if (size === undefined) {
-    const r = unlimit(upper);
+    const r = unlimit(upper, work);
+    if (r === -EXDEV) throw otherProject(upperPath);
     if (r < 0) log("warn", `the size of upper layer ${shown(upperPath)} stays limited: ${errnoName(r)}`);
     return null;
   }
   const project = limitByProject(upper, work, size);
   if (project instanceof ProjectQuota) return project;
+  if (project === -EXDEV) throw otherProject(upperPath);
   if (project !== null) {
     log("info", "the driver counts: the project quota of the upper's file system cannot be used", {
       error: errnoName(project),
@@ -47,6 +49,13 @@ export function limitUpper({ size, counts, upper, work, upperPath, log }: Limite
   const r = native.statfs(upper, statfs);
   if (r < 0) throw new MountError(`cannot look at the file system of upper layer ${shown(upperPath)}: ${errnoName(r)}`);
   return new Quota(size, statfs);
+}
+
+function otherProject(upperPath: string): MountError {
+  return new MountError(
+    `the work directory of upper layer ${shown(upperPath)} belongs to another project than that (see lsattr -pd), so nothing can be moved from it to the upper: remove what is in the work directory`,
+    upperPath,
+  );
 }
 
 /** The limit holds from now on; `index` is the directory of hard links, or -1. Throws MountError. */

@@ -55,8 +55,8 @@ export const overlay2Driver: StorageDriver = {
   async mount(root, container, mounter) {
     const plan = await unionOf(root, container);
     await settle(plan, mounter);
-    limit(plan);
-    const failure = mountOverlay(plan);
+    // At the limit there would be no room for what overlayfs makes in the work directory.
+    const failure = limit(plan, () => mountOverlay(plan));
     if (failure !== undefined) throw new StoreError(`${plan.mountpoint}: overlayfs cannot be mounted: ${failure}`);
   },
 
@@ -71,28 +71,34 @@ export const overlay2Driver: StorageDriver = {
   },
 };
 
-/** Sets the size of a writable layer, or takes away the one that it had. Throws StoreError where the file system keeps none. */
-function limit({ upper = "", work = "", size }: Pick<UnionPlan, "upper" | "work" | "size">): void {
+/**
+ * Sets the size of a writable layer, or takes away the one that it had, after `first` has been done without any: returns what that says of its
+ * failure. Throws StoreError where the file system keeps none; then `first` is not called.
+ */
+function limit(
+  { upper = "", work = "", size }: Pick<UnionPlan, "upper" | "work" | "size">,
+  first: () => string | undefined = () => undefined,
+): string | undefined {
   const bytes = size === undefined ? undefined : parseSize(size);
   const opened = [upper, work].map((path) => native.openFollow(bytesOf(path), O_PATH | O_DIRECTORY));
   const [upperFd = -1, workFd = -1] = opened;
   const failure = opened.find((fd) => fd < 0);
-  const done = failure === undefined ? limitOpen(upperFd, workFd, bytes) : failure;
+  const limited = failure === undefined ? limitOpen(upperFd, workFd, bytes) : failure;
+  const said = limited instanceof ProjectQuota || limited === 0 ? first() : undefined;
+  const enforced = limited instanceof ProjectQuota ? limited.enforce() : limited;
   for (const fd of opened) if (fd >= 0) native.close(fd);
   if (failure !== undefined)
     throw new StoreError(`the writable layer ${upper} cannot be opened: ${errnoName(failure)}`);
-  if (done === 0) return;
-  const why = done === null ? "" : ` (${errnoName(done)})`;
+  if (enforced === 0) return said;
+  const why = enforced === null ? "" : ` (${errnoName(enforced)})`;
   throw new StoreError(
     `the storage driver overlay2 cannot keep a size here${why}: that takes project quotas below the data root (ext4 mounted with prjquota, xfs with pquota) from the first start on; use --driver cowfs`,
   );
 }
 
-/** 0, null where the file system keeps no limit, or -errno. */
-function limitOpen(upper: number, work: number, bytes: number | undefined): number | null {
-  if (bytes === undefined) return unlimit(upper);
-  const project = limitByProject(upper, work, bytes);
-  return project instanceof ProjectQuota ? project.enforce() : project;
+/** A limit that does not hold yet; or 0 if none is wanted, null where the file system keeps none, or -errno. */
+function limitOpen(upper: number, work: number, bytes: number | undefined): ProjectQuota | number | null {
+  return bytes === undefined ? unlimit(upper, work) : limitByProject(upper, work, bytes);
 }
 
 /**
