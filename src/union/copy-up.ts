@@ -13,7 +13,7 @@ import { copyUpFile, keepPlain } from "./copy-file.js";
 import { dataPlace } from "./data-source.js";
 import { newPart, PURE, WH_NONE } from "./directory.js";
 import { dropDescriptor, hold } from "./held.js";
-import { statBacking } from "./locate.js";
+import { locate, statBacking } from "./locate.js";
 import { copyUpMetadata, mayStayBelow } from "./metacopy.js";
 import { ACCESS_PATH, DATA_OWN } from "./node-table.js";
 import { isFileInUpper } from "./ownership.js";
@@ -158,5 +158,6 @@ function copyUpSpecial(u: Union, node: number): number {
   }
   dropDescriptor(u, node);
   u.table.setLayer(node, 0);
+  if (u.quota !== null && locate(u, node) === 0) u.quota.measure(u.atFd, u.atName);
   return 0;
 }

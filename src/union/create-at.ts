@@ -37,6 +37,9 @@ const DEFAULT_ACL = "system.posix_acl_default";
 const nothing = new Uint8Array(0);
 const NEW_FILE = O_CREAT | O_EXCL | O_RDWR | O_NOATIME;
 
+/** A symbolic link that is not longer lies in its inode (ext4; elsewhere longer ones may). */
+const INLINE_LINK = 59;
+
 /** What to create; one object, filled for each request. */
 export interface Creation {
   /** S_IFMT bits and permissions; `hardLink` overrides the type. */
@@ -100,8 +103,9 @@ export function createAt(u: Union, parent: number, name: string, c: Creation): n
     if (r < 0) return r;
   }
   const isDirectory = c.hardLink === 0 && (c.mode & S_IFMT) === S_IFDIR;
-  if (isDirectory && u.quota !== null) {
-    r = u.quota.admitDirectory();
+  if (u.quota !== null && c.hardLink === 0) {
+    if (isDirectory) r = u.quota.admitDirectory();
+    else if ((c.mode & S_IFMT) === S_IFLNK && c.target.length > INLINE_LINK) r = u.quota.admitBlocks(c.target.length);
     if (r < 0) return r;
   }
   const stores = c.hardLink === 0 && (u.ownership?.stored ?? null) !== null;
@@ -118,6 +122,7 @@ export function createAt(u: Union, parent: number, name: string, c: Creation): n
   if (isDirectory) u.quota?.addDirectories(1);
   r = native.statx(parentFd, name, STATX_ALL, u.stat.bytes);
   if (r < 0) return r;
+  if (u.stat.isSymlink) u.quota?.count(u.stat, parentFd, name);
   directory.changed(u.stat.isDirectory ? 1 : 0);
   u.found.reset();
   u.found.layer = 0;

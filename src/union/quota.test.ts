@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { existsSync, lstatSync, readdirSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { ENOSPC } from "../errno.js";
@@ -12,7 +12,9 @@ import { rename } from "./ops/rename.js";
 import { rmdir } from "./ops/rmdir.js";
 import { noChange, setattr } from "./ops/setattr.js";
 import { statfs } from "./ops/statfs.js";
+import { symlink } from "./ops/symlink.js";
 import { unlink } from "./ops/unlink.js";
+import { setxattr } from "./ops/xattr.js";
 import { type Bench, make, put } from "./testing.js";
 
 const KiB = 1024;
@@ -87,6 +89,30 @@ describe("what counts", () => {
     expect(used(b)).toBe(2 * block);
     expect(rmdir(b.u, b.node("deep"), "er")).toBe(0);
     expect(used(b)).toBe(block);
+  });
+
+  test("a symbolic link and an attribute with the blocks that they need, and none without room", () => {
+    const b = limited(16 * block);
+    const blocksOf = (name: string): number => lstatSync(join(b.upper, name)).blocks * 512;
+    expect(symlink(b.u, ROOT, "link", "t".repeat(2000), cred)).toBeGreaterThan(0);
+    expect(used(b)).toBe(blocksOf("link"));
+    const node = create(b, "f");
+    expect(setxattr(b.u, node, "user.x", Buffer.alloc(2000, "x"), 0, false)).toBe(0);
+    const linkBlocks = blocksOf("link");
+    const sum = linkBlocks + blocksOf("f");
+    expect(used(b)).toBe(sum);
+    b.reopen();
+    expect(used(b)).toBe(sum);
+    put(b, create(b, "full"), "x".repeat(16 * block));
+    expect(symlink(b.u, ROOT, "long", "t".repeat(2000), cred)).toBe(-ENOSPC);
+    expect(symlink(b.u, ROOT, "short", "t", cred)).toBeGreaterThan(0);
+    expect(setxattr(b.u, b.node("full"), "user.x", Buffer.alloc(2000, "x"), 0, false)).toBe(-ENOSPC);
+    expect(setxattr(b.u, b.node("full"), "user.x", Buffer.from("x"), 0, false)).toBe(0);
+    const before = used(b);
+    const dead = b.node("link");
+    expect(unlink(b.u, ROOT, "link")).toBe(0);
+    forget(b.u, dead, 1);
+    expect(used(b)).toBe(before - linkBlocks);
   });
 
   test("a copy when it has its data, whatever it took to come by it", () => {

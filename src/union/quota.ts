@@ -1,11 +1,12 @@
 /**
- * A limit on what the upper holds, where its file system keeps none: the driver counts. Each regular file counts with its blocks, each
- * directory with one block whatever it needs, anything else with nothing: so names can be removed, and whiteouts made, when nothing else can.
+ * A limit on what the upper holds, where its file system keeps none: the driver counts. Each regular file and each symbolic link counts with its
+ * blocks, each directory with one block whatever it needs, anything else with nothing: so names can be removed, and whiteouts made, when nothing else can.
  * Before data are written it is asked whether they fit; after whatever changes a file's blocks one fstat(2) says what it has. So
  * nothing may change a file of the upper past the driver: no file is passed through in such a mount.
  */
-import { ENOSPC, ignore } from "../errno.js";
+import { EBADF, ENOSPC, ignore } from "../errno.js";
 import { STATX_ALL, Stat } from "../layer/stat.js";
+import { FS_IOC_FSGETXATTR, O_NONBLOCK, O_RDONLY } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { extentEnd, extentStart, readExtents } from "./extents.js";
 
@@ -17,7 +18,10 @@ const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
 /** FALLOC_FL_KEEP_SIZE, _ZERO_RANGE and _WRITE_ZEROES: whatever has any other bit needs no new blocks. */
 const ALLOCATES = 0x1 | 0x10 | 0x80;
+/** Of struct fsxattr, in xfs: somebody has asked for blocks beyond the end, and they stay. */
+const FS_XFLAG_PREALLOC = 0x2;
 
+const fsxattr = Buffer.alloc(28);
 const stat = new Stat();
 const mapped = { start: 0, end: 0 };
 
@@ -34,7 +38,7 @@ export class Quota {
   private held = 0;
   private reserved = 0;
   private readonly block: number;
-  /** The file system gives files blocks beyond their end on its own account, and takes them back: these do not count. */
+  /** The file system gives files blocks beyond their end on its own account, and takes them back: these do not count, those of fallocate(2) do. */
   private readonly trims: boolean;
 
   /** `limit`: bytes. `statfs`: a struct statfs of the upper. */
@@ -57,9 +61,14 @@ export class Quota {
     return this.limit - this.held - this.reserved;
   }
 
+  /** Whether so many bytes fit that will have blocks of their own: 0 or -ENOSPC. */
+  admitBlocks(bytes: number): number {
+    return this.room < this.ceil(bytes) ? -ENOSPC : 0;
+  }
+
   /** Whether one more directory fits: 0 or -ENOSPC. */
   admitDirectory(): number {
-    return this.room < DIRECTORY ? -ENOSPC : 0;
+    return this.admitBlocks(DIRECTORY);
   }
 
   /** There are so many more directories (or, negative, fewer). */
@@ -120,25 +129,38 @@ export class Quota {
     ignore(native.close(writing.fd), "it was only asked for its blocks");
   }
 
-  /** The blocks of the open file `fd` may be others than before. One system call. */
-  measure(fd: number): void {
-    if (native.statx(fd, "", STATX_ALL, stat.bytes) === 0) this.count(stat);
+  /** The blocks of the object (dirfd, name), of any kind, may be others than before. One system call. */
+  measure(dirfd: number, name = ""): void {
+    if (native.statx(dirfd, name, STATX_ALL, stat.bytes) === 0) this.count(stat, dirfd, name);
   }
 
-  /** A file of the upper has the blocks that `found` says. */
-  count(found: Stat): void {
-    this.set(found, this.blocksOf(found));
+  /** The object (dirfd, name) of the upper has the blocks that `found` says. */
+  count(found: Stat, dirfd: number, name: string): void {
+    if (found.isRegular || found.isSymlink) this.set(found, this.blocksOf(found, dirfd, name));
   }
 
-  private blocksOf(found: Stat): number {
+  private blocksOf(found: Stat, dirfd: number, name: string): number {
     const bytes = found.blocks * 512;
-    return this.trims ? Math.min(bytes, this.ceil(found.size)) : bytes;
+    const needed = this.trims ? this.ceil(found.size) : bytes;
+    return bytes <= needed || this.keepsMore(dirfd, name) ? bytes : needed;
+  }
+
+  /** Whether the blocks that a file has beyond its end are there to stay. One system call for a file that is open. */
+  private keepsMore(dirfd: number, name: string): boolean {
+    let r = name === "" ? native.ioctl(dirfd, FS_IOC_FSGETXATTR, fsxattr) : -EBADF;
+    if (r === -EBADF) {
+      const flags = O_RDONLY | O_NONBLOCK;
+      const fd = name === "" ? native.reopen(dirfd, flags) : native.open(dirfd, name, flags, 0);
+      r = fd < 0 ? fd : native.ioctl(fd, FS_IOC_FSGETXATTR, fsxattr);
+      if (fd >= 0) ignore(native.close(fd), "it was only asked for its flags");
+    }
+    return r >= 0 && (fsxattr.readUInt32LE(0) & FS_XFLAG_PREALLOC) !== 0;
   }
 
   /** Nobody has the object behind `fd` (-1 for none) open any more, which has lost a name: if it was the last one, its room is free. */
   gone(fd: number): void {
     if (fd < 0 || native.statx(fd, "", STATX_ALL, stat.bytes) < 0) return;
-    if (stat.isRegular && stat.nlink === 0) this.set(stat, 0);
+    if (!stat.isDirectory && stat.nlink === 0) this.set(stat, 0);
   }
 
   /** Puts the limit in the place of what a struct statfs says of the file system. */
@@ -162,7 +184,7 @@ export class Quota {
   /** How many bytes of new blocks the open file `fd` can take at most if it is written up to `to`. */
   private grows(fd: number, to: number): number {
     if (native.statx(fd, "", STATX_ALL, stat.bytes) < 0) return to;
-    return Math.max(to, this.ceil(stat.size)) - this.blocksOf(stat);
+    return Math.max(to, this.ceil(stat.size)) - this.blocksOf(stat, fd, "");
   }
 
   /** The end of what can be written from `from` on, up to `to`, if `room` bytes of new blocks may be taken. */
@@ -182,7 +204,9 @@ export class Quota {
    */
   private hole(fd: number, at: number, to: number): number {
     let end = to;
-    if (this.trims && native.statx(fd, "", STATX_ALL, stat.bytes) === 0) end = Math.min(to, this.ceil(stat.size));
+    if (this.trims && !this.keepsMore(fd, "") && native.statx(fd, "", STATX_ALL, stat.bytes) === 0) {
+      end = Math.min(to, this.ceil(stat.size));
+    }
     mapped.start = to;
     mapped.end = to;
     const count = at < end ? readExtents(fd, at, end) : 0;

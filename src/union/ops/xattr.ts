@@ -14,6 +14,8 @@ import { isReserved, shownName, storedName } from "../xattr-names.js";
 
 const nothing = new Uint8Array(0);
 const CAPABILITY = "security.capability";
+/** What a file system keeps of a value in the inode, at most; more or less of it, it does not matter. */
+const INLINE_VALUE = 256;
 
 /**
  * Sets an attribute; `flags` are XATTR_CREATE and XATTR_REPLACE. `aclKillSgid`: an ACL comes from a caller who may
@@ -36,7 +38,11 @@ export function setxattr(
   if (name === CAPABILITY) u.table.setLacksCapability(node, false);
   const stored = ownership === null ? value : ownership.storedValue(name, value, u.scratch);
   if (typeof stored === "number") return stored;
+  // A short one lies in the inode.
+  if (u.quota !== null && stored.length > INLINE_VALUE) r = u.quota.admitBlocks(stored.length);
+  if (r < 0) return r;
   r = native.setxattr(u.atFd, u.atName, storedName(name), stored, flags);
+  u.quota?.measure(u.atFd, u.atName);
   if (r === -ENOSPC && u.unsynced.of(node) !== undefined) {
     // The marks of a copy that is not synced take room, too.
     r = settle(u, node);
@@ -106,6 +112,7 @@ export function removexattr(u: Union, node: number, name: string): number {
   if (r === 0) r = locate(u, node);
   if (r < 0) return r;
   r = native.removexattr(u.atFd, u.atName, storedName(name));
+  u.quota?.measure(u.atFd, u.atName);
   u.committed = r === 0;
   return r < 0 ? r : aclChanged(u, node, name, false);
 }
