@@ -2,8 +2,9 @@
 import { existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Area } from "./harness/area.js";
-import { attempt, command, type Ended, shell } from "./harness/command.js";
+import { attempt, type Ended, shell } from "./harness/command.js";
 import { cowfs } from "./harness/mounts.js";
+import { withProjects } from "./harness/projects.js";
 
 const MiB = 1 << 20;
 const limit = 10 * MiB;
@@ -17,18 +18,6 @@ interface Disk {
   readonly make: (area: Area) => Promise<string | undefined>;
 }
 
-async function withProjects(area: Area, type: string, size: string, mkfs: string[], option: string) {
-  const [image, disk] = [area.at("disk.img"), area.at("disk")];
-  mkdirSync(disk);
-  await command("truncate", ["-s", size, image]);
-  await command(`mkfs.${type}`, ["-q", ...mkfs, image]);
-  const { status, stderr } = await attempt("mount", ["-o", `loop,${option}`, image, disk]);
-  if (status !== 0) return `this kernel does not mount ${type} with ${option}: ${stderr.trim()}`;
-  const enforced = await attempt("findmnt", ["-no", "OPTIONS", disk]);
-  if (new RegExp(`\\b(${option}|prjquota)\\b`).test(enforced.stdout)) return undefined;
-  return `this kernel keeps no project quota on ${type}`;
-}
-
 async function plain(area: Area, place: "tmpfs:96M" | "ext4:96M"): Promise<undefined> {
   await area.directory("disk", place);
 }
@@ -39,12 +28,12 @@ const disks: readonly Disk[] = [
   {
     name: "ext4 with prjquota",
     quota: "project",
-    make: (area) => withProjects(area, "ext4", "96M", ["-O", "quota,project", "-E", "quotatype=prjquota"], "prjquota"),
+    make: (area) => withProjects(area, "ext4"),
   },
   {
     name: "xfs with pquota",
     quota: "project",
-    make: (area) => withProjects(area, "xfs", "320M", [], "pquota"),
+    make: (area) => withProjects(area, "xfs"),
   },
 ];
 
@@ -145,7 +134,8 @@ for (const disk of disks) {
         done(await run("echo >> three"));
         const { free } = await room("copy");
         expect(free).toBeLessThanOrEqual(7 * MiB);
-        expect(free).toBeGreaterThan(7 * MiB - slack);
+        // xfs gives a file that grows more than it needs, and takes it back when there is no other room.
+        if (disk.name !== "xfs with pquota") expect(free).toBeGreaterThan(7 * MiB - slack);
         // Only what is left of it has to fit.
         done(await run("truncate -s 2M twelve; cp --sparse=never three again"));
         full(await run("cp --sparse=never three more"));
@@ -164,6 +154,10 @@ for (const disk of disks) {
         done(await run("head -c 6M /dev/urandom | dd of=a bs=1M iflag=fullblock conv=notrunc status=none"));
         full(await run("head -c 1M /dev/zero | dd of=s bs=1M iflag=fullblock conv=notrunc status=none"));
         done(await run("fallocate -p -l 3M a; head -c 2M /dev/zero > g"));
+        await run("cat /dev/zero > f");
+        // Of a mapping the kernel writes so much at once, and takes less for all of it.
+        const mapped = "f = open('t', 'r+b'); m = mmap.mmap(f.fileno(), 1 << 20); m[:] = b'm' * (1 << 20); m.flush()";
+        full(await run(`truncate -s -256K f; truncate -s 1M t; python3 -c "import mmap; ${mapped}"`));
       });
     });
 
@@ -210,9 +204,42 @@ for (const disk of disks) {
       expect((await mount("again")).status).toBe(0);
       await shell("head -c 25M /dev/zero > f", { cwd: area.at("again") });
       await unmount("again");
+      // A work directory that is made anew belongs to the project of the upper.
+      rmSync(area.at("disk/.again.work"), { recursive: true });
+      expect((await mount("again", "-o", "size=30M")).status).toBe(0);
+      await shell("rm f; echo >> three; mv small d", { cwd: area.at("again") });
+      await unmount("again");
     });
   });
 }
+
+test("counted on xfs: what fallocate gives a file beyond its end counts, what xfs gives it does not", async () => {
+  const area = new Area();
+  await area.directory("disk", "xfs:320M");
+  mkdirSync(area.at("lower"));
+  mkdirSync(area.at("merged"));
+  const mount = async (): Promise<void> => {
+    const layers = ["--lower", area.at("lower"), "--upper", area.at("disk/upper"), "-o", "size=10M"];
+    expect(await cowfs(["mount", ...layers, area.at("merged")])).toEqual({ status: 0, stdout: "", stderr: "" });
+  };
+  const free = async (): Promise<number> =>
+    Number(await shell(`df -B1 --output=avail ${area.at("merged")} | tail -n 1`));
+  const run = (script: string): Promise<string> => shell(script, { cwd: area.at("merged") });
+  await mount();
+  await run("touch a b; fallocate -n -l 6M a; ! fallocate -n -l 6M b 2>/dev/null; rm -f b");
+  expect(await free()).toBe(4 * MiB);
+  // The promise is kept.
+  await run("! cat /dev/zero 2>/dev/null >c; head -c 6M /dev/urandom >>a; rm c");
+  expect(await free()).toBe(4 * MiB);
+  await run("fallocate -n -o 6M -l 1M a; for i in 1 2 3; do head -c 100K /dev/zero >>d; done");
+  expect(await free()).toBe(3 * MiB - (300 << 10));
+  expect(await cowfs(["umount", area.at("merged")])).toMatchObject({ status: 0 });
+  await mount();
+  expect(await free()).toBe(3 * MiB - (300 << 10));
+  expect(await cowfs(["umount", area.at("merged")])).toMatchObject({ status: 0 });
+  await area.unmountPlace(area.at("disk"));
+  expect(await area.remove()).toEqual([]);
+});
 
 test("what is no limit is refused", async () => {
   for (const [word, why] of [

@@ -7,6 +7,9 @@ export interface Ended {
   readonly stderr: string;
 }
 
+/** How many times as long as usual everything may take: a machine that is emulated is slow. */
+export const patience = Number(process.env["COWFS_TEST_PATIENCE"] ?? 1);
+
 export interface CommandOptions {
   readonly cwd?: string;
   readonly env?: NodeJS.ProcessEnv;
@@ -36,7 +39,7 @@ export function attempt(program: string, args: readonly string[], options: Comma
     });
     child.stdin.on("error", () => undefined); // it may end without reading
     child.stdin.end(options.input ?? "");
-    const timeout = options.timeout ?? 60_000;
+    const timeout = (options.timeout ?? 60_000) * patience;
     const timer = setTimeout(() => {
       try {
         process.kill(-(child.pid ?? 0), "SIGKILL");

@@ -24,13 +24,14 @@ export async function busyboxTree(path: string): Promise<string> {
 
 /** A data root in an area of its own, and the commands that work on it. */
 export class Store {
-  readonly path: string;
   readonly root: DataRoot;
   /** Mounts of the area that go with it. */
   private own: string[] = [];
 
-  constructor(readonly area = new Area()) {
-    this.path = area.at("root");
+  constructor(
+    readonly area = new Area(),
+    readonly path = area.at("root"),
+  ) {
     this.root = openDataRoot(this.path);
   }
 
