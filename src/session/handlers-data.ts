@@ -139,7 +139,8 @@ function copyFileRange(s: Service): number {
     const job = s.union.copies.newJob();
     result = native.jobCopyRange(job, input, inOffset, output, outOffset, length);
     if (result >= 0) {
-      quota?.begin(job, output, length);
+      // What has its blocks already takes none.
+      quota?.begin(job, output, Math.max(0, quota.forRange(output, 0, outOffset, length)));
       result = s.awaits(job);
     }
   }

@@ -9,6 +9,12 @@ import type { Quota } from "./quota.js";
 
 const stat = new Stat();
 
+/** A directory below the root; null stands for that. */
+interface Place {
+  readonly above: Place | null;
+  readonly name: string;
+}
+
 /**
  * Counts what is below the directory `root`, however deep, no mount in it: 0 or -errno. A listing for each directory, a statx(2) for
  * each regular file and symbolic link.
@@ -17,27 +23,43 @@ export function countTree(quota: Quota, root: number): number {
   let r = native.statx(root, "", STATX_ALL, stat.bytes);
   if (r < 0) return r;
   const { devMajor, devMinor } = stat;
-  const pending: string[] = [];
-  r = countDirectory(quota, root, "", pending);
-  for (let path = pending.pop(); r === 0 && path !== undefined; path = pending.pop()) {
-    const fd = openBelow(root, path, O_PATH | O_DIRECTORY);
+  const pending: Place[] = [];
+  r = countDirectory(quota, root, null, pending);
+  // The directory that was counted last, whose own come next.
+  let at: Place | null = null;
+  let atFd = root;
+  for (let place = pending.pop(); r === 0 && place !== undefined; place = pending.pop()) {
+    const fd =
+      place.above === at
+        ? native.open(atFd, place.name, O_PATH | O_DIRECTORY, 0)
+        : openBelow(root, pathOf(place), O_PATH | O_DIRECTORY);
     if (isAbsent(fd)) continue;
     r = fd < 0 ? fd : native.statx(fd, "", STATX_ALL, stat.bytes);
     if (r === 0 && stat.devMajor === devMajor && stat.devMinor === devMinor) {
       quota.addDirectories(1);
-      r = countDirectory(quota, fd, `${path}/`, pending);
+      r = countDirectory(quota, fd, place, pending);
     }
-    if (fd >= 0) ignore(native.close(fd), "an O_PATH descriptor");
+    if (fd < 0) continue;
+    if (atFd !== root) ignore(native.close(atFd), "an O_PATH descriptor");
+    at = place;
+    atFd = fd;
   }
+  if (atFd !== root) ignore(native.close(atFd), "an O_PATH descriptor");
   return r;
 }
 
-/** Counts the objects of one directory; of those that are directories themselves, adds the paths to `pending`. 0 or -errno. */
-function countDirectory(quota: Quota, fd: number, prefix: string, pending: string[]): number {
+function pathOf(place: Place): string {
+  const names: string[] = [];
+  for (let at: Place | null = place; at !== null; at = at.above) names.push(at.name);
+  return names.reverse().join("/");
+}
+
+/** Counts the objects of one directory; those that are directories themselves are added to `pending`. 0 or -errno. */
+function countDirectory(quota: Quota, fd: number, above: Place | null, pending: Place[]): number {
   const others: string[] = [];
   let r = readListing(fd, {
     entry: (name, type) => {
-      if (type === DT_DIR) pending.push(prefix + name);
+      if (type === DT_DIR) pending.push({ above, name });
       else if (type === DT_REG || type === DT_LNK || type === DT_UNKNOWN) others.push(name);
     },
   });
@@ -46,7 +68,7 @@ function countDirectory(quota: Quota, fd: number, prefix: string, pending: strin
     r = native.statx(fd, name, STATX_ALL, stat.bytes);
     if (r < 0) return r;
     // Of a type that the listing did not tell.
-    if (stat.isDirectory) pending.push(prefix + name);
+    if (stat.isDirectory) pending.push({ above, name });
     else quota.count(stat, fd, name);
   }
   return Math.min(r, 0);
