@@ -1,9 +1,12 @@
 import { EINVAL, ENAMETOOLONG, ENODEV, ENOSYS, EPERM, ESTALE, errnoName } from "../../errno.js";
 import { trustedNames } from "../../layer/mark-names.js";
-import { AT_FDCWD, O_DIRECTORY, O_PATH } from "../../native/constants.js";
+import { HAS_METACOPY, HAS_ORIGIN, readObjectMarks } from "../../layer/marks.js";
+import { STATX_ALL, Stat } from "../../layer/stat.js";
+import { AT_FDCWD, DT_REG, O_DIRECTORY, O_PATH } from "../../native/constants.js";
 import { native } from "../../native/index.js";
 import { bytesOf } from "../../text.js";
 import type { UnionPlan } from "../union.js";
+import { walkUpper } from "./walk-upper.js";
 
 /** What makes the kernel read and write what cowfs does; `xino=auto` keeps inode numbers apart where layers lie on several file systems. */
 const features = ["redirect_dir=on", "metacopy=on", "index=on", "xino=auto"];
@@ -11,7 +14,7 @@ const features = ["redirect_dir=on", "metacopy=on", "index=on", "xino=auto"];
 /** What the kernel takes (OVL_MAX_STACK). */
 const mostLayers = 500;
 
-/** Mounts overlayfs. Returns undefined, or why it cannot be. */
+/** Mounts overlayfs. Returns undefined, or why it cannot be. Throws StoreError if it must mend the upper, and cannot. */
 export function mountOverlay(plan: UnionPlan): string | undefined {
   const { lowers, upper = "", work = "" } = plan;
   if (lowers.length > mostLayers) return `it takes ${mostLayers} layers, and these are ${lowers.length}`;
@@ -103,9 +106,21 @@ function withDirectories(
 /**
  * The kernel refuses an upper that was above another inode than the root of the topmost layer now has, and an index of another upper. In a data root they
  * belong together all the same, but one of them is a copy: a layer that was damaged and loaded again, or the whole data root. Without these two attributes
- * the kernel takes them, writes both anew, and forgets what of the index leads nowhere.
+ * the kernel takes them, writes both anew, and forgets what of the index leads nowhere. And it shows no metacopy whose origin it finds elsewhere. Throws
+ * StoreError.
  */
 function forgetOrigin(upper: string, work: string): void {
   native.removexattr(AT_FDCWD, bytesOf(upper), trustedNames.origin);
   native.removexattr(AT_FDCWD, `${bytesOf(work)}/index`, trustedNames.upper);
+  walkUpper(upper, (_, type) => type === DT_REG, forgetOriginOf);
+}
+
+const stat = new Stat();
+
+/** Of one with several names the index needs it. */
+function forgetOriginOf(fd: number, name: string): number {
+  const marks = readObjectMarks(fd, name);
+  if (marks < 0 || (marks & HAS_METACOPY) === 0 || (marks & HAS_ORIGIN) === 0) return marks;
+  const found = native.statx(fd, name, STATX_ALL, stat.bytes);
+  return found < 0 || stat.nlink > 1 ? found : native.removexattr(fd, name, trustedNames.origin);
 }
