@@ -1,6 +1,6 @@
 /** Running containers: what the program finds, how it ends, and that nothing is left. Each runtime must do the same. */
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { attempt, command } from "./harness/command.js";
@@ -30,6 +30,17 @@ afterAll(async () => {
 });
 
 const sh = (script: string): string[] => ["sh", "-c", script];
+
+/** Whether a process has a file open whose path ends so. */
+function hasOpen(pid: number | undefined, name: string): boolean {
+  return readdirSync(`/proc/${pid}/fd`).some((fd) => {
+    try {
+      return readlinkSync(`/proc/${pid}/fd/${fd}`).endsWith(name);
+    } catch {
+      return false;
+    }
+  });
+}
 
 /** A program that is talked with while it runs. */
 class Talk {
@@ -241,11 +252,15 @@ for (const runtime of ["crun", "runc", "unshare"]) {
       await first.hears("code:0");
       expect(await first.ended()).toBe(0);
       const second = attach();
+      const waiting = new Talk("build/cowfs", ["--root", store.path, "wait", name]);
+      await until(() => hasOpen(waiting.child.pid, "/end"), "the wait");
       second.say("end\n");
       await second.hears("got:end\r\n");
       await second.hears("code:7");
       expect(await second.ended()).toBe(0);
       expect(second.heard).not.toContain("got:one");
+      expect(await waiting.ended()).toBe(0);
+      expect(waiting.heard).toBe("7\n");
     });
   });
 }

@@ -6,12 +6,13 @@ import { isatty } from "node:tty";
 import { needTool } from "../../assemble/runtime.js";
 import { forwardSignals } from "../../assemble/signals.js";
 import { signalFirst } from "../../assemble/stop.js";
-import { findContainer, isAlive, isWatched, placesOf, readState } from "../../store/containers.js";
+import { findContainer, placesOf, readState } from "../../store/containers.js";
 import { type DataRoot, reason } from "../../store/data-root.js";
 import { StoreError } from "../../store/error.js";
 import type { ContainerState } from "../../store/records.js";
 import { complain, print, UsageError } from "../exit.js";
 import { DetachKeys, usualKeys } from "./detach-keys.js";
+import { exitCodeOf, openEnd } from "./end.js";
 
 export interface AttachWords {
   /** False with `--no-stdin`. */
@@ -33,7 +34,7 @@ export async function attachCommand(root: DataRoot, name: string, words: AttachW
   const { id, name: own, process: wish } = findContainer(root, name);
   const state = readState(root, id);
   if (state.status !== "running") throw new StoreError(`container ${own} does not run: start it first`);
-  const { log: logPath, end: endPath, input: inputPath } = placesOf(root, id);
+  const { log: logPath, input: inputPath } = placesOf(root, id);
   if (state.detached !== true) {
     throw new StoreError(`container ${own} runs in the foreground of process ${state.monitor?.pid}, and has no log`);
   }
@@ -42,7 +43,7 @@ export async function attachCommand(root: DataRoot, name: string, words: AttachW
     throw new UsageError("the input device is not a terminal: attach with --no-stdin, or in a terminal");
   }
   const keys = new DetachKeys(words.detachKeys ?? usualKeys);
-  const [log, end] = [opened(logPath), opened(endPath)];
+  const [log, end] = [opened(logPath), openEnd(root, id)];
   const undo: (() => void)[] = [() => closeSync(log), () => closeSync(end)];
   let left = false;
   const leave = (): void => {
@@ -91,14 +92,6 @@ function show(log: number, from: number): number {
     at += length;
     print(Buffer.from(chunk.subarray(0, length)));
   }
-}
-
-/** What the monitor has written when all was over; 255 if that was killed, and the program has ended since. */
-function exitCodeOf(end: number, state: ContainerState): number | undefined {
-  const nobody = !isWatched(state) && !isAlive(state);
-  const length = readSync(end, chunk, 0, chunk.length, 0);
-  const code = /^(\d+)\n$/.exec(chunk.latin1Slice(0, length))?.[1];
-  return code === undefined ? (nobody ? 255 : undefined) : Number(code);
 }
 
 /** The pipe that is the container's standard input; undefined if nobody reads it any more. */

@@ -1,15 +1,20 @@
+import { closeSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
 import { signalNumber } from "../../assemble/signals.js";
 import { signalContainer, stopContainer, untilEnded } from "../../assemble/stop.js";
-import { findContainer } from "../../store/containers.js";
+import { findContainer, readState } from "../../store/containers.js";
 import type { DataRoot } from "../../store/data-root.js";
 import { StoreError } from "../../store/error.js";
 import { print, UsageError } from "../exit.js";
 import { forEachWord } from "./each.js";
+import { exitCodeOf, openEnd } from "./end.js";
 import { daemonMounter } from "./mounter.js";
 import { startDetached } from "./run.js";
 
 /** How long a container may take to end, in seconds. */
 const defaultPatience = 10;
+/** How often it is asked whether the exit code of one that is removed is there, in milliseconds. */
+const patience = 20;
 
 /** `cowfs stop`. Returns the exit code. */
 export function stopCommand(root: DataRoot, names: readonly string[], words: { time?: string }): Promise<number> {
@@ -52,9 +57,22 @@ export function killCommand(root: DataRoot, names: readonly string[], words: { s
 
 /** `cowfs wait`: prints the exit codes of containers once they have ended. Returns the exit code of the command. */
 export function waitCommand(root: DataRoot, names: readonly string[]): Promise<number> {
-  return forEachWord(names, async (name) => {
-    const state = await untilEnded(root, findContainer(root, name).id, daemonMounter);
-    const code = typeof state === "string" ? 0 : (state.exitCode ?? 0);
-    print(`${code}\n`);
-  });
+  return forEachWord(names, async (name) => print(`${await endOf(root, findContainer(root, name).id)}\n`));
+}
+
+/** The exit code of a container once it has ended; 0 if it ran in the foreground and was removed then. */
+async function endOf(root: DataRoot, id: string): Promise<number> {
+  const before = readState(root, id);
+  const end = before.status === "running" && before.detached === true ? openEnd(root, id) : undefined;
+  try {
+    const state = await untilEnded(root, id, daemonMounter);
+    if (typeof state === "object") return state.exitCode ?? 0;
+    for (; end !== undefined; await sleep(patience)) {
+      const code = exitCodeOf(end, before);
+      if (code !== undefined) return code;
+    }
+    return 0;
+  } finally {
+    if (end !== undefined) closeSync(end);
+  }
 }
