@@ -35,6 +35,8 @@ const ending: ReadonlySet<string> = new Set(["SIGINT", "SIGTERM", "SIGHUP", "SIG
 export interface Watch {
   readonly mounter: UnionMounter;
   readonly attachment: Attachment;
+  /** Called when this run is the only one, before anything of it is there. */
+  readonly prepare?: () => void;
   /** Called once the container's program runs, and this is on record. */
   readonly started: () => void;
   /** Signals that this process gets are the container's. */
@@ -73,6 +75,7 @@ async function start(root: DataRoot, id: string, watch: Watch): Promise<Containe
   if (state.status === "running") throw new StoreError(`container ${record.name} is running already`);
   try {
     await tidyUp(root, id, watch.mounter);
+    watch.prepare?.();
     const { runtime, running } = await launch(root, record, placesOf(root, id), {
       ...watch,
       mount: () => driverOf(record).mount(root, record, watch.mounter),

@@ -70,17 +70,20 @@ export async function monitorMain(): Promise<never> {
     // A terminal that closes is not the container's, nor is a shell that is interrupted.
     for (const signal of ["SIGHUP", "SIGINT"] as const) process.on(signal, () => {});
     const { log, logTimes, input, end } = placesOf(root, request.id);
-    const code = newFile(end);
-    if (wanted.openStdin) makePipe(input);
+    let code: number | undefined;
     const stopNoting = noteTimes(log, logTimes);
     try {
       const exitCode = await watchContainer(root, request.id, {
         mounter: daemonMounter,
         attachment: { kind: "detached", log, stdin: wanted.openStdin ? input : undefined },
+        prepare: () => {
+          code = newFile(end);
+          if (wanted.openStdin) makePipe(input);
+        },
         started: () => answer({ ready: true }),
         forwardSignals: false,
       });
-      writeSync(code, `${exitCode}\n`);
+      if (code !== undefined) writeSync(code, `${exitCode}\n`);
     } finally {
       stopNoting();
     }
