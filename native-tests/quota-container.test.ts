@@ -101,31 +101,12 @@ for (const type of ["ext4", "xfs"] as const) {
     for (const driver of ["cowfs", "overlay2"] as const) {
       test(`${driver}: a container ends at its size at every start, and nothing else does`, async ({ skip }) => {
         if (missing !== undefined) skip(missing);
-        await disk.ok(
-          "create",
-          "--name",
-          "other",
-          "--driver",
-          driver,
-          "base",
-          "sh",
-          "-c",
-          "head -c 6000000 /dev/zero >/f",
-        );
-        const script = `df -k / | tail -n 1; ${fill} 2>&1; rm -f /f /bin/ls; echo it fits >/g; cat /g`;
+        const larger = "head -c 6000000 /dev/zero >/f";
+        await disk.ok(...["create", "--name", "other", "--driver", driver, "base"], ...["sh", "-c", larger]);
+        const script = `df -k / | tail -n 1; { ${fill}; } 2>&1; rm -f /f /bin/ls; echo it fits >/g; cat /g`;
         const ran = await disk.run([
-          "run",
-          "--name",
-          "small",
-          "--driver",
-          driver,
-          "-v",
-          "/data",
-          ...limited,
-          "base",
-          "sh",
-          "-c",
-          script,
+          ...["run", "--name", "small", "--driver", driver, "-v", "/data", ...limited, "base"],
+          ...["sh", "-c", script],
         ]);
         expect(ran).toMatchObject({ status: 0, stderr: "" });
         const [line, why, size, last] = ran.stdout.trim().split("\n");
