@@ -112,7 +112,7 @@ for (const type of ["ext4", "xfs"] as const) {
         const [line, why, size, last] = ran.stdout.trim().split("\n");
         expect(line).toMatch(/^\S+ +4096 /);
         expect(why).toMatch(
-          driver === "cowfs" || type === "xfs" ? /No space left on device/ : /No space left on device|Quota exceeded/,
+          driver === "cowfs" || type === "xfs" ? /No space left on device/ : /No space left on device|quota exceeded/i,
         );
         expect(Number(size)).toBeLessThanOrEqual(4 * MiB);
         expect(Number(size)).toBeGreaterThan(3 * MiB);
