@@ -44,6 +44,12 @@ export class Aliases {
     return this.keys.has(node);
   }
 
+  /** One of the names. */
+  any(node: number): Place | undefined {
+    for (const key of this.keys.get(node) ?? []) return placeOf(key);
+    return undefined;
+  }
+
   of(node: number): Place[] {
     return Array.from(this.keys.get(node) ?? [], placeOf);
   }

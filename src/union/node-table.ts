@@ -305,7 +305,7 @@ export class NodeTable {
       return;
     }
     this.unhang(node);
-    const [promoted] = this.aliases.has(node) ? this.aliases.of(node) : [];
+    const promoted = this.aliases.any(node);
     if (promoted === undefined) {
       this.flags[node] = (this.flags[node] as number) | NAMELESS;
       this.setName(node, NO_NODE, "");
