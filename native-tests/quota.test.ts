@@ -199,7 +199,7 @@ for (const disk of disks) {
       expect(stderr).toMatch(/holds \d+ bytes, more than its size of 1048576/);
       expect((await room("again")).free).toBe(0);
       full(await attempt("/bin/bash", ["-c", "echo > x"], { cwd: area.at("again") }));
-      await shell("rm f g x; echo fits > x", { cwd: area.at("again") });
+      await shell("rm -f f g x; echo fits > x", { cwd: area.at("again") });
       await unmount("again");
       expect((await mount("again")).status).toBe(0);
       await shell("head -c 25M /dev/zero > f", { cwd: area.at("again") });
