@@ -19,13 +19,17 @@ export function freshDisk(base) {
   closeSync(fd);
   run("mkfs.ext4", ["-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0", file]);
   run("mount", ["-o", "loop", file, mountpoint]);
-  const device = execFileSync("findmnt", ["-no", "SOURCE", mountpoint]).toString().trim();
-  run("losetup", ["--direct-io=on", device]);
-  return {
-    mountpoint,
-    remove() {
-      spawnSync("umount", ["--lazy", mountpoint]);
-      rmSync(file);
-    },
+  const remove = () => {
+    spawnSync("umount", ["--lazy", mountpoint]);
+    rmSync(file);
   };
+  try {
+    const device = execFileSync("findmnt", ["-no", "SOURCE", mountpoint]).toString().trim();
+    run("losetup", ["--direct-io=on", device]);
+  } catch (error) {
+    // Who called knows of no mount, and removes the directory.
+    remove();
+    throw error;
+  }
+  return { mountpoint, remove };
 }
