@@ -137,10 +137,11 @@ function copyFileRange(s: Service): number {
   let result = output < 0 ? output : copyCached(s, input, inOffset, output, outOffset, length);
   if (result === -EAGAIN) {
     const job = s.union.copies.newJob();
+    // Once the job runs, what it has written already would not count.
+    const needed = quota?.forWrite(output, outOffset, length) ?? 0;
     result = native.jobCopyRange(job, input, inOffset, output, outOffset, length);
     if (result >= 0) {
-      // What has its blocks already takes none.
-      quota?.begin(job, output, Math.max(0, quota.forRange(output, 0, outOffset, length)));
+      quota?.begin(job, output, needed);
       result = s.awaits(job);
     }
   }

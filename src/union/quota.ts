@@ -96,6 +96,15 @@ export class Quota {
     return needed > this.room ? -ENOSPC : needed;
   }
 
+  /**
+   * What a write that `admit` has let through takes at most, in bytes, to be given to `begin`. What has its blocks already takes none; where the file
+   * system does not say which these are, `admit` went by how many.
+   */
+  forWrite(fd: number, offset: number, length: number): number {
+    const needed = this.forRange(fd, 0, offset, length);
+    return needed >= 0 ? needed : Math.max(0, this.grows(fd, this.ceil(offset + length)));
+  }
+
   /** What a copy of the first `length` bytes of the open file `input` takes, in bytes, to be given to `begin`; or -ENOSPC. */
   forCopy(input: number, length: number): number {
     const whole = this.ceil(length);
