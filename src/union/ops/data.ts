@@ -104,8 +104,8 @@ export function write(
   let written = native.pwrite(fd, data, start, most, offset);
   // The kernel takes any count for success when it writes what was mapped: nobody would hear that some of it is lost.
   if (mapped && written >= 0 && written < length) {
-    written = written < most ? native.pwrite(fd, data, start + written, most - written, offset + written) : -ENOSPC;
-    if (written >= 0) written = -ENOSPC;
+    const rest = written < most ? native.pwrite(fd, data, start + written, most - written, offset + written) : 0;
+    written = rest < 0 ? rest : written + rest < length ? -ENOSPC : length;
   }
   u.quota?.measure(fd);
   if (kept < 0 || written < 0) return written;
