@@ -108,6 +108,13 @@ describe("what counts", () => {
     expect(symlink(b.u, ROOT, "short", "t", cred)).toBeGreaterThan(0);
     expect(setxattr(b.u, b.node("full"), "user.x", Buffer.alloc(2000, "x"), 0, false)).toBe(-ENOSPC);
     expect(setxattr(b.u, b.node("full"), "user.x", Buffer.from("x"), 0, false)).toBe(0);
+    for (const [length, result] of [
+      [2000, 0],
+      [1990, 0],
+      [2000, -ENOSPC],
+    ] as const) {
+      expect(setxattr(b.u, b.node("f"), "user.x", Buffer.alloc(length, "y"), 0, false)).toBe(result);
+    }
     const before = used(b);
     const dead = b.node("link");
     expect(unlink(b.u, ROOT, "link")).toBe(0);
@@ -158,8 +165,12 @@ describe("what does not fit", () => {
     quota?.begin(7, fd, 6 * block);
     expect(quota?.forRange(fd, 0, 0, 6 * block)).toBe(-ENOSPC);
     expect(quota?.forRange(fd, 0x3, 0, 6 * block)).toBe(0);
+    expect(quota?.forWrite(fd, 0, 2 * block)).toBe(2 * block);
     quota?.ended(7);
     expect(quota?.room).toBe(8 * block);
+    put(b, node, "x".repeat(6 * block));
+    expect(quota?.forWrite(fd, 0, 6 * block)).toBe(0);
+    expect(quota?.forWrite(fd, 2 * block, 6 * block)).toBe(2 * block);
   });
 });
 

@@ -7,6 +7,7 @@ import { ACL_UNKNOWN } from "../directory.js";
 import { locate } from "../locate.js";
 import { applyStored, changeMode } from "../ownership.js";
 import { mayChange } from "../protection.js";
+import type { Quota } from "../quota.js";
 import { settle } from "../settle.js";
 import { ACL_VERSION_SIZE } from "../stored-owner.js";
 import type { Union } from "../union.js";
@@ -39,7 +40,7 @@ export function setxattr(
   const stored = ownership === null ? value : ownership.storedValue(name, value, u.scratch);
   if (typeof stored === "number") return stored;
   // A short one lies in the inode.
-  if (u.quota !== null && stored.length > INLINE_VALUE) r = u.quota.admitBlocks(stored.length);
+  if (u.quota !== null && stored.length > INLINE_VALUE) r = admitValue(u, u.quota, name, stored.length);
   if (r < 0) return r;
   r = native.setxattr(u.atFd, u.atName, storedName(name), stored, flags);
   u.quota?.measure(u.atFd, u.atName);
@@ -55,6 +56,15 @@ export function setxattr(
   if (r === 0) r = applyStored(u, u.atFd, u.atName, u.aside);
   if (r < 0 || (u.aside.mode & S_ISGID) === 0) return r;
   return changeMode(u, u.atFd, u.atName, u.aside.mode & 0o7777 & ~S_ISGID);
+}
+
+/** Whether a value of so many bytes fits, of the object that `locate` found: 0 or -ENOSPC. Near the limit, what it has more than the present one must. */
+function admitValue(u: Union, quota: Quota, name: string, length: number): number {
+  const fits = quota.admitBlocks(length);
+  if (fits === 0) return 0;
+  const present = native.getxattr(u.atFd, u.atName, storedName(name), nothing);
+  if (present < 0) return fits;
+  return length <= present ? 0 : quota.admitBlocks(length - present);
 }
 
 /**
