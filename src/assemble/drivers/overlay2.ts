@@ -1,9 +1,9 @@
 import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { errnoName } from "../../errno.js";
+import { EXDEV, errnoName } from "../../errno.js";
 import { limitByProject, ProjectQuota, unlimit } from "../../layer/project-quota.js";
 import { S_IFCHR } from "../../layer/stat.js";
-import { AT_FDCWD, O_DIRECTORY, O_PATH } from "../../native/constants.js";
+import { AT_FDCWD, MNT_DETACH, O_DIRECTORY, O_PATH } from "../../native/constants.js";
 import { native } from "../../native/index.js";
 import { placesOf } from "../../store/containers.js";
 import { StoreError } from "../../store/error.js";
@@ -56,7 +56,11 @@ export const overlay2Driver: StorageDriver = {
     const plan = await unionOf(root, container);
     await settle(plan, mounter);
     // At the limit there would be no room for what overlayfs makes in the work directory.
-    const failure = limit(plan, () => mountOverlay(plan));
+    const failure = limit(
+      plan,
+      () => mountOverlay(plan),
+      () => unmountAgain(plan.mountpoint),
+    );
     if (failure !== undefined) throw new StoreError(`${plan.mountpoint}: overlayfs cannot be mounted: ${failure}`);
   },
 
@@ -73,27 +77,52 @@ export const overlay2Driver: StorageDriver = {
 
 /**
  * Sets the size of a writable layer, or takes away the one that it had, after `first` has been done without any: returns what that says of its
- * failure. Throws StoreError where the file system keeps none; then `first` is not called.
+ * failure. Throws StoreError where the file system keeps none; then `first` is not called, or `undo` is.
  */
 function limit(
   { upper = "", work = "", size }: Pick<UnionPlan, "upper" | "work" | "size">,
   first: () => string | undefined = () => undefined,
+  undo: () => void = () => undefined,
 ): string | undefined {
   const bytes = size === undefined ? undefined : parseSize(size);
   const opened = [upper, work].map((path) => native.openFollow(bytesOf(path), O_PATH | O_DIRECTORY));
-  const [upperFd = -1, workFd = -1] = opened;
-  const failure = opened.find((fd) => fd < 0);
-  const limited = failure === undefined ? limitOpen(upperFd, workFd, bytes) : failure;
-  const said = limited instanceof ProjectQuota || limited === 0 ? first() : undefined;
-  const enforced = limited instanceof ProjectQuota ? limited.enforce() : limited;
-  for (const fd of opened) if (fd >= 0) native.close(fd);
-  if (failure !== undefined)
-    throw new StoreError(`the writable layer ${upper} cannot be opened: ${errnoName(failure)}`);
-  if (enforced === 0) return said;
-  const why = enforced === null ? "" : ` (${errnoName(enforced)})`;
-  throw new StoreError(
+  try {
+    const [upperFd = -1, workFd = -1] = opened;
+    const failure = opened.find((fd) => fd < 0);
+    if (failure !== undefined) {
+      throw new StoreError(`the writable layer ${upper} cannot be opened: ${errnoName(failure)}`);
+    }
+    const limited = limitOpen(upperFd, workFd, bytes);
+    if (!(limited instanceof ProjectQuota) && limited !== 0) throw notLimited(upper, bytes, limited);
+    const said = first();
+    const enforced = limited === 0 ? 0 : limited.enforce();
+    // What is not there needs no limit yet: the next attempt sets it.
+    if (enforced === 0 || said !== undefined) return said;
+    undo();
+    throw notLimited(upper, bytes, enforced);
+  } finally {
+    for (const fd of opened) if (fd >= 0) native.close(fd);
+  }
+}
+
+/** `result`: as of `limitOpen`. */
+function notLimited(upper: string, bytes: number | undefined, result: number | null): StoreError {
+  if (result === -EXDEV) {
+    return new StoreError(
+      `the work directory of the writable layer ${upper} belongs to another project than that (see lsattr -pd), so nothing can be moved from it to the layer: remove what is in the work directory`,
+    );
+  }
+  const why = result === null ? "" : ` (${errnoName(result)})`;
+  if (bytes === undefined) return new StoreError(`the size of the writable layer ${upper} stays limited${why}`);
+  return new StoreError(
     `the storage driver overlay2 cannot keep a size here${why}: that takes project quotas below the data root (ext4 mounted with prjquota, xfs with pquota) from the first start on; use --driver cowfs`,
   );
+}
+
+/** Nothing is run in a mount without the limit that it was to have. Throws StoreError. */
+function unmountAgain(mountpoint: string): void {
+  const r = native.umount(bytesOf(mountpoint), MNT_DETACH);
+  if (r < 0) throw new StoreError(`${mountpoint} has no limit, and cannot be unmounted: ${errnoName(r)}`);
 }
 
 /** A limit that does not hold yet; or 0 if none is wanted, null where the file system keeps none, or -errno. */
