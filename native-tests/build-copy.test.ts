@@ -174,14 +174,16 @@ test("ADD unpacks archives, COPY does not, and what is no archive is copied", as
   const onto = store.area.at("Onto");
   // A link is followed as in a root: the first one leads to a directory of the destination, the second one to none.
   await shell(
-    `mkdir -p out/dir; echo >out/dir/one; ln out/dir/one out/dir/two; tar -C out -cf hard.tar dir
+    `mkdir -p out/dir both/dir both/tmp; echo >out/dir/one; ln out/dir/one out/dir/two; tar -C out -cf hard.tar dir
+     echo >both/dir/same; ln both/dir/same both/tmp/same; tar -C both -cf both.tar dir tmp
      printf '%s\\n' 'FROM base' 'RUN mkdir /top /top/tmp && ln -s /tmp /top/dir && ln -s /bin /dir' 'ADD hard.tar /top' \
        'RUN test -L /top/dir && test /top/tmp/one -ef /top/tmp/two && test ! -e /tmp/one' \
+       'RUN mkdir /meet /meet/tmp && ln -s tmp /meet/dir' 'ADD both.tar /meet' 'RUN test "$(ls -A /meet/tmp)" = same' \
        'ADD hard.tar /' 'RUN test /bin/one -ef /bin/two && rm /dir && ln -s /bin/sh /dir' 'ADD hard.tar /' >${onto}`,
     { cwd: context },
   );
   const failed = await attemptBuild(store, ["-f", onto, context]);
-  const why = "Onto:7: ADD hard.tar /: dir: a directory cannot replace what is there\n";
+  const why = "Onto:10: ADD hard.tar /: dir: a directory cannot replace what is there\n";
   expect([failed.status, failed.stderr]).toEqual([1, expect.stringContaining(why)]);
 });
 

@@ -101,6 +101,19 @@ test("overlay2 goes on in a copy of the data root", async () => {
   expect(again.stdout).toBe("mode\nlinked\nmore\nlinked\nmore\na\nsub\n");
 });
 
+test("vfs misses no change in a copy of the data root, though everything there was changed when it was copied", async () => {
+  await store.ok("create", "--name", "whole", "--driver", "vfs", "base", "sh");
+  const id = (await store.ok("inspect", "--format", "{{.Id}}", "whole")).trim();
+  const copy = store.area.at("copies");
+  // The stamp of the copying is copied last.
+  await shell(
+    `cd ${store.path}/containers/${id}/tree; touch -r mode ../when; echo edom >mode; touch -r ../when mode
+     cp -a ${store.path} ${copy}; cd ${copy}/containers/${id}; cp -a copied last; mv last copied`,
+  );
+  const changes = await attempt(cowfsProgram, ["--root", copy, "diff", "whole"]);
+  expect(changes.stdout).toBe("C /mode\n");
+});
+
 test("before Linux 6.7 overlayfs takes all layers at once", async () => {
   await shell("mkdir -p o/1 o/2 o/upper o/work o/merged; echo 1 >o/1/file; echo 2 >o/2/file; echo 2 >o/2/two", {
     cwd: store.area.path,

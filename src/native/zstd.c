@@ -29,8 +29,18 @@ static struct {
 
 enum { ZSTD_ERROR_WINDOW_TOO_LARGE = 16, ZSTD_ERROR_MEMORY = 64 };
 
+/*
+ * Newer releases of Node export a zstd of their own, of another version: the library's calls of itself must not end there. The sanitizer, which
+ * replaces functions of all libraries, refuses the flag.
+ */
+#ifdef __SANITIZE_ADDRESS__
+enum { OWN_SYMBOLS = 0 };
+#else
+enum { OWN_SYMBOLS = RTLD_DEEPBIND };
+#endif
+
 static void load(void) {
-  void *library = dlopen("libzstd.so.1", RTLD_NOW | RTLD_LOCAL);
+  void *library = dlopen("libzstd.so.1", RTLD_NOW | RTLD_LOCAL | OWN_SYMBOLS);
   if (library == NULL) return;
   *(void **)&zstd.create = dlsym(library, "ZSTD_createDStream");
   *(void **)&zstd.release = dlsym(library, "ZSTD_freeDStream");

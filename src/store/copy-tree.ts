@@ -147,6 +147,9 @@ function replace(target: number, name: string, path: string, make: (as: string) 
   try {
     make(temporary);
     must(native.rename(target, temporary, target, name, 0), "replace", path);
+    // Of two names of one file, which a link to one that is there already makes, rename(2) leaves both.
+    const left = native.unlink(target, temporary, 0);
+    if (!isAbsent(left)) must(left, "replace", path);
   } catch (error) {
     native.unlink(target, temporary, 0);
     throw error;

@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { errnoName } from "../../errno.js";
 import { STATX_ALL, Stat } from "../../layer/stat.js";
@@ -10,8 +10,27 @@ import { bytesOf } from "../../text.js";
 import { syncTree } from "./base-trees.js";
 import { needsRoot, treeDriver } from "./tree-format.js";
 
-/** A file beside the tree of a container, made before anything was copied, and changed when all had been. */
+/**
+ * A file beside the tree of a container, made before anything was copied, and changed when all had been. It holds its own inode number: in a copy of
+ * the data root, where all change times are those of that copying, another one has it.
+ */
 const stampName = "copied";
+
+function numberOf(stat: Stat): string {
+  return `${stat.inoHigh}:${stat.inoLow}\n`;
+}
+
+function makeStamp(path: string): void {
+  writeFileSync(path, "", { mode: 0o600 });
+  writeFileSync(path, numberOf(lookAt(path)));
+}
+
+function lookAt(path: string): Stat {
+  const stat = new Stat();
+  const found = native.statx(AT_FDCWD, bytesOf(path), STATX_ALL, stat.bytes);
+  if (found < 0) throw new StoreError(`${path} cannot be looked at: ${errnoName(found)}`);
+  return stat;
+}
 
 function open(path: string): number {
   const fd = native.openFollow(bytesOf(path), O_PATH | O_DIRECTORY);
@@ -32,7 +51,7 @@ export const vfsDriver = treeDriver({
 
   async copy(from, to) {
     const stamp = join(dirname(to), stampName);
-    writeFileSync(stamp, "", { mode: 0o600 });
+    makeStamp(stamp);
     mkdirSync(to, { mode: 0o700 });
     const source = open(from);
     try {
@@ -57,10 +76,9 @@ export const vfsDriver = treeDriver({
    * was the last to change it. What was changed while the clock stood before that was not copied then.
    */
   untouched(directory) {
-    const stamp = new Stat();
     const path = join(directory, stampName);
-    const found = native.statx(AT_FDCWD, bytesOf(path), STATX_ALL, stamp.bytes);
-    if (found < 0) throw new StoreError(`${path} cannot be looked at: ${errnoName(found)}`);
+    const stamp = lookAt(path);
+    if (readFileSync(path, "latin1") !== numberOf(stamp)) return () => false;
     const { mtime, mtimeNsec, ctime, ctimeNsec } = stamp;
     return (now) =>
       (now.ctime > mtime || (now.ctime === mtime && now.ctimeNsec >= mtimeNsec)) &&
