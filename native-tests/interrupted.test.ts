@@ -94,14 +94,20 @@ test("a container whose volume is being filled", async () => {
   // So many files that copying them takes a while, on whatever disk.
   await shell("mkdir -p tree/data; cd tree/data; seq 15000 | xargs touch", { cwd: store.area.path });
   await store.ok("image", "import", store.area.at("tree"), "many", "-q", "-c", 'CMD ["x"]');
+  await shell("mkdir vol; echo mine >vol/file; tar cf vol.tar -C vol file", { cwd: store.area.path });
   const half = join(store.path, "volumes/filled/.populating");
-  const { child, ended } = stuck(["create", "--name", "box", "-v", "filled:/data", "many"]);
+  const { child, ended } = stuck(["create", "--name", "box", "-v", "filled:/data", "-v", "precious:/other", "many"]);
   await until(() => existsSync(half), "the copy");
+  child.kill("SIGSTOP");
+  // It has made this one, too, but what is in there is somebody else's.
+  await store.ok("volume", "import", "precious", store.area.at("vol.tar"));
   child.kill("SIGINT");
+  child.kill("SIGCONT");
   expect(await ended).toEqual({ code: null, signal: "SIGINT", said: "" });
   expect(await store.ok("ps", "-aq")).toBe("");
   expect(mounts()).toEqual([]);
-  expect(readdirSync(join(store.path, "volumes/filled/_data"))).toEqual([]);
+  expect(readdirSync(join(store.path, "volumes"))).toEqual(["precious"]);
+  expect(await shell(`cat ${store.path}/volumes/precious/_data/file`)).toBe("mine\n");
   expect(await store.run(["system", "check"])).toMatchObject({ status: 0, stdout: "ok: nothing is wrong\n" });
 });
 

@@ -7,16 +7,16 @@ import type { DataRoot } from "./data-root.js";
 import { StoreError, undoAfter } from "./error.js";
 import { checkInterruption, interruptible } from "./interruption.js";
 import { fillVolume } from "./populate.js";
-import { findVolumeAnywhere } from "./volume-drivers/lookup.js";
-import { ensureVolume, removeVolume, withVolumeData } from "./volumes.js";
+import type { VolumeRecord } from "./records.js";
+import { ensureVolume, unmakeVolumes, withVolumeData } from "./volumes.js";
 
 /**
  * Fills a volume, which is created if it is missing, from a tar archive, plain or compressed by gzip or zstd. Throws StoreError if something is in the
  * volume, or the archive is damaged, and whatever reading throws; then the volume is as it was before.
  */
 export async function importVolume(root: DataRoot, name: string, source: AsyncIterable<Buffer>): Promise<void> {
-  const isNew = (await findVolumeAnywhere(root, name)) === undefined;
-  const volume = await ensureVolume(root, name);
+  const made: VolumeRecord[] = [];
+  const volume = await ensureVolume(root, name, {}, made);
   try {
     await withVolumeData(root, volume, async (data) => {
       const filled = await fillVolume(root, name, data, (target) => extract(source, target));
@@ -24,9 +24,7 @@ export async function importVolume(root: DataRoot, name: string, source: AsyncIt
         throw new StoreError(`the volume ${name} is not empty: import into a new one, or remove what is in it`);
     });
   } catch (error) {
-    await undoAfter(error, async () => {
-      if (isNew) await removeVolume(root, name);
-    });
+    await undoAfter(error, () => unmakeVolumes(root, made));
   }
 }
 

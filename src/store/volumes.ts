@@ -1,9 +1,10 @@
 import { randomBytes } from "node:crypto";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { publish } from "./atomic.js";
 import type { DataRoot } from "./data-root.js";
 import { StoreError } from "./error.js";
-import { storeLock, withLock } from "./lock.js";
+import { lockDirectory, storeLock, withLock } from "./lock.js";
 import { checkName } from "./names.js";
 import type { VolumeRecord } from "./records.js";
 import { makeTemporary } from "./temporary.js";
@@ -72,13 +73,34 @@ function sameDriver(existing: VolumeRecord, { driver }: VolumeWish): VolumeRecor
 
 /**
  * Removes volumes that were made for something which did not come to be. A named one of a plugin stays: the plugin may have had it before. So does
- * one that somebody uses already.
+ * one that somebody else may have taken up: he uses it or fills it, or something is in it.
  */
 export async function unmakeVolumes(root: DataRoot, made: readonly VolumeRecord[]): Promise<void> {
   for (const volume of made) {
-    if (!isAnonymous(volume) && (volume.driver !== localDriver || volumeUsers(root, volume.name).length > 0)) continue;
-    await removeVolume(root, volume.name);
+    if (isAnonymous(volume)) await removeVolume(root, volume.name);
+    else if (volume.driver === localDriver) await unmakeNamed(root, volume);
   }
+}
+
+async function unmakeNamed(root: DataRoot, { name, created }: VolumeRecord): Promise<void> {
+  await takeAway(root, name, async (remove) => {
+    // Somebody has removed it, and may have made it anew.
+    if (findVolume(root, name)?.created !== created) return;
+    // Whoever fills it has this lock; it is not waited for, since the lock `store` is held.
+    const lock = await lockDirectory(volumeDirectory(root, name), { limit: 0 });
+    if (lock === undefined) return;
+    try {
+      if (isUntouched(root, name) && volumeUsers(root, name).length === 0) remove();
+    } finally {
+      lock.release();
+    }
+  });
+}
+
+/** Whether nothing has been put into a volume, nor, by a command that was killed, beside its content. */
+function isUntouched(root: DataRoot, name: string): boolean {
+  const own = readdirSync(volumeDirectory(root, name)).every((entry) => entry === "volume.json" || entry === "_data");
+  return own && readdirSync(volumeData(root, name)).length === 0;
 }
 
 /**
@@ -88,14 +110,27 @@ export async function unmakeVolumes(root: DataRoot, made: readonly VolumeRecord[
 export async function removeVolume(root: DataRoot, name: string, { force = false } = {}): Promise<void> {
   const volume = await readVolumeAnywhere(root, name);
   if (volume.driver !== localDriver) return await removeOnPlugin(root, volume, force);
+  await takeAway(root, name, (remove) => {
+    const users = volumeUsers(root, name);
+    if (users.length > 0) throw new StoreError(`remove ${name}: volume is in use - [${users.join(", ")}]`);
+    remove();
+  });
+}
+
+/** Calls `decide`, under the lock `store`, with what removes a volume of the driver `local`. Throws StoreError. */
+async function takeAway(
+  root: DataRoot,
+  name: string,
+  decide: (remove: () => void) => void | Promise<void>,
+): Promise<void> {
   const temporary = await makeTemporary(root, "gone");
   try {
-    await withLock(root, storeLock, () => {
-      const users = volumeUsers(root, name);
-      if (users.length > 0) throw new StoreError(`remove ${name}: volume is in use - [${users.join(", ")}]`);
-      unmountVolume(root, name);
-      publish(volumeDirectory(root, name), join(temporary.path, name));
-    });
+    await withLock(root, storeLock, () =>
+      decide(() => {
+        unmountVolume(root, name);
+        publish(volumeDirectory(root, name), join(temporary.path, name));
+      }),
+    );
   } finally {
     temporary.dispose();
   }
