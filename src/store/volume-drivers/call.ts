@@ -77,12 +77,17 @@ export async function callPlugin(
   }
 }
 
-/** Whether there was no connection: nothing has been said to anybody. */
-function isUnreached(error: unknown): boolean {
+/** Whether there was no connection: nothing has been said to anybody. A host of several addresses gives an error for each, in one. */
+export function isUnreached(error: unknown): boolean {
+  if (error instanceof AggregateError) return error.errors.length > 0 && error.errors.every(isUnreached);
   return /^(connect|getaddrinfo)$/.test((error as NodeJS.ErrnoException).syscall ?? "");
 }
 
-function explained(error: unknown, { shown }: PluginAddress): string {
+/** What went wrong, for a message. */
+export function explained(error: unknown, address: Pick<PluginAddress, "shown">): string {
+  // Of its own it has no message.
+  if (error instanceof AggregateError && isUnreached(error)) return explained(error.errors[0], address);
+  const { shown } = address;
   const code = (error as NodeJS.ErrnoException).code ?? "";
   if (isUnreached(error)) {
     return /^(ECONNREFUSED|ENOENT)$/.test(code) ? `nobody listens at ${shown}` : `${shown}: ${reason(error)}`;
