@@ -1,5 +1,16 @@
-import { closeSync, existsSync, mkdirSync, openSync, readdirSync, renameSync, rmSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { EAGAIN } from "../../errno.js";
 import { LOCK_EX, LOCK_NB } from "../../native/constants.js";
 import { native } from "../../native/index.js";
 import { syncDirectory } from "../../store/atomic.js";
@@ -25,8 +36,9 @@ export async function writeArchiveDirectory(output: string, write: (path: string
     const mark = join(temporary, unfinished);
     const fd = openSync(mark, "wx");
     try {
-      // Nobody else has it: the file is new.
-      native.flock(fd, LOCK_EX | LOCK_NB);
+      // Before this has the lock, another writer of the same output may take it for abandoned. Where there are no locks, nobody gets one.
+      const locked = native.flock(fd, LOCK_EX | LOCK_NB);
+      if (locked === -EAGAIN || !isStill(mark, fd)) throw new CommandError(`another command writes ${output}`);
       await write(temporary);
       rmSync(mark);
       renameSync(temporary, output);
@@ -40,19 +52,34 @@ export async function writeArchiveDirectory(output: string, write: (path: string
   }
 }
 
+function isStill(path: string, fd: number): boolean {
+  const [named, opened] = [statSync(path, { throwIfNoEntry: false }), fstatSync(fd)];
+  return named?.ino === opened.ino && named.dev === opened.dev;
+}
+
 /** Removes what is marked as not whole, and whose writer is gone. */
 function removeAbandoned(output: string): void {
   const directory = dirname(output);
   if (!existsSync(directory)) return;
   for (const name of readdirSync(directory)) {
     if (!name.startsWith(`${basename(output)}.`) || !/\.\d+\.new$/.test(name)) continue;
-    const mark = join(directory, name, unfinished);
-    if (!existsSync(mark)) continue;
-    const fd = openSync(mark, "r");
+    const fd = openIfThere(join(directory, name, unfinished));
+    if (fd === undefined) continue;
     try {
       if (native.flock(fd, LOCK_EX | LOCK_NB) === 0) rmSync(join(directory, name), { recursive: true, force: true });
     } finally {
       closeSync(fd);
     }
+  }
+}
+
+/** Undefined if it is not there, or its writer has just made an end of it. */
+function openIfThere(path: string): number | undefined {
+  try {
+    return openSync(path, "r");
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT" || code === "ENOTDIR") return undefined;
+    throw error;
   }
 }
