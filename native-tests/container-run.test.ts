@@ -4,6 +4,7 @@ import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { attempt, command } from "./harness/command.js";
+import { cowfsProgram } from "./harness/mounts.js";
 import { mountInfo } from "./harness/namespace.js";
 import { Store, until } from "./harness/store.js";
 
@@ -185,7 +186,7 @@ for (const runtime of ["crun", "runc", "unshare"]) {
       expect((await store.run(["exec", name, "nosuch"])).status).toBe(127);
       const piped = await attempt(
         "sh",
-        ["-c", `echo through | "$0" --root "$1" exec -i ${name} cat`, "build/cowfs", store.path],
+        ["-c", `echo through | "$0" --root "$1" exec -i ${name} cat`, cowfsProgram, store.path],
         { cwd: process.cwd() },
       );
       expect(piped).toEqual({ status: 0, stdout: "through\n", stderr: "" });
@@ -215,14 +216,14 @@ for (const runtime of ["crun", "runc", "unshare"]) {
       const script = "trap 'echo got; exit 4' USR1; echo ready; while :; do sleep 0.05; done";
       const shell = `"$0" --root "$1" run --rm --runtime ${runtime} base sh -c "${script}" >"$2" & pid=$!
         while ! grep -q ready "$2" 2>/dev/null; do sleep 0.05; done; kill -USR1 $pid; wait $pid; echo $?; cat "$2"`;
-      const output = await command("sh", ["-c", shell, "build/cowfs", store.path, store.area.at(`signal-${runtime}`)], {
+      const output = await command("sh", ["-c", shell, cowfsProgram, store.path, store.area.at(`signal-${runtime}`)], {
         cwd: process.cwd(),
       });
       expect(output).toBe("4\nready\ngot\n");
     });
 
     test("a terminal, when asked: of its own size, with keys that come through", async () => {
-      const inner = `build/cowfs --root ${store.path} run --rm -it --runtime ${runtime} base sh -c "tty >/dev/null && echo is-tty; stty size; read line; echo read:\\$line"`;
+      const inner = `"${cowfsProgram}" --root ${store.path} run --rm -it --runtime ${runtime} base sh -c "tty >/dev/null && echo is-tty; stty size; read line; echo read:\\$line"`;
       const output = await attempt("script", ["-qec", `stty rows 33 cols 77; ${inner}`, "/dev/null"], {
         cwd: process.cwd(),
         input: "typed\n",
@@ -240,7 +241,7 @@ for (const runtime of ["crun", "runc", "unshare"]) {
       await store.ok("run", "-dit", "--rm", "--name", name, "--runtime", runtime, "base", ...sh(script));
       const without = { status: 2, stdout: "", stderr: expect.stringContaining("the input device is not a terminal") };
       expect(await store.run(["attach", name])).toEqual(without);
-      const inner = `stty rows 33 cols 77; build/cowfs --root ${store.path} attach ${name}; echo code:$?`;
+      const inner = `stty rows 33 cols 77; "${cowfsProgram}" --root ${store.path} attach ${name}; echo code:$?`;
       const attach = () => new Talk("script", ["-qec", inner, "/dev/null"]);
       const first = attach();
       first.say("one\n");
@@ -252,7 +253,7 @@ for (const runtime of ["crun", "runc", "unshare"]) {
       await first.hears("code:0");
       expect(await first.ended()).toBe(0);
       const second = attach();
-      const waiting = new Talk("build/cowfs", ["--root", store.path, "wait", name]);
+      const waiting = new Talk(cowfsProgram, ["--root", store.path, "wait", name]);
       await until(() => hasOpen(waiting.child.pid, "/end"), "the wait");
       second.say("end\n");
       await second.hears("got:end\r\n");
@@ -269,7 +270,7 @@ test("attach: input, output, signals and exit code of a container without a term
   const script =
     "read line; echo got:$line; trap 'echo asked; exit 9' USR1; echo trapped; while :; do sleep 0.05; done";
   await store.ok("run", "-di", "--name", "streams", "base", ...sh(script));
-  const attach = (...words: string[]) => new Talk("build/cowfs", ["--root", store.path, "attach", ...words, "streams"]);
+  const attach = (...words: string[]) => new Talk(cowfsProgram, ["--root", store.path, "attach", ...words, "streams"]);
   const [both, output] = [attach(), attach("--no-stdin", "--sig-proxy=false")];
   both.say("one\n");
   both.child.stdin.end();
@@ -283,7 +284,7 @@ test("attach: input, output, signals and exit code of a container without a term
   const failed = (stderr: string) => ({ status: 1, stdout: "", stderr: `cowfs: ${stderr}\n` });
   expect(await store.run(["attach", "streams"])).toEqual(failed("container streams does not run: start it first"));
   await store.ok("rm", "streams");
-  const foreground = new Talk("build/cowfs", [
+  const foreground = new Talk(cowfsProgram, [
     "--root",
     store.path,
     "run",
