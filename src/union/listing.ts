@@ -129,7 +129,8 @@ const device = { known: false, low: 0, high: 0 };
 function judgeEntry(fd: number, part: Part, raw: RawEntries, k: number): number {
   const name = raw.names[k] as string;
   const type = raw.types[k] as number;
-  const [low, high] = [raw.lows[k] as number, raw.highs[k] as number];
+  const low = raw.lows[k] as number;
+  const high = raw.highs[k] as number;
   if (type === DT_CHR && device.known && low === device.low && high === device.high) return HIDES;
   const prefixed = name.startsWith(WHITEOUT_PREFIX);
   const suspicious = type === DT_UNKNOWN || type === DT_CHR || prefixed || (type === DT_REG && part.xattrWhiteouts);
