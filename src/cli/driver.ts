@@ -45,7 +45,10 @@ export async function serve(
   return await runSession(plan.config, log, () => {
     ready = true;
     onReady(warnings);
-    setTimeout(keepNurserySmall, nurseryGrows);
+    setTimeout(() => {
+      // A larger nursery is no reason for a driver to end.
+      keepNurserySmall().catch((error: unknown) => log("debug", "V8's nursery may grow", { error: messageOf(error) }));
+    }, nurseryGrows);
   });
 }
 

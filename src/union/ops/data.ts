@@ -108,9 +108,9 @@ export function write(
     written = rest < 0 ? rest : written + rest < length ? -ENOSPC : length;
   }
   u.quota?.measure(fd);
-  if (kept < 0 || written < 0) return written;
-  const r = native.setxattr(fd, "", CAPABILITY, capability.subarray(0, kept), 0);
-  return r < 0 ? r : written;
+  // Also after a write that failed half-way: the half took the capability away.
+  const r = kept < 0 ? 0 : native.setxattr(fd, "", CAPABILITY, capability.subarray(0, kept), 0);
+  return written >= 0 && r < 0 ? r : written;
 }
 
 let directorySync = -1;
