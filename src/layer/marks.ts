@@ -158,6 +158,8 @@ export const HAS_METACOPY = 2;
 /** The data of a metacopy was being completed. */
 export const HAS_PENDING = 4;
 export const HAS_PROTATTR = 8;
+/** Not one extended attribute, a mark or anything else; then nothing else is said. */
+export const HAS_NONE = 16;
 
 /** Attributes that say that a file has no data of its own. */
 export const metacopyNames = [trustedNames.metacopy, userNames.metacopy];
@@ -177,7 +179,7 @@ const list = Buffer.alloc(64 * 1024);
 /** Which marks the object (dirfd, name) carries, HAS_* together, or -errno. One listxattr(2). */
 export function readObjectMarks(dirfd: number, name: string): number {
   const length = native.listxattr(dirfd, name, list);
-  if (length <= 0) return isNoAttribute(length) ? 0 : length;
+  if (length <= 0) return length === 0 || isNoAttribute(length) ? HAS_NONE : length;
   let found = 0;
   for (const attribute of list.latin1Slice(0, length).split("\0")) found |= objectMarks.get(attribute) ?? 0;
   return found;

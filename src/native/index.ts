@@ -72,6 +72,8 @@ export interface Native {
   removexattr(dirfd: number, name: string, attribute: string): number;
   /** ioctl(2) with a buffer argument, in and out. A buffer shorter than the command says is padded with zeros. */
   ioctl(fd: number, command: number, data: Uint8Array): number;
+  /** file_getattr(2), since Linux 6.17 (ENOSYS): the FS_XFLAG_* bits of an object, the low 32. EOPNOTSUPP where its file system has none. */
+  xflags(dirfd: number, name: string): number;
   /** name_to_handle_at(2): `out` receives struct file_handle {u32 bytes, i32 type, u8[bytes]}; returns 8 + bytes. */
   nameToHandle(dirfd: number, name: string, out: Uint8Array): number;
   /**
@@ -115,6 +117,11 @@ export interface Native {
     mtime: number,
     mtimeNsec: number,
   ): number;
+  /**
+   * A new regular file with size (all of it a hole), owner, mode and times as the struct statx `like` says; `made` receives the struct statx of
+   * the empty file. A descriptor to read and write it, or -errno and there is none. "" makes one without a name in `dirfd` (O_TMPFILE).
+   */
+  createAlike(dirfd: number, name: string, like: Uint8Array, made: Uint8Array): number;
   mkdirAs(dirfd: number, name: string, mode: number, uid: number, gid: number): number;
   mknodAs(dirfd: number, name: string, mode: number, major: number, minor: number, uid: number, gid: number): number;
   symlinkAs(target: string, dirfd: number, name: string, uid: number, gid: number): number;

@@ -12,12 +12,14 @@ import {
   ENAMETOOLONG,
   ENODEV,
   ENOENT,
+  ENOSYS,
   ENOTDIR,
+  EOPNOTSUPP,
   EROFS,
   ESRCH,
   EXDEV,
 } from "../errno.js";
-import { S_IFCHR, S_IFIFO, STATX_ALL } from "../layer/stat.js";
+import { S_IFCHR, S_IFIFO, S_IFREG, STATX_ALL, Stat } from "../layer/stat.js";
 import {
   AT_REMOVEDIR,
   LOCK_EX,
@@ -239,6 +241,39 @@ describe("creating as the caller", () => {
     expect(fs.readFileSync(join(path, "whole"), "utf8")).toBe("content");
     expect(native.createFile(dir, "beyond", 0o640, bytes("short"), 3, 3, 0, 0)).toBe(-EINVAL);
     expect(fs.existsSync(join(path, "beyond"))).toBe(false);
+  });
+
+  it("makes a file like another one, all hole, with a name or without", () => {
+    const like = new Stat();
+    like.mode = S_IFREG | 0o6751;
+    like.uid = 1000;
+    like.gid = 2000;
+    like.size = 12345;
+    like.setTimes(-5, 250_000_000, 1_000_000_000, 7);
+    const made = new Stat();
+    fd(native.createAlike(dir, "alike", like.bytes, made.bytes));
+    const unnamed = fd(native.createAlike(dir, "", like.bytes, new Uint8Array(256)));
+    expect(ok(native.link(unnamed, "", dir, "named later"))).toBe(0);
+    for (const name of ["alike", "named later"]) {
+      const { mode, uid, gid, size, blocks, nlink, atime, atimeNsec, mtime, mtimeNsec } = stat(dir, name);
+      expect([mode, uid, gid, size, blocks, nlink]).toEqual([S_IFREG | 0o6751, 1000, 2000, 12345, 0, 1]);
+      expect([atime, atimeNsec, mtime, mtimeNsec]).toEqual([-5, 250_000_000, 1_000_000_000, 7]);
+    }
+    expect([made.inoLow, made.inoHigh]).toEqual([stat(dir, "alike").inoLow, stat(dir, "alike").inoHigh]);
+    expect(native.createAlike(dir, "alike", like.bytes, made.bytes)).toBe(-EEXIST);
+    like.uid = 0xffffffff;
+    like.words[10] = 0xffffffff;
+    like.words[11] = 0x7fffffff;
+    expect(native.createAlike(dir, "too big", like.bytes, made.bytes)).toBeLessThan(0);
+    expect(fs.existsSync(join(path, "too big"))).toBe(false);
+    expect(native.createAlike(dir, "short", new Uint8Array(255), made.bytes)).toBe(-EINVAL);
+  });
+
+  it("asks for the flags of chattr(1) by name", () => {
+    fs.writeFileSync(join(path, "flags"), "");
+    const r = native.xflags(dir, "flags");
+    expect(r === -ENOSYS || r === -EOPNOTSUPP || (r >= 0 && (r & 0xf8) === 0)).toBe(true);
+    expect([-ENOSYS, -ENOENT]).toContain(native.xflags(dir, "none"));
   });
 
   it("keeps the errno of a failure, and is root again", () => {

@@ -12,6 +12,9 @@
 #ifndef SYS_fchmodat2
 #define SYS_fchmodat2 452
 #endif
+#ifndef SYS_file_getattr
+#define SYS_file_getattr 468
+#endif
 
 /* Never follow the last component; with "" the descriptor itself, O_PATH or not. */
 static int at_flags(const char *name) { return AT_SYMLINK_NOFOLLOW | (name[0] == '\0' ? AT_EMPTY_PATH : 0); }
@@ -127,6 +130,21 @@ static napi_value sys_ioctl(napi_env env, napi_callback_info info) {
   return result(env, done);
 }
 
+static napi_value sys_xflags(napi_env env, napi_callback_info info) {
+  struct args a;
+  char name[PATH_SIZE];
+  struct { /* struct file_attr, which older headers lack */
+    uint64_t xflags;
+    uint32_t extent_size, extents, project, copy_extent_size;
+  } attributes = {0};
+  args_read(&a, env, info);
+  int dirfd = arg_int(&a, 0);
+  arg_path(&a, 1, name);
+  if (args_bad(&a)) return args_refuse(&a);
+  int64_t done = or_errno(syscall(SYS_file_getattr, dirfd, name, &attributes, sizeof attributes, at_flags(name)));
+  return result(env, done < 0 ? done : (int64_t)(uint32_t)attributes.xflags);
+}
+
 static napi_value sys_name_to_handle(napi_env env, napi_callback_info info) {
   struct args a;
   char name[PATH_SIZE];
@@ -176,6 +194,7 @@ const struct function sys_attributes_functions[] = {
   {"chown", sys_chown},
   {"utimens", sys_utimens},
   {"ioctl", sys_ioctl},
+  {"xflags", sys_xflags},
   {"nameToHandle", sys_name_to_handle},
   {"openByHandle", sys_open_by_handle},
   {NULL, NULL},

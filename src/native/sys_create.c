@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <pthread.h>
+#include <string.h>
 #include <sys/fsuid.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -164,6 +165,50 @@ static napi_value sys_create_file(napi_env env, napi_callback_info info) {
   return result(env, filled < 0 ? filled : closed);
 }
 
+static struct timespec time_of(struct statx_timestamp stamp) {
+  struct timespec time = {.tv_sec = stamp.tv_sec, .tv_nsec = stamp.tv_nsec};
+  return time;
+}
+
+/* Makes the new file `fd` what `like` says, with no call for what it is already. `made` is the file as it was created. */
+static int64_t liken(int fd, const struct statx *like, struct statx *made) {
+  const mode_t bits = 07777;
+  const struct timespec times[2] = {time_of(like->stx_atime), time_of(like->stx_mtime)};
+  if (statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_BTIME, made) != 0) return -errno;
+  /* chown(2) drops set-id bits, so they come after it. */
+  bool owned = made->stx_uid == like->stx_uid && made->stx_gid == like->stx_gid;
+  if (!owned && fchown(fd, like->stx_uid, like->stx_gid) != 0) return -errno;
+  if (((made->stx_mode ^ like->stx_mode) & bits) != 0 && fchmod(fd, like->stx_mode & bits) != 0) return -errno;
+  if (like->stx_size > 0 && ftruncate(fd, (off_t)like->stx_size) != 0) return -errno;
+  return or_errno(futimens(fd, times));
+}
+
+static napi_value sys_create_alike(napi_env env, napi_callback_info info) {
+  struct args a;
+  char name[PATH_SIZE];
+  struct statx like, made;
+  args_read(&a, env, info);
+  int dirfd = arg_int(&a, 0);
+  arg_path(&a, 1, name);
+  struct bytes in = arg_bytes(&a, 2);
+  struct bytes out = arg_bytes(&a, 3);
+  if (args_bad(&a)) return args_refuse(&a);
+  if (in.length < sizeof like || out.length < sizeof made) return result(env, -EINVAL);
+  memcpy(&like, in.data, sizeof like);
+  bool named = name[0] != '\0';
+  int how = named ? O_CREAT | O_EXCL | O_NOFOLLOW : O_TMPFILE;
+  int fd = TEMP_FAILURE_RETRY(openat(dirfd, named ? name : ".", how | O_RDWR | O_CLOEXEC | O_NOCTTY, like.stx_mode & 0777));
+  if (fd < 0) return result(env, -errno);
+  int64_t done = liken(fd, &like, &made);
+  if (done == 0) {
+    memcpy(out.data, &made, sizeof made);
+    return result(env, fd);
+  }
+  close(fd);
+  if (named) unlinkat(dirfd, name, 0);
+  return result(env, done);
+}
+
 /* Out of the effective set only: of this thread, and of those that it makes from now on. */
 static napi_value sys_drop_capability(napi_env env, napi_callback_info info) {
   struct args a;
@@ -182,6 +227,7 @@ static napi_value sys_drop_capability(napi_env env, napi_callback_info info) {
 const struct function sys_create_functions[] = {
   {"openAs", sys_open_as},
   {"createFile", sys_create_file},
+  {"createAlike", sys_create_alike},
   {"mkdirAs", sys_mkdir_as},
   {"mknodAs", sys_mknod_as},
   {"symlinkAs", sys_symlink_as},

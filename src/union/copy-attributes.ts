@@ -3,6 +3,7 @@ import { EINVAL, EOPNOTSUPP, EOVERFLOW, errnoName } from "../errno.js";
 import { S_IFLNK, Stat } from "../layer/stat.js";
 import { native } from "../native/index.js";
 import { copyFlags } from "./copy-flags.js";
+import type { StoredOwners } from "./stored-owner.js";
 import type { Union } from "./union.js";
 import { copiedName, mustCopyUp } from "./xattr-names.js";
 
@@ -44,9 +45,7 @@ export function copyAttributes(
   if (r === 0) r = copyFlags(u, fromFd, fromName, stat, toFd, toName);
   if (r < 0) return r;
   if (stored !== null) {
-    shownAs.copyFrom(stat);
-    r = stored.apply(fromFd, fromName, shownAs);
-    if (r === 0) r = stored.adopt(toFd, toName, shownAs);
+    r = copyOwner(stored, fromFd, fromName, stat, toFd, toName);
     if (r < 0) return r;
   } else if (stat.type !== S_IFLNK) {
     r = native.chmod(toFd, toName, stat.mode & 0o7777);
@@ -55,7 +54,22 @@ export function copyAttributes(
   return native.utimens(toFd, toName, stat.atime, stat.atimeNsec, stat.mtime, stat.mtimeNsec);
 }
 
-function copyXattrs(u: Union, fromFd: number, fromName: string, toFd: number, toName: string): number {
+/** Stores the owner and mode that (fromFd, fromName) is shown with, `stat` being what its layer says, with (toFd, toName): 0 or -errno. */
+export function copyOwner(
+  stored: StoredOwners,
+  fromFd: number,
+  fromName: string,
+  stat: Stat,
+  toFd: number,
+  toName: string,
+): number {
+  shownAs.copyFrom(stat);
+  const r = stored.apply(fromFd, fromName, shownAs);
+  return r < 0 ? r : stored.adopt(toFd, toName, shownAs);
+}
+
+/** Gives (toFd, toName) the extended attributes of (fromFd, fromName) but marks: 0 or -errno. */
+export function copyXattrs(u: Union, fromFd: number, fromName: string, toFd: number, toName: string): number {
   const length = native.listxattr(fromFd, fromName, list);
   if (length === -EOPNOTSUPP) return 0;
   if (length < 0) return length;

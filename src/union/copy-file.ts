@@ -32,7 +32,7 @@ export function copyUpFile(u: Union, node: number, size: number): number {
   const temporary = u.work.temporary();
   const output = native.openAs(u.work.fd, temporary, O_CREAT | O_EXCL | O_RDWR, 0o600, 0, 0);
   if (output < 0) return output;
-  const stored = storeOrigin(u, node, temporary, lower);
+  const stored = storeOrigin(u, node, output, "", lower);
   const input = stored < 0 || length === 0 ? Math.min(stored, 0) : openBelow(u, node);
   const needed = input <= 0 ? input : (u.quota?.forCopy(input, length) ?? 0);
   if (needed < 0) {
@@ -138,7 +138,7 @@ function finishFile(u: Union, copy: Unpublished): number {
  * Gives the copy `fd` of the lower file that `stat` describes its attributes, and publishes it: PUBLISHED if that was in the
  * index, otherwise 0, or -errno. `stored`: what `storeOrigin` returned. The node table does not know of the copy yet.
  */
-export function publishFile(u: Union, node: number, temporary: string, fd: number, stat: Stat, stored: number): number {
+function publishFile(u: Union, node: number, temporary: string, fd: number, stat: Stat, stored: number): number {
   let r = keepPlain(u, node, fd);
   if (r === 0) r = locate(u, node);
   if (r === 0) r = copyAttributes(u, u.atFd, u.atName, stat, u.work.fd, temporary);

@@ -1,5 +1,5 @@
 /** The flags of chattr(1) that a copy takes along from the object it is made of. */
-import { ENOTTY, EOPNOTSUPP, ignore } from "../errno.js";
+import { ENOSYS, ENOTTY, EOPNOTSUPP, ignore } from "../errno.js";
 import { S_IFDIR, S_IFREG, type Stat } from "../layer/stat.js";
 import { FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, O_DIRECTORY, O_NONBLOCK, O_RDONLY } from "../native/constants.js";
 import { native } from "../native/index.js";
@@ -10,12 +10,18 @@ import type { Union } from "./union.js";
 /** Synchronous, not dumped, without access times, a synchronous directory: what has a meaning on every file system. */
 const COPIED = 0x8 | 0x40 | 0x80 | 0x10000;
 
+/** FS_XFLAG_*: immutable, append-only, synchronous, without access times, not dumped. All that a regular file may take along. */
+const ANY_OF_FILE = 0x8 | 0x10 | 0x20 | 0x40 | 0x80;
+/** Whether the kernel has file_getattr(2). */
+let asksByName = true;
+
 const words = new Uint32Array(2);
 const flags = new Uint8Array(words.buffer);
 
 /**
  * Gives the copy (toFd, toName) of the lower object (fromFd, fromName), which `stat` describes, its flags: 0 or -errno. What forbids
- * changes must go along; the others do where both file systems know them. Three system calls for an object without any.
+ * changes must go along; the others do where both file systems know them. One system call for a file without any, three for a directory
+ * and before Linux 6.17.
  */
 export function copyFlags(
   u: Union,
@@ -26,6 +32,11 @@ export function copyFlags(
   toName: string,
 ): number {
   if (stat.type !== S_IFREG && stat.type !== S_IFDIR) return 0;
+  if (asksByName && stat.type === S_IFREG) {
+    const known = native.xflags(fromFd, fromName);
+    if (known >= 0 && (known & ANY_OF_FILE) === 0) return 0;
+    if (known === -ENOSYS) asksByName = false;
+  }
   const r = flagsCall(fromFd, fromName, stat, FS_IOC_GETFLAGS);
   // A file system without flags may call everything immutable (protection.ts); any other failure must not lose one.
   if (r < 0 && r !== -ENOTTY && r !== -EOPNOTSUPP && (stat.attributesLow & PROTECTED) !== 0) return r;

@@ -44,13 +44,18 @@ export function dataPlace(u: Union, node: number): number {
   const known = table.data(node);
   if (known !== DATA_UNKNOWN) return known;
   if (table.type(node) !== DT_REG) return DATA_OWN;
+  const found = learnPlace(u, node);
+  return found < 0 ? found : table.data(node);
+}
+
+/** Finds out where the data of a regular file is: the marks HAS_* of its backing, or -errno. */
+export function learnPlace(u: Union, node: number): number {
   const r = locate(u, node);
   const found = r < 0 ? r : readObjectMarks(u.atFd, u.atName);
   const own = found < 0 ? found : hasData(u, u.atFd, u.atName, found);
   if (own < 0) return own;
-  const place = own === 1 ? DATA_OWN : DATA_BELOW;
-  table.setData(node, place);
-  return place;
+  u.table.setData(node, own === 1 ? DATA_OWN : DATA_BELOW);
+  return found;
 }
 
 /** The source of a metacopy's data (which may be that there is none), or -errno if it cannot be told now. */

@@ -3,18 +3,33 @@
  * be and marked by `overlay.metacopy`. Its data is found below by its name, or where `overlay.redirect` leads once that
  * is not the name of the lower file any more.
  */
-import { E2BIG, EDQUOT, ENOSPC, EOPNOTSUPP, EPERM, ERANGE, errnoName, ignore } from "../errno.js";
-import { Stat } from "../layer/stat.js";
-import { DT_REG, O_CREAT, O_EXCL, O_RDWR } from "../native/constants.js";
+import {
+  E2BIG,
+  EDQUOT,
+  EINVAL,
+  EISDIR,
+  ENOSPC,
+  EOPNOTSUPP,
+  EOVERFLOW,
+  EPERM,
+  ERANGE,
+  errnoName,
+  ignore,
+} from "../errno.js";
+import { HAS_NONE } from "../layer/marks.js";
+import { S_IFREG, Stat } from "../layer/stat.js";
+import { DT_REG } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { completeData } from "./complete.js";
-import { publishFile } from "./copy-file.js";
-import { type DataSource, dataPlace, dataSource, openBelow } from "./data-source.js";
+import { copyOwner, copyXattrs } from "./copy-attributes.js";
+import { keepPlain } from "./copy-file.js";
+import { copyFlags } from "./copy-flags.js";
+import { type DataSource, dataPlace, dataSource, learnPlace, openBelow } from "./data-source.js";
 import { dropDescriptor, dropSource } from "./held.js";
 import { locate, partPath, pathBelow, statBacking } from "./locate.js";
 import { newMark } from "./metacopy-mark.js";
-import { DATA_BELOW } from "./node-table.js";
-import { bringNames, PUBLISHED, storeOrigin } from "./publish.js";
+import { DATA_BELOW, DATA_UNKNOWN } from "./node-table.js";
+import { bringNames, PUBLISHED, publishLinked, put, storeOrigin } from "./publish.js";
 import { settle } from "./settle.js";
 import type { Union } from "./union.js";
 
@@ -23,6 +38,10 @@ const PATH_MAX = 4096;
 
 const nothing = new Uint8Array(0);
 const lower = new Stat();
+/** The copy as it was created. */
+const made = new Stat();
+/** What a copy is like where owners are stored. */
+const own = new Stat();
 
 /** Whether a lower regular file may be copied up without its data. */
 export function mayStayBelow(u: Union, node: number): boolean {
@@ -38,25 +57,29 @@ export function mayLieBelow(u: Union, node: number): boolean {
 
 const MADE = 1;
 
-/** Copies a lower file up without its data: MADE, 0 where it has none or that cannot be (copy it with data), or -errno. */
+/**
+ * Copies a lower file up without its data: MADE, 0 where it has none or that cannot be (copy it with data), or -errno. Of a file with one
+ * name it is made without a name, so that publishing it is all that directories are told of it.
+ */
 export function copyUpMetadata(u: Union, node: number): number {
   const { table } = u;
   let r = statBacking(u, node, lower);
   if (r < 0 || lower.size === 0) return r;
+  const found = table.data(node) === DATA_UNKNOWN ? learnPlace(u, node) : 0;
+  if (found < 0) return found;
   const source = lowerSource(u, node);
   if (source === null || typeof source === "number") return source ?? 0;
   const mark = u.verity === "off" ? nothing : markFor(u, node);
   if (mark === null || typeof mark === "number") return mark ?? 0;
-  const temporary = u.work.temporary();
-  const fd = native.openAs(u.work.fd, temporary, O_CREAT | O_EXCL | O_RDWR, 0o600, 0, 0);
-  if (fd < 0) return fd;
-  const stored = storeOrigin(u, node, temporary, lower);
-  r = stored < 0 ? stored : native.truncate(fd, lower.size);
-  if (r === 0) r = native.setxattr(fd, "", u.work.names.metacopy, mark, 0);
+  const temporary = lower.nlink === 1 && u.work.namesLater ? "" : u.work.temporary();
+  const fd = create(u, temporary);
+  if (fd < 0) return fd === NO_TMPFILE ? copyUpMetadata(u, node) : fd;
+  const stored = storeOrigin(u, node, fd, "", lower);
+  r = stored < 0 ? stored : native.setxattr(fd, "", u.work.names.metacopy, mark, 0);
   const refused = r === -EOPNOTSUPP || r === -EPERM;
-  if (r === 0) r = publishFile(u, node, temporary, fd, lower, stored);
+  if (r === 0) r = finish(u, node, fd, temporary, (found & HAS_NONE) !== 0, stored);
   ignore(native.close(fd), "nothing was written through it");
-  if (r < 0) u.work.discard(temporary);
+  if (r < 0 && temporary !== "") u.work.discard(temporary);
   if (refused) {
     u.log("info", "the upper takes no metacopies: data is always copied", { error: errnoName(r) });
     u.metacopy = false;
@@ -71,6 +94,45 @@ export function copyUpMetadata(u: Union, node: number): number {
   u.sources.set(node, source);
   const named = r === PUBLISHED ? bringNames(u, node) : 0;
   return named < 0 ? named : MADE;
+}
+
+const NO_TMPFILE = -4096;
+
+/** Makes the sparse copy of `lower`, which `made` describes then: a descriptor, -errno, or NO_TMPFILE if it must have a name first. */
+function create(u: Union, temporary: string): number {
+  let like = lower;
+  if (u.ownership?.stored != null) {
+    like = own;
+    own.copyFrom(lower);
+    own.uid = 0;
+    own.gid = 0;
+    own.mode = S_IFREG | 0o600;
+  }
+  const fd = native.createAlike(u.work.fd, temporary, like.bytes, made.bytes);
+  // An id that the driver's user namespace does not have: what the kernel says of whatever belongs to one.
+  if (fd === -EINVAL) return -EOVERFLOW;
+  if (temporary !== "" || (fd !== -EOPNOTSUPP && fd !== -EISDIR)) return fd;
+  u.work.namesLater = false;
+  return NO_TMPFILE;
+}
+
+/** Gives the copy `fd` what else its file has, and publishes it: PUBLISHED, 0 or -errno. `bare`: no extended attribute is to be copied. */
+function finish(u: Union, node: number, fd: number, temporary: string, bare: boolean, stored: number): number {
+  let r = keepPlain(u, node, fd);
+  if (r === 0) r = locate(u, node);
+  const { atFd, atName } = u;
+  if (r === 0 && !bare) {
+    r = copyXattrs(u, atFd, atName, fd, "");
+    // An ACL changes it.
+    if (r === 0 && u.ownership?.stored == null) r = native.chmod(fd, "", lower.mode & 0o7777);
+  }
+  if (r === 0) r = copyFlags(u, atFd, atName, lower, fd, "");
+  if (r === 0 && u.ownership?.stored != null) r = copyOwner(u.ownership.stored, atFd, atName, lower, fd, "");
+  if (r === 0 && lower.nlink > 1) r = publishLinked(u, node, temporary, lower);
+  if (r !== 0) return r;
+  return temporary === ""
+    ? put(u, node, fd, "", made, lower, stored)
+    : put(u, node, u.work.fd, temporary, made, lower, stored);
 }
 
 /** The mark for the copy of a lower file, with the digest of its data; null if that must be copied too, or -errno. */

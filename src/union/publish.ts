@@ -53,10 +53,10 @@ export function bringNames(u: Union, node: number): number {
 export const STORED = 1;
 
 /**
- * Marks a temporary as a copy of the lower object that `lower` describes: STORED, 0 (it cannot be, or need not), or -errno.
+ * Marks the unpublished (dirfd, name) as a copy of the lower object that `lower` describes: STORED, 0 (it cannot be, or need not), or -errno.
  * Before other marks: ext4 keeps what it has room for in the inode, and gives the rest a block, from which nothing ever moves back.
  */
-export function storeOrigin(u: Union, node: number, temporary: string, lower: Stat): number {
+export function storeOrigin(u: Union, node: number, dirfd: number, name: string, lower: Stat): number {
   if (u.table.isNameless(node)) return 0;
   // Without the index several copies may be made of a file with several names: none of them is it.
   if (u.table.type(node) !== DT_DIR && lower.nlink > 1) return 0;
@@ -65,23 +65,23 @@ export function storeOrigin(u: Union, node: number, temporary: string, lower: St
   const origin = u.origins.encode(u.atFd, u.atName, lower);
   if (origin === null) return 0;
   if (typeof origin === "number") return origin;
-  r = native.setxattr(u.work.fd, temporary, u.work.names.origin, origin, 0);
+  r = native.setxattr(dirfd, name, u.work.names.origin, origin, 0);
   if (r === -EOPNOTSUPP || r === -EPERM) return 0;
   return r < 0 ? r : STORED;
 }
 
 /** The copy goes on showing the node's inode number, if need be for as long as the mount lives. */
-function keepNumber(u: Union, node: number, links: number, stored: boolean): void {
+function keepNumber(u: Union, node: number, made: Stat, links: number, stored: boolean): void {
   const { table, inodes } = u;
   if (table.type(node) === DT_DIR) return;
   if (stored) {
     inodes.claimShown(table, node);
   } else if (links > 1) {
     // The other names still show the lower file, which is another one now.
-    inodes.show(copy);
+    inodes.show(made);
     table.setIno(node, inodes.low, inodes.high);
   } else {
-    inodes.keep(copy, table.inoLow(node), table.inoHigh(node));
+    inodes.keep(made, table.inoLow(node), table.inoHigh(node));
   }
 }
 
@@ -95,9 +95,22 @@ export function publish(
   node: number,
   temporary: string,
   lower: Stat,
-  stored = storeOrigin(u, node, temporary, lower),
+  stored = storeOrigin(u, node, u.work.fd, temporary, lower),
 ): number {
-  if (stored < 0) return stored;
+  const r = stored < 0 ? stored : native.statx(u.work.fd, temporary, STATX_ALL, copy.bytes);
+  return r < 0 ? r : put(u, node, u.work.fd, temporary, copy, lower, stored);
+}
+
+/** The same for (dirfd, name), which `made` describes: a temporary, or with "" a descriptor of a file without a name. */
+export function put(
+  u: Union,
+  node: number,
+  dirfd: number,
+  name: string,
+  made: Stat,
+  lower: Stat,
+  stored: number,
+): number {
   const { table } = u;
   const parent = table.parent(node);
   const parentFd = upperFd(u, parent);
@@ -107,15 +120,15 @@ export function publish(
   const looked = stored === STORED || u.metacopy || table.protection(node) !== 0;
   if (r === 0 && looked) r = setImpure(u, parent);
   if (r < 0) return r;
-  r = native.statx(u.work.fd, temporary, STATX_ALL, copy.bytes);
-  if (r < 0) return r;
-  r = native.rename(u.work.fd, temporary, parentFd, table.name(node), RENAME_NOREPLACE);
+  const base = table.name(node);
+  if (name === "") r = native.link(dirfd, "", parentFd, base);
+  else r = native.rename(dirfd, name, parentFd, base, RENAME_NOREPLACE);
   if (r === -EEXIST) {
-    u.warn("the upper changed beneath the mount: copy-up would replace an object", parent, table.name(node), r);
+    u.warn("the upper changed beneath the mount: copy-up would replace an object", parent, base, r);
     return -EIO;
   }
   if (r < 0) return r;
-  keepNumber(u, node, lower.nlink, stored === STORED);
+  keepNumber(u, node, made, lower.nlink, stored === STORED);
   // A listing made before says that the entry is in a lower part: a lookup must not begin there any more.
   const directory = table.directory(parent);
   if (directory !== undefined) directory.version++;

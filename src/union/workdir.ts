@@ -22,6 +22,8 @@ export type WhiteoutFormat = "overlay" | "aufs" | "xattr";
 export class WorkDirectory {
   private sequence = 0;
   private hasSharedWhiteout = false;
+  /** Whether a file can be made without a name (O_TMPFILE), as far as is known. */
+  namesLater = true;
 
   /**
    * `fd`: O_PATH descriptor of WORK/work. `devices`: whether character devices 0:0 can be made. `format`: that of whiteouts; `.wh.`
