@@ -140,6 +140,12 @@ export class Request {
     return fromSignedHalves(this.words[word] as number, this.words[word + 1] as number);
   }
 
+  /** A view of `count` words of the body, valid until the next request. The caller has checked that they are there. */
+  wordsAt(at: number, count: number): Uint32Array {
+    const word = (inHeaderSize + at) >>> 2;
+    return this.words.subarray(word, word + count);
+  }
+
   /** A view of `length` bytes of the body, valid until the next request. The caller has checked that they are there. */
   view(at: number, length: number): Uint8Array {
     return this.bytes.subarray(inHeaderSize + at, inHeaderSize + at + length);

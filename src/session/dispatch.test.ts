@@ -9,6 +9,7 @@ import { noChange } from "../union/ops/setattr.js";
 import { Bench, cat } from "../union/testing.js";
 import { ReplySink } from "./dir-sink.js";
 import { Dispatcher } from "./dispatch.js";
+import { Forgets } from "./forgets.js";
 import { handlers } from "./handlers.js";
 import { Listings } from "./listings.js";
 import { ChannelNotifier } from "./notify.js";
@@ -25,6 +26,7 @@ class Exchange {
   constructor() {
     const { u } = this.bench;
     const reply = new Reply(1 << 16, validity(1));
+    const listings = new Listings(u);
     this.service = {
       union: u,
       channel: -1,
@@ -34,7 +36,8 @@ class Exchange {
       cred: { uid: 0, gid: 0 },
       setAttr: noChange(),
       sink: new ReplySink(reply, u),
-      listings: new Listings(u),
+      listings,
+      forgets: new Forgets(u, listings),
       notifier: new ChannelNotifier(-1),
       opens: new Opens("cached", u.openFiles, new ChannelNotifier(-1)),
       log: (level, message) => void this.log.push(`${level}: ${message}`),
@@ -168,6 +171,31 @@ describe("requests and answers", () => {
     const pairs = nodeids.flatMap((nodeid) => [u64(nodeid), u64(1)]);
     expect(x.ask({ opcode: op.BATCH_FORGET, nodeid: 0 }, u32(4), u32(0), ...pairs)).toBeUndefined();
     expect(x.service.union.counters()["nodes"]).toBe(before);
+  });
+
+  it("BATCH_FORGET of many is put off, handled bit by bit, and all at once for who wants room", () => {
+    const { forgets, union } = x.service;
+    const nodes = () => union.counters()["nodes"];
+    const before = nodes();
+    const nodeid = x.lookup("f");
+    const pairs = (count: number) => Array.from({ length: count }, () => [u64(nodeid), u64(1)]).flat();
+    const ask = (count: number) => x.ask({ opcode: op.BATCH_FORGET, nodeid: 0 }, u32(count), u32(0), ...pairs(count));
+    for (let i = 1; i < 1000; i++) expect(x.lookup("f")).toBe(nodeid);
+    expect(ask(700)).toBeUndefined();
+    expect(ask(299)).toBeUndefined();
+    expect(forgets.wait).toBe(true);
+    expect(x.lookup("f")).toBe(nodeid);
+    for (let i = 0; i < 100; i++) x.dispatcher.forgetSome();
+    expect(forgets.wait).toBe(false);
+    expect(x.lookup("f")).toBe(nodeid);
+    expect(ask(3)).toBeUndefined();
+    expect(nodes()).toBe(before);
+    const again = x.lookup("f");
+    for (let i = 1; i < 500; i++) expect(x.lookup("f")).toBe(again);
+    expect(ask(500)).toBeUndefined();
+    expect(nodes()).toBe((before ?? 0) + 1);
+    expect(x.dispatcher.drainForgets()).toBe(1);
+    expect(nodes()).toBe(before);
   });
 
   it("IOCTL: only file attributes", () => {

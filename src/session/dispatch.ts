@@ -117,7 +117,7 @@ export class Dispatcher {
     const { uid, gid } = s.cred;
     this.drained ??= new Request(this.main.bytes.length);
     const drained = this.drained;
-    let forgets = 0;
+    let forgets = s.forgets.all();
     for (let count = 0; count < drainMost; count++) {
       const received = native.receive(s.channel, drained.bytes, 0);
       // Also the end of the mount: the loop meets it again.
@@ -127,6 +127,7 @@ export class Dispatcher {
       } else if (drained.opcode === FORGET || drained.opcode === BATCH_FORGET) {
         s.request = drained;
         ignore(this.handle(drained), "FORGET has no answer");
+        ignore(s.forgets.all(), "they count as one");
         forgets++;
       } else {
         this.kept.push(withOwnBytes(drained));
@@ -193,12 +194,25 @@ export class Dispatcher {
     try {
       result = handler(s);
     } catch (error) {
-      this.statistics.exceptions++;
-      const stack = error instanceof Error ? error.stack : String(error);
-      s.log("error", `${row.name} failed with an exception`, { nodeid: request.nodeid, stack });
+      this.failed(row.name, request.nodeid, error);
       result = -EIO;
     }
     return row.answer === "none" ? NO_REPLY : result;
+  }
+
+  private failed(what: string, nodeid: number, error: unknown): void {
+    this.statistics.exceptions++;
+    const stack = error instanceof Error ? error.stack : String(error);
+    this.service.log("error", `${what} failed with an exception`, { nodeid, stack });
+  }
+
+  /** Handles some of the FORGETs that were put off. */
+  forgetSome(): void {
+    try {
+      this.service.forgets.some();
+    } catch (error) {
+      this.failed("BATCH_FORGET", 0, error);
+    }
   }
 
   /** Turns a handler's result into the length of the answer to send. */

@@ -8,7 +8,6 @@ import { SETXATTR_ACL_KILL_SGID } from "../protocol/constants.js";
 import * as op from "../protocol/opcodes.js";
 import { deviceMajor, deviceMinor } from "../protocol/reply.js";
 import type { Request } from "../protocol/request.js";
-import { forget as forgetNode } from "../union/ops/forget.js";
 import { getattr as getAttributes } from "../union/ops/getattr.js";
 import { getFlags, setFlags } from "../union/ops/ioctl.js";
 import { link as linkNode } from "../union/ops/link.js";
@@ -43,21 +42,16 @@ function lookup(s: Service): number {
   return 0;
 }
 
-function forgetOne(s: Service, nodeid: number, count: number): void {
-  s.listings.drop(nodeid);
-  forgetNode(s.union, nodeid, count);
-}
-
 function forget(s: Service): number {
-  forgetOne(s, s.request.nodeid, s.request.u64(0));
+  s.forgets.one(s.request.nodeid, s.request.u64(0));
   return NO_REPLY;
 }
 
 function batchForget(s: Service): number {
-  const request = s.request;
+  const { request } = s;
   const count = request.u32(0);
   if (request.bodyLength < 8 + count * 16) return -EIO;
-  for (let at = 8; at < 8 + count * 16; at += 16) forgetOne(s, request.u64(at), request.u64(at + 8));
+  s.forgets.many(request.wordsAt(8, count * 4));
   return NO_REPLY;
 }
 

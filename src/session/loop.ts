@@ -74,19 +74,27 @@ export class Loop {
     const { channel, reply } = this.service;
     const { bytes } = this.service.request;
     const dispatcher = this.dispatcher;
+    const { forgets } = this.service;
     const spin = this.spin;
     const started = native.now();
     spin.woken(started);
     let received = native.receive(channel, bytes, 0);
-    for (let handled = 1; received >= 0; handled++) {
-      const length = dispatcher.dispatch(received);
+    for (let handled = 1; received >= 0 || (received === -EAGAIN && forgets.wait); handled++) {
+      const length = received >= 0 ? dispatcher.dispatch(received) : 0;
       const jobs = native.jobsEnded() > 0 || dispatcher.hasKept;
-      // Both the end of the turn and the requests that waited for a job need the answer out of the way first.
-      if (jobs || (handled % clockEvery === 0 && native.now() - started > turnMilliseconds)) {
+      const turnEnds = handled % clockEvery === 0 && native.now() - started > turnMilliseconds;
+      // The end of the turn, the requests that waited for a job, and forgetting need the answer out of the way first.
+      if (jobs || turnEnds || forgets.wait) {
         if (length > 0) dispatcher.send(length);
-        if (!jobs) return;
-        dispatcher.handleKept();
-        this.pollJobs();
+        dispatcher.forgetSome();
+        if (jobs) {
+          dispatcher.handleKept();
+          this.pollJobs();
+        } else if (turnEnds) {
+          // The channel calls when there are requests, but not for what was put off.
+          if (forgets.wait) setImmediate(() => this.drain());
+          return;
+        }
         received = native.receive(channel, bytes, 0);
       } else if (length > 0) {
         received = native.replyAndReceive(channel, reply.bytes, length, bytes, spin.microseconds);

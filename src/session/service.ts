@@ -5,6 +5,7 @@ import type { SetAttr } from "../union/ops/setattr.js";
 import type { Union } from "../union/union.js";
 import type { IoPolicy, Log } from "./config.js";
 import type { ReplySink } from "./dir-sink.js";
+import type { Forgets } from "./forgets.js";
 import type { Listings } from "./listings.js";
 import type { Notifier } from "./notify.js";
 import type { Opens } from "./opens.js";
@@ -39,6 +40,7 @@ export interface Service {
   readonly setAttr: SetAttr;
   readonly sink: ReplySink;
   readonly listings: Listings;
+  readonly forgets: Forgets;
   readonly notifier: Notifier;
   readonly opens: Opens;
   readonly log: Log;

@@ -13,6 +13,7 @@ import type { Union } from "../union/union.js";
 import type { Log, MountConfig } from "./config.js";
 import { ReplySink } from "./dir-sink.js";
 import { Dispatcher, setxattrExtended } from "./dispatch.js";
+import { Forgets } from "./forgets.js";
 import { answerInit, maxWrite } from "./init.js";
 import { endSignals, unionOptions } from "./lifecycle.js";
 import { Listings } from "./listings.js";
@@ -113,6 +114,7 @@ class Session {
     const notifier = new ChannelNotifier(mounted.channel);
     if (agreement.io !== "cached") union.openFiles.attach(new ChannelBackings(mounted.channel, notifier, log));
     this.opens = new Opens(agreement.io, union.openFiles, notifier);
+    const listings = new Listings(union);
     const service: Service = {
       union,
       channel: mounted.channel,
@@ -122,7 +124,8 @@ class Session {
       cred: { uid: 0, gid: 0 },
       setAttr: noChange(),
       sink: new ReplySink(reply, union),
-      listings: new Listings(union),
+      listings,
+      forgets: new Forgets(union, listings),
       notifier,
       opens: this.opens,
       log,
