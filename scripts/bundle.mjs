@@ -66,19 +66,22 @@ function compiled(source) {
   return script.createCachedData();
 }
 
-/** Where everything else than mounting begins: see src/bundle.ts. */
-const beyondMounting = /\/(store-commands-all|mount-assembled|container\/monitor|volume\/end-uses)\.js$/;
+/** Where everything else begins than mounting, and than ending mounts: see src/bundle.ts. */
+const beyondMounting = /\/(store-commands-all|mount-assembled|container\/monitor|volume\/end-uses|umount)\.js$/;
+const beyondMounts =
+  /\/(store-commands-all|mount-assembled|container\/monitor|volume\/end-uses|cli\/driver|mount)\.js$/;
 
-const mountingOnly = {
-  name: "mounting only",
+/** @param {RegExp} beyond */
+const without = (beyond) => ({
+  name: "without",
   /** @param {import("esbuild").PluginBuild} builder */
   setup(builder) {
-    builder.onResolve({ filter: beyondMounting }, () => ({ path: "beyond", namespace: "beyond" }));
+    builder.onResolve({ filter: beyond }, () => ({ path: "beyond", namespace: "beyond" }));
     builder.onLoad({ filter: /^/, namespace: "beyond" }, () => ({
-      contents: 'throw new Error("a mistake in src/bundle.ts: this command line needs more than mounting does")',
+      contents: 'throw new Error("a mistake in src/bundle.ts: this command line needs more than this bundle has")',
     }));
   },
-};
+});
 
 /**
  * The program as a function of `require` and its own file name: name, text.
@@ -101,10 +104,16 @@ async function program(prefix, entry, plugins) {
 }
 
 const [wholeName, whole] = await program("program", "src/entry.ts", [elsewhere]);
-const [mountName, mounting] = await program("mount", "src/entry.ts", [mountingOnly, elsewhere]);
+const [mountName, mounting] = await program("mount", "src/mount-entry.ts", [without(beyondMounting), elsewhere]);
+const [mountsName, mounts] = await program("mounts", "src/entry.ts", [without(beyondMounts), elsewhere]);
 const [threadName, thread] = await program("layer-thread", "src/cli/layer-thread.ts", [elsewhere]);
 const define = {
-  COWFS_BUNDLES: JSON.stringify({ program: wholeName, mount: mountName, "layer-thread": threadName }),
+  COWFS_BUNDLES: JSON.stringify({
+    program: wholeName,
+    mount: mountName,
+    mounts: mountsName,
+    "layer-thread": threadName,
+  }),
 };
 // The same text that main.js reads, by the byte.
 const cached = (/** @type {string} */ text) => compiled(Buffer.from(text).toString("latin1"));
@@ -118,6 +127,8 @@ const files = new Map(
     [`${wholeName}.cache`, cached(whole)],
     [mountName, mounting],
     [`${mountName}.cache`, cached(mounting)],
+    [mountsName, mounts],
+    [`${mountsName}.cache`, cached(mounts)],
     [threadName, thread],
     [`${threadName}.cache`, cached(thread)],
     ["main.js", await bundle("src/main.ts", { define })],

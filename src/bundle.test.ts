@@ -7,10 +7,16 @@ test.each([
   ["mount", "--lower", "l", "--upper", "u", "m"],
   ["--launched", "mount.fuse.cowfs", "/", "overlay", "/m", "-o", "lowerdir=/l"],
   ["--driver", "/m"],
-  ["umount", "-l", "/m"],
-  ["mounts", "--json"],
 ])("mounts alone: %s %s %s %s %s", (...words) => {
   expect(bundle(...words.filter((word) => word !== undefined))).toBe("mount");
+});
+
+test.each([
+  ["umount", "-l", "/m"],
+  ["unmount", "/m"],
+  ["mounts", "--json"],
+])("what ends and lists mounts: %s %s", (...words) => {
+  expect(bundle(...words.filter((word) => word !== undefined))).toBe("mounts");
 });
 
 test.each([

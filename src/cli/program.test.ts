@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
 import { absolutePath, argumentBytes, resolvedPath } from "./arguments.js";
+import { commandWords } from "./command-words.js";
 import { withHint } from "./docker-words.js";
 import { oneLine, systemReason } from "./exit.js";
 import { path, surrogateText } from "./mounts.js";
-import { commandWords } from "./program.js";
 
 test.each([
   ["a sub-command", ["mount", "--lower", "a"], ["mount", "--lower", "a"]],

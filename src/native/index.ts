@@ -8,7 +8,7 @@
  * - symbolic links in the last component are never followed; descriptors are opened with O_CLOEXEC;
  * - offsets and sizes are numbers below 2^53; EINTR is retried.
  */
-import { createRequire } from "node:module";
+import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -280,19 +280,18 @@ export interface Native {
   zstdClose(stream: ZstdStream): number;
 }
 
-function load(): Native {
+/** Loads the addon past `require`, whose search for it takes as long as the loading. */
+function load(): { native: Native; path: string } {
   const here = dirname(fileURLToPath(import.meta.url));
-  const require = createRequire(import.meta.url);
   // The bundle lies in dist/, the sources in src/native/: the addon is in build/ of the package in both cases.
-  for (const up of ["..", "../.."]) {
-    const candidate = join(here, up, "build", "cowfs.node");
-    try {
-      return require(candidate) as Native;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "MODULE_NOT_FOUND") throw error;
-    }
-  }
-  throw new Error("the native addon build/cowfs.node is missing: run scripts/build");
+  const path = ["..", "../.."].map((up) => join(here, up, "build", "cowfs.node")).find((one) => existsSync(one));
+  if (path === undefined) throw new Error("the native addon build/cowfs.node is missing: run scripts/build");
+  const module: { exports: unknown } = { exports: {} };
+  process.dlopen(module, path);
+  return { native: module.exports as Native, path };
 }
 
-export const native: Native = load();
+const loaded = load();
+export const { native } = loaded;
+/** Where the addon lies. */
+export const nativePath = loaded.path;

@@ -1,8 +1,7 @@
 import { writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { EACCES, EBUSY, EINVAL, ENODEV, ENOENT, ENOTDIR, ENXIO, EPERM, errnoName, ignore } from "../errno.js";
 import { MNT_DETACH, O_NONBLOCK, O_RDWR } from "../native/constants.js";
-import { native } from "../native/index.js";
+import { native, nativePath } from "../native/index.js";
 import { topMountOn } from "../native/mountinfo.js";
 import { shown } from "../text.js";
 import { MountError } from "../union/mount-error.js";
@@ -131,19 +130,13 @@ const unmountProgram = `
   process.exit(result === 0 ? 1 : 2 - result);
 `;
 
-/** Where the addon that this process has loaded lies. */
-function addonPath(): string | undefined {
-  return Object.keys(createRequire(import.meta.url).cache).find((path) => path.endsWith("cowfs.node"));
-}
-
 /**
  * Unmounts: umount2(2), or with MNT_DETACH where the mount is in use. Calls back with 0, 1 (detached: open files keep it
  * going) or -errno; -EINVAL if the mount is not (or no longer) what its path leads to. The caller must go on serving.
  */
 export function unmount(mountpoint: string, mounted: Mounted, done: (result: number) => void): void {
   const top = topMountOn(mountpoint);
-  const addon = addonPath();
-  if (top?.major !== mounted.major || top.minor !== mounted.minor || addon === undefined) {
+  if (top?.major !== mounted.major || top.minor !== mounted.minor) {
     queueMicrotask(() => done(-EINVAL));
     return;
   }
@@ -151,7 +144,7 @@ export function unmount(mountpoint: string, mounted: Mounted, done: (result: num
   // Loaded only here: it takes 2 ms.
   import("node:child_process")
     .then(({ spawn }) => {
-      const child = spawn(process.execPath, ["-e", unmountProgram, addon, path], { stdio: "ignore", cwd: "/" });
+      const child = spawn(process.execPath, ["-e", unmountProgram, nativePath, path], { stdio: "ignore", cwd: "/" });
       child.once("error", () => done(-EINVAL));
       child.once("exit", (code) => done(code === null ? -EINVAL : code <= 1 ? code : 2 - code));
     })
