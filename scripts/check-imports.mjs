@@ -23,6 +23,7 @@ const below = {
   main: ["entry", "bundle"],
   bundle: [],
   entry: ["cli", "errno"],
+  "mount-entry": ["cli"],
   cli: ["build", "assemble", "snapshotter", "session", "store", "union", "layer", "native", "errno"],
   build: ["assemble", "store", "layer", "native", "errno"],
   assemble: ["store", "layer", "native", "errno"],
