@@ -37,11 +37,7 @@ type Parts = readonly Part[];
  * `linked` are names that show a change and are not in the upper. Throws StoreError.
  */
 export function changesOf(upper: string, lowers: readonly string[], linked: readonly LinkedName[] = []): Change[] {
-  const changes = withLayers(upper, lowers, (top, below) => {
-    const found: Change[] = [];
-    new Comparison(found).directory(top, "", below);
-    return found;
-  });
+  const changes = withLayers(upper, lowers, (top, below) => new Comparison().run(top, below));
   if (linked.length === 0) return changes;
   const byNames = (path: string): string => path.replaceAll("/", "\0");
   const all = [...changes, ...linked.map(({ path }): Change => ({ kind: "C", path }))];
@@ -52,7 +48,7 @@ export function changesOf(upper: string, lowers: readonly string[], linked: read
 export function shownNames(upper: string, lowers: readonly string[], linked: readonly LinkedName[]): LinkedName[] {
   if (linked.length === 0) return [];
   return withLayers(upper, lowers, (top, below) => {
-    const comparison = new Comparison([]);
+    const comparison = new Comparison();
     return linked.filter(({ path, inode }) => comparison.inodeBelow(top, below, path) === inode);
   });
 }
@@ -94,17 +90,67 @@ function closeAll(parts: Parts = []): void {
   for (const { fd } of parts) native.close(fd);
 }
 
+const plain: DirectoryMarks = { opaque: false, xattrWhiteouts: false, redirect: null, byUser: false };
+
+function level(upper: Part, below: Parts, own: Finding): Level {
+  return { upper, below, path: own.path, present: new Set(), names: [], next: 0, own };
+}
+
+/** A directory of the upper whose names are being looked at. */
+interface Level {
+  upper: Part;
+  /** As the layers have it. */
+  readonly below: Parts;
+  readonly path: string;
+  /** What the upper has there, and then all that has to be looked at: also what it hides. */
+  readonly present: Set<string>;
+  names: readonly string[];
+  /** The first of the names that was not looked at yet. */
+  next: number;
+  /** What is said of the directory itself; nothing as long as no kind is known. */
+  readonly own: Finding;
+}
+
+interface Finding {
+  kind: Change["kind"] | undefined;
+  readonly path: string;
+}
+
 class Comparison {
   readonly #stat = new Stat();
   readonly #below = new Stat();
+  readonly #found: Finding[] = [];
+  /** From the root to the directory that is being looked at: directories may lie deeper in each other than calls can. */
+  readonly #levels: Level[] = [];
 
-  constructor(private readonly changes: Change[]) {}
+  /** What the upper changes, a directory before what is in it. */
+  run(top: Part, below: Parts): Change[] {
+    const root = level(top, below, { kind: undefined, path: "" });
+    this.#list(root);
+    this.#levels.push(root);
+    try {
+      for (let one = this.#levels.at(-1); one !== undefined; one = this.#levels.at(-1)) {
+        const name = one.names[one.next++];
+        if (name !== undefined) this.#compare(one, name);
+        else this.#leave();
+      }
+    } finally {
+      while (this.#levels.length > 0) this.#leave();
+    }
+    return this.#found.filter((one): one is Change => one.kind !== undefined);
+  }
 
-  /** What is in a directory of the upper. Returns whether a name was added or deleted right there. */
-  directory(upper: Part, path: string, below: Parts): boolean {
-    const present = new Set<string>();
+  #leave(): void {
+    const left = this.#levels.pop();
+    // The roots are the caller's.
+    if (left === undefined || this.#levels.length === 0) return;
+    if (left.upper.fd >= 0) native.close(left.upper.fd);
+    closeAll(left.below);
+  }
+
+  #list(one: Level): void {
+    const { upper, path, below, present } = one;
     const gone = new Set<string>();
-    let changed = false;
     for (const name of namesIn(upper.fd, path)) {
       const what = this.#classify(upper, name, path);
       if (what === undefined) present.add(name);
@@ -114,67 +160,74 @@ class Comparison {
     if ((upper.marks.opaque || upper.marks.redirect !== null) && below.length > 0) {
       for (const name of this.#merged(below, path)) gone.add(name);
     }
-    for (const name of [...new Set([...present, ...gone])].sort()) {
-      const full = `${path}/${name}`;
-      if (present.has(name)) {
-        if (this.#object(upper, name, full, below)) changed = true;
-      } else if (this.#shows(below, name, full)) {
-        // A whiteout that hides nothing is no change.
-        this.changes.push({ kind: "D", path: full });
-        changed = true;
-      }
-    }
-    return changed;
+    one.names = [...new Set([...present, ...gone])].sort();
   }
 
-  /** An object of the upper. Returns whether it was added. */
-  #object(upper: Part, name: string, path: string, below: Parts): boolean {
+  #compare(one: Level, name: string): void {
+    const { below, path, present, own } = one;
+    const full = `${path}/${name}`;
+    if (present.has(name)) {
+      if (this.#object(one, name, full)) own.kind ??= "C";
+    } else if (this.#shows(below, name, full)) {
+      // A whiteout that hides nothing is no change.
+      this.#found.push({ kind: "D", path: full });
+      own.kind ??= "C";
+    }
+  }
+
+  /** An object of the upper; what is in a directory comes next. Returns whether it was added. */
+  #object({ upper, below }: Level, name: string, path: string): boolean {
     check(native.statx(upper.fd, name, STATX_ALL, this.#stat.bytes), path);
-    const isDirectory = this.#stat.isDirectory;
-    const identity = [this.#stat.mode, this.#stat.uid, this.#stat.gid, this.#stat.mtime, this.#stat.mtimeNsec];
+    const { isDirectory, mode, uid, gid, mtime, mtimeNsec } = this.#stat;
     const old = this.#find(below, name, path);
-    const isAdded = old === undefined;
-    const at = this.changes.length;
-    let fd = -1;
-    try {
-      if (!isDirectory) {
-        this.changes.push({ kind: isAdded ? "A" : "C", path });
-        return isAdded;
-      }
-      fd = check(native.openBeneath(upper.fd, name, O_PATH | O_DIRECTORY), path);
-      const part = { fd, marks: marksOf(fd, path) };
-      const changed = this.directory(part, path, old?.parts ?? []);
-      const replaced = old !== undefined && (old.parts.length === 0 || part.marks.redirect !== null);
-      const differs = old?.identity === undefined || old.identity.some((value, index) => value !== identity[index]);
-      if (isAdded || replaced || changed || differs) {
-        this.changes.splice(at, 0, { kind: isAdded ? "A" : "C", path });
-      }
-    } finally {
-      if (fd >= 0) native.close(fd);
+    const own: Finding = { kind: old === undefined ? "A" : undefined, path };
+    this.#found.push(own);
+    if (!isDirectory) {
+      own.kind ??= "C";
       closeAll(old?.parts);
+      return old === undefined;
     }
-    return isAdded;
+    const next = level({ fd: -1, marks: plain }, old?.parts ?? [], own);
+    this.#levels.push(next);
+    const fd = check(native.openBeneath(upper.fd, name, O_PATH | O_DIRECTORY), path);
+    next.upper = { fd, marks: plain };
+    next.upper = { fd, marks: marksOf(fd, path) };
+    this.#list(next);
+    if (old === undefined) return true;
+    const identity = [mode, uid, gid, mtime, mtimeNsec];
+    const replaced = old.parts.length === 0 || next.upper.marks.redirect !== null;
+    if (replaced || old.identity.some((value, index) => value !== identity[index])) own.kind = "C";
+    return false;
   }
 
-  /** The inode of what a path, from `at` on, leads to in the layers; undefined if the upper has or hides it. */
-  inodeBelow(upper: Part | undefined, below: Parts, path: string, at = 0): string | undefined {
-    const end = path.indexOf("/", at + 1);
-    const isLast = end < 0;
-    const full = isLast ? path : path.slice(0, end);
-    const name = full.slice(at + 1);
-    const own = upper === undefined ? ABSENT : this.#inPart(upper, name, full);
-    if (own === WHITEOUT || (own === OBJECT && (isLast || !this.#below.isDirectory))) return undefined;
-    const old = this.#find(below, name, full);
-    let fd = -1;
+  /** The inode of what a path leads to in the layers; undefined if the upper has or hides it. */
+  inodeBelow(top: Part, image: Parts, path: string): string | undefined {
+    const opened: number[] = [];
+    let upper: Part | undefined = top;
+    let below = image;
     try {
-      if (isLast || old === undefined) return old?.inode;
-      if (upper === undefined || own === ABSENT) return this.inodeBelow(undefined, old.parts, path, end);
-      fd = check(native.openBeneath(upper.fd, name, O_PATH | O_DIRECTORY), full);
-      const marks = marksOf(fd, full);
-      return marks.opaque || marks.redirect !== null ? undefined : this.inodeBelow({ fd, marks }, old.parts, path, end);
+      for (let at = 0; ; ) {
+        const end = path.indexOf("/", at + 1);
+        const isLast = end < 0;
+        const full = isLast ? path : path.slice(0, end);
+        const name = full.slice(at + 1);
+        const own: number = upper === undefined ? ABSENT : this.#inPart(upper, name, full);
+        if (own === WHITEOUT || (own === OBJECT && (isLast || !this.#below.isDirectory))) return undefined;
+        const old = this.#find(below, name, full);
+        opened.push(...(old?.parts ?? []).map(({ fd }) => fd));
+        if (isLast || old === undefined) return old?.inode;
+        if (upper === undefined || own === ABSENT) upper = undefined;
+        else {
+          const fd = check(native.openBeneath(upper.fd, name, O_PATH | O_DIRECTORY), full);
+          opened.push(fd);
+          upper = { fd, marks: marksOf(fd, full) };
+          if (upper.marks.opaque || upper.marks.redirect !== null) return undefined;
+        }
+        below = old.parts;
+        at = end;
+      }
     } finally {
-      if (fd >= 0) native.close(fd);
-      closeAll(old?.parts);
+      for (const fd of opened) native.close(fd);
     }
   }
 

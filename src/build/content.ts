@@ -24,7 +24,7 @@ const buffer = Buffer.alloc(256 * 1024);
 /** Reads all of what lies at a real path of a tree. Throws StoreError, and for an interruption. */
 export async function readContent(tree: SourceTree, real: string, ownersCount: boolean): Promise<Content> {
   const reader = new ContentReader(tree, ownersCount);
-  await inSteps(reader.visit(real, ""));
+  await inSteps(reader.visit(real));
   return { digest: reader.digest(), paths: reader.paths };
 }
 
@@ -42,6 +42,18 @@ function stateOf({ isDirectory, size, ctime, ctimeNsec }: Stat): string {
   return isDirectory ? "" : `${size} ${ctime}.${ctimeNsec}`;
 }
 
+/** A directory whose entries are being read. */
+interface Level {
+  readonly real: string;
+  readonly path: string;
+  readonly stat: Stat;
+  /** Whether there is something to be copied. */
+  isShown: boolean;
+  readonly names: readonly string[];
+  /** The first of the names that was not read yet. */
+  next: number;
+}
+
 class ContentReader {
   readonly paths = new Map<string, string>();
   private readonly hash = createHash("sha256");
@@ -57,23 +69,38 @@ class ContentReader {
     return this.hash.digest("hex");
   }
 
-  /** Returns whether something is there to be copied. `path` is what it is called below the source. Pauses now and then. */
-  *visit(real: string, path: string): Generator<void, boolean> {
+  /** Reads all of what lies at the path `root` of the tree: not one call in the next, since directories may lie deeper in each other than calls can. */
+  *visit(root: string): Generator<void> {
+    const levels: Level[] = [];
+    yield* this.look(levels, root, "");
+    for (let level = levels.at(-1); level !== undefined; level = levels.at(-1)) {
+      const name = level.names[level.next++];
+      if (name !== undefined) {
+        const { real, path } = level;
+        yield* this.look(levels, real === "" ? name : `${real}/${name}`, path === "" ? name : `${path}/${name}`);
+        continue;
+      }
+      levels.pop();
+      if (!level.isShown) continue;
+      yield* this.object(level.real, level.path, level.stat);
+      const above = levels.at(-1);
+      if (above !== undefined) above.isShown = true;
+    }
+  }
+
+  /** `path` is what the object is called below the source; a directory comes after what is in it, if anything is there to be copied. Pauses now and then. */
+  private *look(levels: Level[], real: string, path: string): Generator<void> {
     const stat = this.tree.stat(real);
     const isIgnored = path !== "" && this.tree.isIgnored(real);
-    if (!stat.isDirectory) {
-      if (isIgnored) return false;
-      yield* this.object(real, path, stat);
-      return true;
+    if (stat.isDirectory) {
+      if (isIgnored && !this.tree.hasExceptions) return;
+      levels.push({ real, path, stat, isShown: !isIgnored, names: this.tree.names(real), next: 0 });
+      return;
     }
-    if (isIgnored && !this.tree.hasExceptions) return false;
-    let isShown = !isIgnored;
-    for (const name of this.tree.names(real)) {
-      const below = yield* this.visit(real === "" ? name : `${real}/${name}`, path === "" ? name : `${path}/${name}`);
-      isShown = below || isShown;
-    }
-    if (isShown) yield* this.object(real, path, stat);
-    return isShown;
+    if (isIgnored) return;
+    yield* this.object(real, path, stat);
+    const above = levels.at(-1);
+    if (above !== undefined) above.isShown = true;
   }
 
   private *object(real: string, path: string, stat: Stat): Generator<void> {

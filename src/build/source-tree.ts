@@ -4,6 +4,7 @@
  */
 import { EINVAL, ENOENT, errnoName, isAbsent } from "../errno.js";
 import { readListing } from "../layer/listing.js";
+import { openBelow } from "../layer/long-path.js";
 import { STATX_ALL, Stat } from "../layer/stat.js";
 import { O_DIRECTORY, O_NOFOLLOW, O_PATH } from "../native/constants.js";
 import { native } from "../native/index.js";
@@ -51,7 +52,7 @@ export class SourceTree {
 
   /** Opens what a real path names; an empty one is the root. A descriptor that the caller closes. Throws StoreError. */
   open(path: string, flags: number): number {
-    const fd = native.openBeneath(this.root, path, flags);
+    const fd = openBelow(this.root, path, flags);
     if (fd < 0)
       throw new StoreError(`${shown(path) || "."} in ${this.options.what} cannot be opened: ${errnoName(fd)}`);
     return fd;
@@ -94,7 +95,7 @@ export class SourceTree {
         continue;
       }
       const next = [...real, name];
-      const fd = native.openBeneath(this.root, next.join("/"), O_PATH | O_NOFOLLOW);
+      const fd = openBelow(this.root, next.join("/"), O_PATH | O_NOFOLLOW);
       if (isAbsent(fd)) return undefined;
       if (fd < 0) throw new StoreError(`${shown(path)} in ${this.options.what} cannot be opened: ${errnoName(fd)}`);
       const length = native.readlink(fd, "", linkBuffer);

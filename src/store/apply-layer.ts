@@ -26,7 +26,7 @@ export async function applyLayer(layer: string, tree: string): Promise<void> {
   try {
     const to = open(tree);
     try {
-      await inSteps(new Application(to).directory(from, to, ""));
+      await inSteps(new Application(to).tree(from, to));
     } finally {
       native.close(to);
     }
@@ -37,16 +37,59 @@ export async function applyLayer(layer: string, tree: string): Promise<void> {
 
 const names = Buffer.alloc(64 * 1024);
 
+/** A directory of the layer that is being unpacked. */
+interface Level {
+  readonly from: number;
+  readonly to: number;
+  readonly path: string;
+  names: readonly string[];
+  /** The first of the names that is not unpacked yet. */
+  next: number;
+}
+
 class Application {
   readonly #stat = new Stat();
   readonly #copy: Copy;
+  readonly #levels: Level[] = [];
 
   constructor(target: number) {
     this.#copy = { target, linked: new Map(), attribute: archivedAttribute };
   }
 
-  /** What is in the directory `from` of the layer goes to the directory `to`, which takes its attributes last. */
-  *directory(from: number, to: number, path: string): Generator<void> {
+  /**
+   * What is in the directory `from` of the layer goes to the directory `to`, which takes its attributes last: not one call in the next, since directories
+   * may lie deeper in each other than calls can.
+   */
+  *tree(from: number, to: number): Generator<void> {
+    this.#enter(from, to, "");
+    try {
+      for (let level = this.#levels.at(-1); level !== undefined; level = this.#levels.at(-1)) {
+        const name = level.names[level.next++];
+        if (name !== undefined) {
+          yield* this.#object(level, name, level.path === "" ? name : `${level.path}/${name}`);
+          continue;
+        }
+        this.#attributes(level.from, level.to, level.path);
+        this.#leave();
+      }
+    } finally {
+      while (this.#levels.length > 0) this.#leave();
+    }
+  }
+
+  #leave(): void {
+    const level = this.#levels.pop();
+    // The roots are the caller's.
+    if (level === undefined || this.#levels.length === 0) return;
+    native.close(level.from);
+    if (level.to >= 0) native.close(level.to);
+  }
+
+  /** What the layer hides in a directory goes; its objects come next. */
+  #enter(from: number, to: number, path: string): void {
+    const level: Level = { from, to, path, names: [], next: 0 };
+    this.#levels.push(level);
+    check(to, path);
     const marks: DirectoryMarks = { opaque: false, xattrWhiteouts: false, redirect: null, byUser: false };
     check(readMarks(from, "", false, marks), path);
     if (marks.redirect !== null) throw new StoreError(`${shown(path)} in a layer was renamed: it is not whole`);
@@ -59,11 +102,10 @@ class Application {
       else if (hidden === undefined) objects.push(name);
       else if (hidden !== null) remove(to, hidden, path);
     }
-    for (const name of objects) yield* this.#object(from, to, name, path === "" ? name : `${path}/${name}`);
-    this.#attributes(from, to, path);
+    level.names = objects;
   }
 
-  *#object(from: number, to: number, name: string, path: string): Generator<void> {
+  *#object({ from, to }: Level, name: string, path: string): Generator<void> {
     check(native.statx(from, name, STATX_ALL, this.#stat.bytes), path);
     if (!this.#stat.isDirectory) {
       if (this.#stat.isRegular && (check(readObjectMarks(from, name), path) & HAS_METACOPY) !== 0) {
@@ -78,13 +120,7 @@ class Application {
     if (there === 0 && !this.#stat.isDirectory) remove(to, name, path);
     if (there < 0 || !this.#stat.isDirectory) check(native.mkdirAs(to, name, 0o700, 0, 0), path);
     const source = check(native.openBeneath(from, name, O_PATH | O_DIRECTORY), path);
-    const target = native.openBeneath(to, name, O_PATH | O_DIRECTORY);
-    try {
-      yield* this.directory(source, check(target, path), path);
-    } finally {
-      native.close(source);
-      if (target >= 0) native.close(target);
-    }
+    this.#enter(source, native.openBeneath(to, name, O_PATH | O_DIRECTORY), path);
   }
 
   /** Those of the layer alone: what the directory had from another one goes. */
@@ -112,14 +148,45 @@ function namesIn(fd: number, path: string): string[] {
 
 /** Removes what a directory has under a name, with all that is in it; nothing is no error. */
 function remove(directory: number, name: string, path: string): void {
-  const unlinked = native.unlink(directory, name, 0);
-  if (unlinked === 0 || isAbsent(unlinked)) return;
-  if (unlinked !== -EISDIR) check(unlinked, `${path}/${name}`);
-  const fd = check(native.openBeneath(directory, name, O_PATH | O_DIRECTORY), path);
+  if (removeOne(directory, name, path)) return;
+  const levels: Removal[] = [];
+  const enter = (above: number, inner: string, full: string): void => {
+    const fd = check(native.openBeneath(above, inner, O_PATH | O_DIRECTORY), full);
+    levels.push({ above, fd, name: inner, path: full, names: [], next: 0 });
+    (levels.at(-1) as Removal).names = namesIn(fd, full);
+  };
   try {
-    for (const inner of namesIn(fd, path)) remove(fd, inner, `${path}/${name}`);
+    enter(directory, name, `${path}/${name}`);
+    for (let level = levels.at(-1); level !== undefined; level = levels.at(-1)) {
+      const inner = level.names[level.next++];
+      if (inner !== undefined) {
+        if (!removeOne(level.fd, inner, level.path)) enter(level.fd, inner, `${level.path}/${inner}`);
+        continue;
+      }
+      levels.pop();
+      native.close(level.fd);
+      check(native.unlink(level.above, level.name, AT_REMOVEDIR), level.path);
+    }
   } finally {
-    native.close(fd);
+    for (const { fd } of levels) native.close(fd);
   }
-  check(native.unlink(directory, name, AT_REMOVEDIR), `${path}/${name}`);
+}
+
+/** A directory that is being removed: not one call in the next, since directories may lie deeper in each other than calls can. */
+interface Removal {
+  readonly above: number;
+  readonly fd: number;
+  readonly name: string;
+  readonly path: string;
+  names: readonly string[];
+  /** The first of the names that is not removed yet. */
+  next: number;
+}
+
+/** Returns false for a directory, which stays. */
+function removeOne(directory: number, name: string, path: string): boolean {
+  const unlinked = native.unlink(directory, name, 0);
+  if (unlinked === -EISDIR) return false;
+  if (unlinked < 0 && !isAbsent(unlinked)) check(unlinked, `${path}/${name}`);
+  return true;
 }

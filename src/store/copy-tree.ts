@@ -107,7 +107,19 @@ function namesIn(directory: number, path: string): string[] {
   return names;
 }
 
-/** Pauses after each entry. */
+/** A directory that is being copied. Not one call in the next: directories may lie deeper in each other than calls can. */
+interface Level {
+  readonly source: number;
+  readonly target: number;
+  readonly path: string;
+  names: readonly string[];
+  /** The first of the names that is not copied yet. */
+  next: number;
+  /** Gives the copy its attributes, the descriptors being closed. */
+  readonly finish: () => void;
+}
+
+/** Pauses before each entry. */
 function* copyEntries(copy: Copy, source: number, target: number, path: string): Generator<void> {
   for (const name of namesIn(source, path)) {
     const full = path === "" ? name : `${path}/${name}`;
@@ -125,12 +137,49 @@ export function* copyEntry(
   path: string,
 ): Generator<void> {
   yield;
+  const levels: Level[] = [];
+  try {
+    copyOne(copy, source, sourceName, target, name, path, levels);
+    for (let level = levels.at(-1); level !== undefined; level = levels.at(-1)) {
+      const next = level.names[level.next++];
+      if (next === undefined) {
+        leave(levels);
+        level.finish();
+        continue;
+      }
+      const full = `${level.path}/${next}`;
+      if (copy.merge?.includes?.(full) === false) continue;
+      yield;
+      copyOne(copy, level.source, next, level.target, next, full, levels);
+    }
+  } finally {
+    while (levels.length > 0) leave(levels);
+  }
+}
+
+function leave(levels: Level[]): void {
+  const level = levels.pop();
+  if (level === undefined) return;
+  if (level.target >= 0) native.close(level.target);
+  native.close(level.source);
+}
+
+/** Copies one object; of a directory, what is in it comes next. */
+function copyOne(
+  copy: Copy,
+  source: number,
+  sourceName: string,
+  target: number,
+  name: string,
+  path: string,
+  levels: Level[],
+): void {
   const stat = new Stat();
   must(native.statx(source, sourceName, STATX_ALL, stat.bytes), "stat", path);
   const type = stat.mode & S_IFMT;
   const isThere = copy.merge !== undefined && isMerged(copy, target, name, path, type === S_IFDIR);
   if (type === S_IFDIR) {
-    yield* copyDirectory(copy, source, sourceName, target, name, path, stat, isThere);
+    enterDirectory(copy, source, sourceName, target, name, path, stat, isThere, levels);
     return;
   }
   const key = `${stat.devMajor}:${stat.devMinor}:${stat.inoHigh}:${stat.inoLow}`;
@@ -214,7 +263,7 @@ function isMerged(copy: Copy, target: number, name: string, path: string, isDire
   throw new StoreError(`${shown(path)}: ${what}`);
 }
 
-function* copyDirectory(
+function enterDirectory(
   copy: Copy,
   source: number,
   sourceName: string,
@@ -223,26 +272,23 @@ function* copyDirectory(
   path: string,
   stat: Stat,
   isThere: boolean,
-): Generator<void> {
+  levels: Level[],
+): void {
   const { uid, gid } = copy.merge?.owner ?? stat;
   if (!isThere) must(native.mkdirAs(target, name, 0o700, uid, gid), "mkdir", path);
   const from = must(native.open(source, sourceName, O_PATH | O_DIRECTORY, 0), "open", path);
-  try {
-    const mayBeLink = isThere && copy.merge?.followsLinks === true;
-    const opened = mayBeLink
-      ? native.openInRoot(copy.target, path, O_PATH | O_DIRECTORY)
-      : native.open(target, name, O_PATH | O_DIRECTORY, 0);
-    const to = must(opened, "open", path);
-    try {
-      yield* copyEntries(copy, from, to, path);
-    } finally {
-      native.close(to);
-    }
-  } finally {
-    native.close(from);
-  }
+  const mayBeLink = isThere && copy.merge?.followsLinks === true;
+  const to = mayBeLink
+    ? native.openInRoot(copy.target, path, O_PATH | O_DIRECTORY)
+    : native.open(target, name, O_PATH | O_DIRECTORY, 0);
   // Last, since entries that are made change the times.
-  if (!isThere) copyAttributesAt(copy, source, sourceName, target, name, stat, path);
+  const finish = (): void => {
+    if (!isThere) copyAttributesAt(copy, source, sourceName, target, name, stat, path);
+  };
+  const level: Level = { source: from, target: to, path, names: [], next: 0, finish };
+  levels.push(level);
+  must(to, "open", path);
+  level.names = namesIn(from, path);
 }
 
 function copyFile(

@@ -44,7 +44,7 @@ export async function verifyLayer(root: DataRoot, diffId: string): Promise<Layer
   if (fd < 0) return [{ path: "", what: `its tree cannot be opened: ${errnoName(fd)}` }];
   const verifier = new Verifier(rows, await loadHashes());
   try {
-    verifier.directory(fd, "");
+    verifier.tree(fd);
   } finally {
     native.close(fd);
   }
@@ -80,6 +80,15 @@ async function readManifest(path: string): Promise<Map<string, ManifestRow>> {
   return rows;
 }
 
+/** A directory that is being looked at. */
+interface Level {
+  readonly fd: number;
+  readonly path: string;
+  names: readonly string[];
+  /** The first of the names that was not looked at yet. */
+  next: number;
+}
+
 class Verifier {
   private readonly stat = new Stat();
   private readonly differences: LayerDifference[] = [];
@@ -94,12 +103,30 @@ class Verifier {
     private readonly hashes: Hashes,
   ) {}
 
-  directory(fd: number, path: string): void {
-    if (!this.readable(native.statx(fd, "", STATX_ALL, this.stat.bytes), path)) return;
-    this.compare(fd, "", path);
-    const names: string[] = [];
-    if (!this.readable(readListing(fd, { entry: (name) => void names.push(name) }), path)) return;
-    for (const name of names.sort()) {
+  /** Looks at all that is below the directory `root`: not one call in the next, since directories may lie deeper in each other than calls can. */
+  tree(root: number): void {
+    const levels: Level[] = [];
+    const enter = (fd: number, path: string): void => {
+      const level: Level = { fd, path, names: [], next: 0 };
+      levels.push(level);
+      if (!this.readable(native.statx(fd, "", STATX_ALL, this.stat.bytes), path)) return;
+      this.compare(fd, "", path);
+      const names: string[] = [];
+      if (this.readable(readListing(fd, { entry: (name) => void names.push(name) }), path)) level.names = names.sort();
+    };
+    const leave = (): void => {
+      const level = levels.pop();
+      // The root is the caller's.
+      if (level !== undefined && levels.length > 0) native.close(level.fd);
+    };
+    enter(root, "");
+    for (let level = levels.at(-1); level !== undefined; level = levels.at(-1)) {
+      const name = level.names[level.next++];
+      if (name === undefined) {
+        leave();
+        continue;
+      }
+      const { fd, path } = level;
       const full = path === "" ? name : `${path}/${name}`;
       if (!this.readable(native.statx(fd, name, STATX_ALL, this.stat.bytes), full)) continue;
       if (!this.stat.isDirectory) {
@@ -107,9 +134,7 @@ class Verifier {
         continue;
       }
       const next = native.openBeneath(fd, name, O_PATH | O_DIRECTORY);
-      if (!this.readable(next, full)) continue;
-      this.directory(next, full);
-      native.close(next);
+      if (this.readable(next, full)) enter(next, full);
     }
   }
 

@@ -88,19 +88,30 @@ export function upperFd(u: Union, node: number): number {
 
 /** Path of a directory's part from its layer's root, "" for the root itself. */
 export function partPath(u: Union, node: number, part: Part): string {
-  if (part.path !== null) return part.path;
-  if (node === ROOT) return "";
-  const parent = u.table.parent(node);
-  const above = u.table.directory(parent)?.partIn(part.layer);
-  const base = above ? partPath(u, parent, above) : "";
-  return base === "" ? u.table.name(node) : `${base}/${u.table.name(node)}`;
+  let path = "";
+  for (let at = node, of: Part | null = part; of !== null; ) {
+    if (of.path !== null) return join(of.path, path);
+    if (at === ROOT) return path;
+    path = join(u.table.name(at), path);
+    at = u.table.parent(at);
+    of = u.table.directory(at)?.partIn(of.layer) ?? null;
+  }
+  return path;
+}
+
+function join(above: string, below: string): string {
+  return above === "" ? below : below === "" ? above : `${above}/${below}`;
 }
 
 /** Where the layers below the upper know a directory: an absolute path, as overlay.redirect holds it. */
 export function pathBelow(u: Union, node: number): string {
-  if (node === ROOT) return "";
-  const redirect = u.table.directory(node)?.redirect;
-  return redirect ?? `${pathBelow(u, u.table.parent(node))}/${u.table.name(node)}`;
+  let path = "";
+  for (let at = node; at !== ROOT; at = u.table.parent(at)) {
+    const redirect = u.table.directory(at)?.redirect ?? null;
+    if (redirect !== null) return redirect + path;
+    path = `/${u.table.name(at)}${path}`;
+  }
+  return path;
 }
 
 /** Sets `atFd` and `atName` to the backing object of a node: 0 or -errno. */

@@ -77,7 +77,7 @@ export function* layerTarChunks(
   const whole = merged === undefined ? -1 : openTree(merged);
   try {
     const archiver = new Archiver(tree, whole, latest ?? Number.POSITIVE_INFINITY);
-    yield* archiver.directory(root, "", marks === "overlay");
+    yield* archiver.all(root, marks === "overlay");
     for (const { path, first } of linked) yield* archiver.link(root, path.slice(1), first.slice(1));
     yield* archiver.end();
   } finally {
@@ -119,6 +119,23 @@ function openTree(path: string): number {
   return fd;
 }
 
+/** A directory that is being written. */
+interface Level {
+  readonly fd: number;
+  readonly path: string;
+  readonly isLayer: boolean;
+  xattrWhiteouts: boolean;
+  names: readonly string[];
+  /** The first of the names that was not written yet. */
+  next: number;
+}
+
+/** The root is the caller's. */
+function leave(levels: Level[], root: number): void {
+  const level = levels.pop();
+  if (level !== undefined && level.fd !== root) native.close(level.fd);
+}
+
 class Archiver {
   private readonly stat = new Stat();
   private readonly names = Buffer.alloc(64 * 1024);
@@ -135,24 +152,41 @@ class Archiver {
     private readonly latest: number,
   ) {}
 
-  /** The directory behind `fd`, known as `path` in the archive, and all in it. */
-  *directory(fd: number, path: string, isLayer: boolean): Generator<Buffer> {
+  /** The directory behind `root`, and all in it: not one call in the next, since directories may lie deeper in each other than calls can. */
+  *all(root: number, isLayer: boolean): Generator<Buffer> {
+    const levels: Level[] = [];
+    try {
+      yield* this.enter(levels, root, "", isLayer);
+      for (let level = levels.at(-1); level !== undefined; level = levels.at(-1)) {
+        const name = level.names[level.next++];
+        if (name === undefined) leave(levels, root);
+        else yield* this.entry(levels, level, name);
+      }
+    } finally {
+      while (levels.length > 0) leave(levels, root);
+    }
+  }
+
+  /** The directory behind `fd`, known as `path` in the archive; what is in it comes next. */
+  private *enter(levels: Level[], fd: number, path: string, isLayer: boolean): Generator<Buffer> {
+    const level: Level = { fd, path, isLayer, xattrWhiteouts: false, names: [], next: 0 };
+    levels.push(level);
     this.check(native.statx(fd, "", STATX_ALL, this.stat.bytes), path);
     yield* this.add(
       encodeHeader(this.header(path === "" ? "./" : `${path}/`, DIRECTORY), this.attributes(fd, "", path, isLayer)),
     );
-    if (!isLayer) {
-      yield* this.contents(fd, path, false, false);
-      return;
+    if (isLayer) {
+      const marks: DirectoryMarks = { opaque: false, xattrWhiteouts: false, redirect: null, byUser: false };
+      this.check(readMarks(fd, "", false, marks), path);
+      if (marks.redirect !== null) this.redirect(levels, path);
+      else level.xattrWhiteouts = marks.xattrWhiteouts;
+      if (marks.opaque || marks.redirect !== null) yield* this.add(this.whiteout(path, OPAQUE_MARKER));
     }
-    const marks: DirectoryMarks = { opaque: false, xattrWhiteouts: false, redirect: null, byUser: false };
-    this.check(readMarks(fd, "", false, marks), path);
-    if (marks.redirect !== null) {
-      yield* this.redirected(path);
-      return;
-    }
-    if (marks.opaque) yield* this.add(this.whiteout(path, OPAQUE_MARKER));
-    yield* this.contents(fd, path, true, marks.xattrWhiteouts);
+    const at = levels.at(-1) as Level;
+    const names: string[] = [];
+    const sink: EntrySink = { entry: (name) => void names.push(name) };
+    this.check(readListing(at.fd, sink), path);
+    at.names = names.sort();
   }
 
   /** The object `path` of a plain tree, without what is in it. */
@@ -190,35 +224,26 @@ class Archiver {
     yield* this.add(this.whiteout(parent, WHITEOUT_PREFIX + name));
   }
 
-  /** What is in a directory, without itself. */
-  private *contents(fd: number, path: string, isLayer: boolean, xattrWhiteouts: boolean): Generator<Buffer> {
+  /** What a directory has under a name; of a directory, what is in it comes next. */
+  private *entry(levels: Level[], { fd, path, isLayer, xattrWhiteouts }: Level, name: string): Generator<Buffer> {
     const { stat } = this;
-    const entries: string[] = [];
-    const sink: EntrySink = { entry: (name) => void entries.push(name) };
-    this.check(readListing(fd, sink), path);
-    for (const name of entries.sort()) {
-      const full = path === "" ? name : `${path}/${name}`;
-      this.check(native.statx(fd, name, STATX_ALL, stat.bytes), full);
-      if (isLayer) {
-        const gone = this.whiteoutAt(fd, name, full, xattrWhiteouts);
-        if (gone === null) continue;
-        if (gone !== undefined) {
-          yield* this.add(this.whiteout(path, WHITEOUT_PREFIX + gone));
-          continue;
-        }
-      }
-      if (!stat.isDirectory) {
-        yield* this.object(fd, name, full, isLayer);
-        continue;
-      }
-      const next = native.openBeneath(fd, name, O_PATH | O_DIRECTORY);
-      this.check(next, full);
-      try {
-        yield* this.directory(next, full, isLayer);
-      } finally {
-        native.close(next);
+    const full = path === "" ? name : `${path}/${name}`;
+    this.check(native.statx(fd, name, STATX_ALL, stat.bytes), full);
+    if (isLayer) {
+      const gone = this.whiteoutAt(fd, name, full, xattrWhiteouts);
+      if (gone === null) return;
+      if (gone !== undefined) {
+        yield* this.add(this.whiteout(path, WHITEOUT_PREFIX + gone));
+        return;
       }
     }
+    if (!stat.isDirectory) {
+      yield* this.object(fd, name, full, isLayer);
+      return;
+    }
+    const next = native.openBeneath(fd, name, O_PATH | O_DIRECTORY);
+    this.check(next, full);
+    yield* this.enter(levels, next, full, isLayer);
   }
 
   *end(): Generator<Buffer> {
@@ -243,21 +268,19 @@ class Archiver {
     throw noName(path);
   }
 
-  /** Everything of a directory whose lower parts have another name is in the archive, and nothing of what lies below its name. */
-  private *redirected(path: string): Generator<Buffer> {
+  /**
+   * Everything of a directory whose lower parts have another name is in the archive, and nothing of what lies below its name: what is in it is read
+   * in the merged view.
+   */
+  private redirect(levels: Level[], path: string): void {
     if (this.merged < 0) {
       throw new StoreError(
         `${quote(path)} in ${this.tree} was renamed, and is complete only in the mount: it cannot be read from the layer alone`,
       );
     }
-    yield* this.add(this.whiteout(path, OPAQUE_MARKER));
     const fd = openBelow(this.merged, path, O_PATH | O_DIRECTORY);
     this.check(fd, path);
-    try {
-      yield* this.contents(fd, path, false, false);
-    } finally {
-      native.close(fd);
-    }
+    levels.push({ fd, path, isLayer: false, xattrWhiteouts: false, names: [], next: 0 });
   }
 
   /** Anything but a directory; `stat` describes it. */
