@@ -1,6 +1,6 @@
 /** Running containers: what the program finds, how it ends, and that nothing is left. Each runtime must do the same. */
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
-import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { attempt, command } from "./harness/command.js";
@@ -149,6 +149,18 @@ for (const runtime of ["crun", "runc", "unshare"]) {
       expect((await run(["-u", "1234:extra", "-w", "/new/dir", "base", ...sh("id; pwd")])).stdout).toBe(
         "uid=1234 gid=50(extra)\n/new/dir\n",
       );
+      // Node has an option of this name.
+      writeFileSync(store.area.at("variables"), "# none\nSIZE=huge\nNODE_OPTIONS=--nosuch\n");
+      const words = [
+        "--env-file",
+        store.area.at("variables"),
+        "base",
+        ...sh('echo $SIZE "$@"'),
+        "sh",
+        "--env-file",
+        "/x",
+      ];
+      expect((await run(words)).stdout).toBe("huge --env-file /x\n");
     });
 
     test("with --read-only nothing of the root can be changed", async () => {

@@ -102,7 +102,9 @@ static _Noreturn void run_node(char **argv) {
   if (access(script, R_OK) != 0) fail(script, errno);
   argv[0] = "node";
   argv[1] = "--v8-pool-size=1";
-  argv[2] = script;
+  /* Otherwise Node takes an --env-file among the words for its own. */
+  argv[2] = "--";
+  argv[3] = script;
   /* With it, Node reads some hundred certificates when it starts, for 40 ms and 2 MB; there is no TLS in cowfs. */
   unsetenv("NODE_EXTRA_CA_CERTS");
   execvp(argv[0], argv);
@@ -217,16 +219,16 @@ int main(int argc, char **argv) {
   int count = argc > 0 ? argc - 1 : 0;
   bool forks = is_mount(name, words) && !may_stay(name, words) && !may_cover(name, words);
   /*
-   * node --v8-pool-size=1 main.js [--launched NAME DIRECTORY] WORD… NULL. The directory is for its length: the driver writes its title, with the
+   * node --v8-pool-size=1 -- main.js [--launched NAME DIRECTORY] WORD… NULL. The directory is for its length: the driver writes its title, with the
    * mountpoint as an absolute path, over these words.
    */
-  int extra = forks ? 6 : 3;
+  int extra = forks ? 7 : 4;
   char **line = calloc((size_t)(count + extra + 1), sizeof *line);
   if (line == NULL) fail("memory", errno);
   if (forks) {
-    line[3] = "--launched";
-    line[4] = (char *)name;
-    line[5] = getcwd(directory, sizeof directory) != NULL ? directory : "/";
+    line[4] = "--launched";
+    line[5] = (char *)name;
+    line[6] = getcwd(directory, sizeof directory) != NULL ? directory : "/";
   }
   memcpy(line + extra, words, (size_t)count * sizeof *line);
   if (!forks) run_node(line);
