@@ -1,6 +1,7 @@
 /** Command lines that cannot be: one clear line, an exit code, and nothing has changed. */
 import { mkdirSync, readdirSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { shown } from "../src/text.js";
 import { type Area, twoLayers } from "./harness/area.js";
 import { attempt, command, type Ended, shell } from "./harness/command.js";
 import { cowfs, cowfsProgram } from "./harness/mounts.js";
@@ -134,6 +135,11 @@ describe("bad input is one line with the path, exit code 1 or 2, and changes not
     }
     expect((await here("--version")).stdout).toMatch(/^cowfs \d+\.\d+\.\d+\n$/);
     expect((await here("--help")).status).toBe(0);
-    expect((await here("mount", "-h")).status).toBe(0);
+    const { status, stdout } = await here("mount", "-h");
+    expect(status).toBe(0);
+    expect(shown(stdout)).toContain("TARGET[:OPTION,…]");
+    for (const name of ["ps", "mount"]) {
+      expect(shown((await here(name, "--größe")).stderr)).toMatch(/^cowfs: unknown option '--größe'/);
+    }
   });
 });

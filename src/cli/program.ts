@@ -36,8 +36,9 @@ export async function run(argv: readonly string[]): Promise<number> {
   try {
     let words = commandOf(argv);
     if (words === null) return 0;
-    const program = buildProgram(finish, isLaunched, words.includes("--as-helper"));
     const [first] = skipRoot(words);
+    const isText = first !== undefined && isStoreCommand(first);
+    const program = buildProgram(finish, isLaunched, isText, words.includes("--as-helper"));
     isRun = first === "run";
     // A mount has no use for the other commands, and should not wait for them.
     if (first === undefined || !mountCommands.has(first)) {
@@ -47,7 +48,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     // `help` of a command that is none is as wrong as that command.
     const [, asked] = words;
     if (first === "help" && asked !== undefined && !knows(program, asked)) words = [asked];
-    await program.parseAsync(first !== undefined && isStoreCommand(first) ? textOf(words) : words, { from: "user" });
+    await program.parseAsync(isText ? textOf(words) : words, { from: "user" });
     return code;
   } catch (error) {
     if (error instanceof CommanderError) {
@@ -78,8 +79,16 @@ interface AssemblingValues {
   readonly volumesFrom?: string[];
 }
 
-/** The commands, each loaded when it runs. `finish` takes its exit code. For `isHelper`, -v is mount(8)'s word for being verbose. */
-function buildProgram(finish: (code: number) => void, isLaunched: boolean, isHelper = false): Command {
+/**
+ * The commands, each loaded when it runs. `finish` takes its exit code. The words to parse are text if `isText`, otherwise bytes. For
+ * `isHelper`, -v is mount(8)'s word for being verbose.
+ */
+function buildProgram(
+  finish: (code: number) => void,
+  isLaunched: boolean,
+  isText: boolean,
+  isHelper: boolean,
+): Command {
   const program = new Command("cowfs")
     .description("A union file system: read-only lower layers and one writable upper layer, merged.")
     .version(`cowfs ${version}`, "-V, --version", "print the version")
@@ -96,10 +105,12 @@ function buildProgram(finish: (code: number) => void, isLaunched: boolean, isHel
 Exit codes: 0 done, 1 it did not work, 2 wrong usage.`,
     )
     .configureOutput({
-      // What commander quotes are the bytes of arguments.
-      writeOut: (text) => print(shown(text)),
-      writeErr: (text) => process.stderr.write(shown(text)),
-      outputError: (text, write) => write(`${withHint(oneLine(text.replace(/^error: /, "cowfs: ")))}\n`),
+      writeOut: print,
+      outputError: (text, write) => {
+        // What commander quotes are words of the command line.
+        const said = isText ? text : shown(text);
+        write(`${withHint(oneLine(said.replace(/^error: /, "cowfs: ")))}\n`);
+      },
     });
 
   const collect = (value: string, previous: string[] | undefined): string[] => [...(previous ?? []), value];
