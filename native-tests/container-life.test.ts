@@ -117,9 +117,14 @@ test("a start that fails says why, and is undone", async () => {
     125,
   );
   expect((await store.run(["run", "--nosuch", "base"])).status).toBe(125);
+  expect((await store.run(["run", "--rm", "--runtime", "/bin/false", "base", "true"])).status).toBe(125);
   expect((await store.run(["run", "--rm", "bse", "true"])).stderr).toMatch(
     /^cowfs: there is no image bse; did you mean base/,
   );
+  const filters = ["-f", "name=^wr.ng$", "-f", "status=created"];
+  expect(await store.ok("ps", ...filters, "--format", "{{.Size}} {{.Networks}}")).toBe("0B host\n");
+  expect(await store.ok("ps", "-aq", "-f", "since=wrong")).toBe("");
+  expect(await store.ok("ps", "-q", "-f", "exited=127")).toBe("");
   await store.ok("rm", "wrong");
   expect(await store.ok("ps", "-aq")).toBe("");
 });

@@ -119,7 +119,7 @@ export async function startProcess(
     const { pid, start } = readPid(files.pid) ?? {};
     const began = pid !== undefined && start !== undefined && hasBegun(runtime, files.started, pid);
     if (over !== undefined) {
-      const why = runtime.kind === "oci" ? complaint(files.log) : unshareFailure(files.started, over);
+      const why = runtime.kind === "oci" ? runtimeFailure(files, over) : unshareFailure(files.started, over);
       if (why !== undefined) throw new RuntimeError(runtime, why);
       return { pid: pid ?? 0, processStart: start ?? "", ended, signal: () => {} };
     }
@@ -162,6 +162,16 @@ function hasBegun(runtime: Runtime, started: string, pid: number): boolean {
   } catch {
     return false;
   }
+}
+
+/** Before it starts the program, an OCI runtime writes the pid. */
+function runtimeFailure(
+  { log, pid }: { readonly log: string; readonly pid: string },
+  code: number,
+): string | undefined {
+  return (
+    complaint(log) ?? (existsSync(pid) ? undefined : `it has started nothing, and not said why (exit code ${code})`)
+  );
 }
 
 function unshareFailure(started: string, code: number): string | undefined {

@@ -1,4 +1,4 @@
-import { errnoName } from "../errno.js";
+import { EEXIST, ENOTDIR, errnoName } from "../errno.js";
 import { STATX_ALL, Stat } from "../layer/stat.js";
 import { O_DIRECTORY, O_PATH, O_RDONLY } from "../native/constants.js";
 import { native } from "../native/index.js";
@@ -85,7 +85,8 @@ export class RootView {
         const made = parent < 0 ? parent : native.mkdirAs(parent, bytes(name), 0o755, uid, gid);
         if (made < 0) {
           native.close(parent);
-          throw new StoreError(`the directory ${path} cannot be made in the container: ${errnoName(made)}`);
+          const why = made === -EEXIST || made === -ENOTDIR ? `${below} is no directory` : errnoName(made);
+          throw new StoreError(`the directory ${path} cannot be made in the container: ${why}`);
         }
       }
       native.close(parent);

@@ -197,7 +197,17 @@ function addLooking(program: Command, finish: (code: number) => void): void {
       finish(await logsCommand(rootOf(self), name, options));
     });
 
-  addListOptions(program.command("ps"), ["ancestor", "id", "label", "name", "status", "volume"])
+  addListOptions(program.command("ps"), [
+    "ancestor",
+    "before",
+    "exited",
+    "id",
+    "label",
+    "name",
+    "since",
+    "status",
+    "volume",
+  ])
     .summary("list containers")
     .option("-a, --all", "also those that do not run")
     .option("-s, --size", "what their writable layers hold")

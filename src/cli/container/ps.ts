@@ -1,5 +1,5 @@
 import { driverNameOf, driverOf } from "../../assemble/drivers/choose.js";
-import { listContainers, readState } from "../../store/containers.js";
+import { findContainer, listContainers, readState } from "../../store/containers.js";
 import type { DataRoot } from "../../store/data-root.js";
 import { NotFoundError } from "../../store/error.js";
 import { findImage, readImage } from "../../store/images.js";
@@ -27,7 +27,7 @@ export interface PsOptions extends ListOptions {
   readonly latest?: boolean;
 }
 
-const filterNames = ["ancestor", "id", "label", "name", "status", "volume"] as const;
+const filterNames = ["ancestor", "before", "exited", "id", "label", "name", "since", "status", "volume"] as const;
 const statuses = ["created", "running", "exited"];
 type FilterName = (typeof filterNames)[number];
 
@@ -62,6 +62,13 @@ const view: View<Row> = {
     Names: { header: "NAMES", of: ({ record }) => record.name },
     Size: { header: "SIZE", of: (row) => size(row.size ?? 0, 3) },
     Mounts: { header: "MOUNTS", of: mountNames },
+    LocalVolumes: {
+      header: "LOCAL VOLUMES",
+      of: ({ record }) => String(record.mounts.filter(({ type }) => type === "volume").length),
+    },
+    Networks: { header: "NETWORKS", of: ({ record }) => record.network ?? "host" },
+    // The network is the host's: none is published.
+    Ports: { header: "PORTS", of: () => "" },
     Driver: { header: "DRIVER", of: ({ record }) => driverNameOf(record) },
     Labels: {
       header: "LABELS",
@@ -96,7 +103,7 @@ export async function psCommand(root: DataRoot, options: PsOptions): Promise<num
   if (status !== undefined) throw new UsageError(`--filter status=${status}: known are ${statuses.join(", ")}`);
   const last = options.latest === true ? 1 : options.last === undefined ? undefined : Number(options.last);
   if (last !== undefined && !Number.isInteger(last)) throw new UsageError(`--last takes a number, not ${options.last}`);
-  const all = options.all === true || last !== undefined || filters.has("status");
+  const all = options.all === true || last !== undefined || filters.has("status") || filters.has("exited");
   const isWanted = wantedBy(root, filters);
   const rows: Row[] = [];
   for (const record of listContainers(root)) {
@@ -105,7 +112,8 @@ export async function psCommand(root: DataRoot, options: PsOptions): Promise<num
     rows.push({ record, state, trunc: options.trunc !== false });
   }
   const shown = last === undefined || last < 0 ? rows : rows.slice(0, last);
-  const sized = options.size !== true ? shown : await withSizes(root, shown);
+  const needsSize = options.size === true || /\.Size\b/.test(options.format ?? "");
+  const sized = needsSize ? await withSizes(root, shown) : shown;
   const columns = options.size === true ? [...view.columns, "Size"] : view.columns;
   printList(sized, { ...view, columns }, options);
   return 0;
@@ -134,6 +142,16 @@ function stateIfAny(root: DataRoot, id: string): ContainerState | undefined {
   }
 }
 
+/** Whether a filter means a name: by a part of it, or a regular expression, as in Docker. */
+function isNamed(name: string, value: string): boolean {
+  const pattern = value.replace(/^(\^?)\//, "$1");
+  try {
+    return new RegExp(pattern).test(name);
+  } catch {
+    return name.includes(pattern);
+  }
+}
+
 /** Values of one filter are alternatives, labels apart; different filters must all be met. */
 function wantedBy(
   root: DataRoot,
@@ -141,11 +159,17 @@ function wantedBy(
 ): (record: ContainerRecord, state: ContainerState) => boolean {
   const any = (name: FilterName, meets: (value: string) => boolean): boolean => filters.get(name)?.some(meets) ?? true;
   const ancestors = filters.get("ancestor")?.map((word) => findImage(root, word));
+  const madeAt = (name: FilterName): string[] | undefined =>
+    filters.get(name)?.map((word) => findContainer(root, word).created);
+  const [before, since] = [madeAt("before"), madeAt("since")];
   return (record, state) => {
     const layers = ancestors === undefined ? [] : readImage(root, record.image.id).layers;
     return (
       any("id", (value) => record.id.startsWith(value)) &&
-      any("name", (value) => record.name.includes(value.replace(/^\//, ""))) &&
+      any("name", (value) => isNamed(record.name, value)) &&
+      (before?.every((time) => record.created < time) ?? true) &&
+      (since?.every((time) => record.created > time) ?? true) &&
+      any("exited", (value) => state.status === "exited" && state.exitCode === Number(value)) &&
       any("status", (value) => state.status === value) &&
       any("volume", (value) => record.mounts.some(({ source, target }) => source === value || target === value)) &&
       hasLabels(record.labels, filters.get("label")) &&
