@@ -142,8 +142,14 @@ test("names: ls, filters, tag, rm", async () => {
   const missing = await store.run(["image", "inspect", "tol"]);
   expect(missing).toMatchObject({ status: 1, stderr: expect.stringMatching(/^cowfs: .*tol.*tool:latest.*\n$/) });
 
-  // A name goes alone as long as there is another.
-  expect(await store.ok("image", "rm", "group/app:1")).toBe("Untagged: group/app:1\n");
+  // What there is, is shown all the same.
+  const some = await store.run(["image", "inspect", "-f", "{{.Id}}", "tol", "docker.io/library/tool"]);
+  expect(some).toMatchObject({ status: 1, stdout: `${second}\n` });
+
+  // A name goes alone as long as there is another, however it is written.
+  await store.ok("image", "tag", "group/app:1", "localhost/own");
+  expect(await store.ok("image", "rm", "own")).toBe("Untagged: localhost/own:latest\n");
+  expect(await store.ok("image", "rm", "docker.io/group/app:1")).toBe("Untagged: group/app:1\n");
   // A name that moves leaves a dangling image.
   await store.ok("image", "tag", "tool", "group/app:latest");
   expect(await store.ok("image", "ls", "-q", "--no-trunc", "-f", "dangling=true")).toBe(`${first}\n`);

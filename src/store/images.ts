@@ -26,6 +26,9 @@ import { makeTemporary } from "./temporary.js";
 /** An image with its names, sorted; dangling if it has none. */
 export type NamedImage = ImageRecord & { readonly names: readonly string[] };
 
+/** An image that a word of the user means: by one of its names, or, if none is said, by its id. */
+export type FoundImage = NamedImage & { readonly foundBy?: string };
+
 function imageDirectory(root: DataRoot, id: string): string {
   return join(root.images, digestHex(id));
 }
@@ -101,14 +104,6 @@ const configShape: Shape = {
 /** A layer that was there, or was built, is there no more. */
 export class LayersMissingError extends StoreError {
   override readonly name = "LayersMissingError";
-}
-
-/**
- * An image's name as people write it: Docker's own registry is left out, as Docker does. Throws StoreError for what is no name; a digest in the
- * place of a tag is one that cowfs does not keep.
- */
-export function familiarName(text: string): string {
-  return imageName(text.replace(/^(?:index\.)?docker\.io\/(?:library\/)?/, ""));
 }
 
 /** What is stored with an image, all at once. */
@@ -234,27 +229,31 @@ export function listImages(root: DataRoot): NamedImage[] {
  * The image that a word of the user means: a name with or without tag, an id or a beginning of one that only one image has. Throws NotFoundError,
  * with the nearest names, and StoreError for a beginning of several ids.
  */
-export function findImage(root: DataRoot, word: string): NamedImage {
+export function findImage(root: DataRoot, word: string): FoundImage {
   const names = readNames(root);
-  const named = (id: string): NamedImage => ({
+  const found = (id: string, name?: string): FoundImage => ({
     ...usableImage(root, id),
-    names: Object.keys(names).filter((name) => names[name] === id),
+    names: Object.keys(names).filter((other) => names[other] === id),
+    ...(name !== undefined && { foundBy: name }),
   });
   if (isIdPrefix(word)) {
     const prefix = word.replace(/^sha256:/, "");
     const ids = readdirSync(root.images).filter((name) => /^[0-9a-f]{64}$/.test(name) && name.startsWith(prefix));
     // As in Docker, a name is preferred to what is only the beginning of an id.
     const byName = word.startsWith("sha256:") ? undefined : names[`${word}:latest`];
-    if (prefix.length < 64 && byName !== undefined) return named(byName);
-    if (ids.length === 1) return named(`sha256:${ids[0]}`);
+    if (prefix.length < 64 && byName !== undefined) return found(byName, `${word}:latest`);
+    if (ids.length === 1) return found(`sha256:${ids[0]}`);
     if (ids.length > 1) {
       throw new StoreError(`${word} is the beginning of the ids of ${ids.length} images: write more of it`);
     }
   }
-  if (/^sha256:/.test(word)) throw new NotFoundError(`there is no image ${word}`);
+  if (/^sha256:|^[0-9a-f]{64}$/.test(word)) throw new NotFoundError(`there is no image ${word}`);
+  const name = imageName(word);
   // podman calls what it has built localhost/NAME.
-  const id = names[familiarName(word)] ?? names[`localhost/${familiarName(word)}`];
-  if (id !== undefined) return named(id);
+  for (const known of [name, `localhost/${name}`]) {
+    const id = names[known];
+    if (id !== undefined) return found(id, known);
+  }
   const near = nearest(word, Object.keys(names));
   const hint = near.length > 0 ? `; did you mean ${near.join(" or ")}?` : "";
   throw new NotFoundError(`there is no image ${word}${hint}`);

@@ -6,6 +6,8 @@ test.each([
   ["a/b_c:1.0", "a/b_c:1.0"],
   ["localhost:5000/x", "localhost:5000/x:latest"],
   ["registry.example:443/a/b:t", "registry.example:443/a/b:t"],
+  ["docker.io/library/x", "x:latest"],
+  ["index.docker.io/a/x:1", "a/x:1"],
 ])("the image name %s", (text, name) => {
   expect(imageName(text)).toBe(name);
 });
@@ -21,6 +23,8 @@ test.each([
   "a b",
   "..",
   "a:b:c",
+  "sha256:abc",
+  "ab".repeat(32),
 ])("the image name %j is refused", (text) => {
   expect(() => imageName(text)).toThrow(/invalid/);
 });

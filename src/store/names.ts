@@ -4,11 +4,12 @@ import { StoreError } from "./error.js";
 const defaultTag = "latest";
 
 /**
- * `NAME[:TAG]` as `name:tag`. Names are those of registries: lower-case components of letters and digits, parted by `/`, with single `.`,
- * `-` or `_` between them, the first one perhaps a host with a port. Throws StoreError that says what is allowed.
+ * `NAME[:TAG]` as `name:tag`, as people write it: Docker's own registry is left out, as Docker does. Names are those of registries: lower-case
+ * components of letters and digits, parted by `/`, with single `.`, `-` or `_` between them, the first one perhaps a host with a port. Throws
+ * StoreError that says what is allowed; a digest in the place of a tag is one that cowfs does not keep.
  */
 export function imageName(text: string): string {
-  const match = /^(.+?)(?::([^/:]*))?$/.exec(text);
+  const match = /^(.+?)(?::([^/:]*))?$/.exec(text.replace(/^(?:index\.)?docker\.io\/(?:library\/)?/, ""));
   const name = match?.[1] ?? "";
   const tag = match?.[2] ?? defaultTag;
   const component = /^[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*$/;
@@ -19,6 +20,9 @@ export function imageName(text: string): string {
     throw new StoreError(
       `the image name ${JSON.stringify(name)} is invalid: lower-case letters, digits and single . _ - between them, parted by /, up to 255 characters`,
     );
+  }
+  if (/^(?:sha256|[0-9a-f]{64})$/.test(name)) {
+    throw new StoreError(`the image name ${JSON.stringify(name)} is invalid: it could not be told from an id`);
   }
   if (!/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/.test(tag)) {
     throw new StoreError(

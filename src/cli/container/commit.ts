@@ -1,7 +1,7 @@
 import { commitContainer } from "../../assemble/commit.js";
 import { findContainer } from "../../store/containers.js";
 import type { DataRoot } from "../../store/data-root.js";
-import { familiarName } from "../../store/images.js";
+import { imageName } from "../../store/names.js";
 import { complain, print } from "../exit.js";
 import { daemonMounter } from "./mounter.js";
 
@@ -21,7 +21,7 @@ export async function commitCommand(
   { message, author, change = [], pause = true }: CommitWords,
 ): Promise<number> {
   const { id, warnings } = await commitContainer(root, findContainer(root, name), daemonMounter, {
-    names: image === undefined ? [] : [familiarName(image)],
+    names: image === undefined ? [] : [imageName(image)],
     ...(message === undefined ? {} : { message }),
     ...(author === undefined ? {} : { author }),
     changes: change,

@@ -6,8 +6,8 @@ import type { ContainerRecord, ContainerState, MountSpec } from "../../store/rec
 import { usedMountpoint } from "../../store/volume-drivers/uses.js";
 import { volumeData } from "../../store/volume-places.js";
 import { findVolume, localDriver } from "../../store/volume-records.js";
+import { forEachWord } from "../each.js";
 import { printObjects } from "../output/list.js";
-import { forEachWord } from "./each.js";
 
 /** `cowfs inspect`. What there is not is said, and the others are shown. Returns the exit code. */
 export async function inspectCommand(

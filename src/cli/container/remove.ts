@@ -5,8 +5,8 @@ import type { DataRoot } from "../../store/data-root.js";
 import { NotFoundError, StoreError } from "../../store/error.js";
 import { withLock } from "../../store/lock.js";
 import type { ContainerRecord } from "../../store/records.js";
+import { forEachWord } from "../each.js";
 import { print } from "../exit.js";
-import { forEachWord } from "./each.js";
 import { daemonMounter } from "./mounter.js";
 
 export interface RemoveWords {

@@ -5,8 +5,8 @@ import { signalContainer, stopContainer, untilEnded } from "../../assemble/stop.
 import { findContainer, readState } from "../../store/containers.js";
 import type { DataRoot } from "../../store/data-root.js";
 import { StoreError } from "../../store/error.js";
+import { forEachWord } from "../each.js";
 import { print, UsageError } from "../exit.js";
-import { forEachWord } from "./each.js";
 import { exitCodeOf, openEnd } from "./end.js";
 import { daemonMounter } from "./mounter.js";
 import { startDetached } from "./run.js";

@@ -10,8 +10,9 @@ import { native } from "../../native/index.js";
 import { writeAtomically } from "../../store/atomic.js";
 import { reason } from "../../store/data-root.js";
 import { StoreError } from "../../store/error.js";
-import { familiarName, readConfig } from "../../store/images.js";
+import { readConfig } from "../../store/images.js";
 import { interrupt, interruption } from "../../store/interruption.js";
+import { imageName } from "../../store/names.js";
 import { bytesOf } from "../../text.js";
 import { daemonMounter } from "../container/mounter.js";
 import { complain, print, UsageError } from "../exit.js";
@@ -46,7 +47,7 @@ const signals = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 /** `cowfs image build`: prints the id of the image. */
 export async function buildCommand(command: Command, path: string, words: BuildWords): Promise<number> {
   const { tag = [], quiet = false, json = false, iidfile } = words;
-  const names = tag.map(familiarName);
+  const names = tag.map(imageName);
   const buildArgs = argumentsOf(words.buildArg ?? []);
   const reporter = buildReporter(words.progress, quiet || json);
   if (!existsSync(path) || !statSync(path).isDirectory()) {

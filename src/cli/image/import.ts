@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { parsePlatform } from "../../store/archive/platform.js";
-import { familiarName } from "../../store/images.js";
 import { importImage } from "../../store/import-image.js";
+import { imageName } from "../../store/names.js";
 import { complain, print, UsageError } from "../exit.js";
 import { rootOf } from "../root-option.js";
 import type { ImportWords } from "./incoming.js";
@@ -18,7 +18,7 @@ export async function importCommand(
   if (source === undefined && base === undefined) {
     throw new UsageError("name a tar archive, a directory or -; without one, the image to change (--base)");
   }
-  const names = [...(name === undefined ? [] : [name]), ...tag].map(familiarName);
+  const names = [...(name === undefined ? [] : [name]), ...tag].map(imageName);
   const platform = words.platform === undefined ? undefined : parsePlatform(words.platform);
   const progress = singleProgress(progressForm(words), "importing");
   let result: Awaited<ReturnType<typeof importImage>>;

@@ -3,6 +3,7 @@ import type { DataRoot } from "../../store/data-root.js";
 import { imagesByLayer } from "../../store/image-users.js";
 import { findImage, imageTrees, listImages, type NamedImage, readConfig } from "../../store/images.js";
 import { layerTree, readLayer } from "../../store/layers.js";
+import { forEachWord } from "../each.js";
 import { printObjects } from "../output/list.js";
 import { rootOf } from "../root-option.js";
 import { imageTitle } from "./stored.js";
@@ -41,16 +42,17 @@ function imageObject(root: DataRoot, image: NamedImage): object {
   };
 }
 
-/** `cowfs image inspect IMAGE…`. */
-export function imageInspectCommand(
+/** `cowfs image inspect IMAGE…`: what there is not is said, and the others are shown. Returns the exit code. */
+export async function imageInspectCommand(
   command: Command,
   words: readonly string[],
   options: { format?: string; json?: boolean },
-): number {
+): Promise<number> {
   const root = rootOf(command);
-  printObjects(
-    words.map((word) => imageObject(root, findImage(root, word))),
-    options,
-  );
-  return 0;
+  const objects: object[] = [];
+  const code = await forEachWord(words, (word) => {
+    objects.push(imageObject(root, findImage(root, word)));
+  });
+  printObjects(objects, options);
+  return code;
 }

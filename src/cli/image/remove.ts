@@ -3,23 +3,15 @@ import type { DataRoot } from "../../store/data-root.js";
 import { StoreError } from "../../store/error.js";
 import { type ImageUser, imageUsers } from "../../store/image-users.js";
 import { findImage, type NamedImage, type RemovedImage, removeImage, untagImage } from "../../store/images.js";
-import { imageName, shortId } from "../../store/names.js";
-import { complain, EXIT_FAILURE, messageOf, print } from "../exit.js";
+import { shortId } from "../../store/names.js";
+import { forEachWord } from "../each.js";
+import { complain, print } from "../exit.js";
 import { rootOf } from "../root-option.js";
 
 /** `cowfs image rm [-f] IMAGE…`: each is tried, whatever comes of the others. */
 export async function imageRemoveCommand(command: Command, words: readonly string[], force: boolean): Promise<number> {
   const root = rootOf(command);
-  let code = 0;
-  for (const word of words) {
-    try {
-      await removeOne(root, word, force);
-    } catch (error) {
-      complain(messageOf(error));
-      code = EXIT_FAILURE;
-    }
-  }
-  return code;
+  return forEachWord(words, (word) => removeOne(root, word, force));
 }
 
 /**
@@ -28,7 +20,7 @@ export async function imageRemoveCommand(command: Command, words: readonly strin
  */
 async function removeOne(root: DataRoot, word: string, force: boolean): Promise<void> {
   const image = findImage(root, word);
-  const name = nameOf(image, word);
+  const name = image.foundBy;
   const [user] = usersOf(root, image.id);
   if (name !== undefined && image.names.length > 1) {
     await untag(root, [name]);
@@ -46,13 +38,6 @@ async function removeOne(root: DataRoot, word: string, force: boolean): Promise<
     return;
   }
   print(removedText(image.id, await removeImage(root, image.id, () => mustBeUnused(root, word, image))));
-}
-
-function nameOf(image: NamedImage, word: string): string | undefined {
-  return image.id.startsWith(word) ||
-    (image.id.startsWith(`sha256:${word}`) && !image.names.some((name) => name === `${word}:latest`))
-    ? undefined
-    : image.names.find((name) => name === imageName(word));
 }
 
 function repositoryOf(name: string): string {

@@ -11,7 +11,6 @@ import { StoreError } from "../../store/error.js";
 import { findImage, type NamedImage } from "../../store/images.js";
 import { interruption } from "../../store/interruption.js";
 import { readLayer } from "../../store/layers.js";
-import { imageName, isIdPrefix } from "../../store/names.js";
 import { CommandError, UsageError } from "../exit.js";
 import { writeArchiveDirectory } from "../output/archive-directory.js";
 import { writeArchiveFile } from "../output/archive-file.js";
@@ -78,10 +77,9 @@ function chosen(root: DataRoot, words: readonly string[]): NamedImage[] {
   const images = new Map<string, NamedImage>();
   for (const word of words) {
     const image = findImage(root, word);
-    const isById = isIdPrefix(word) && !image.names.includes(`${word}:latest`);
-    const names = isById ? [] : [imageName(word)];
-    const known = images.get(image.id)?.names ?? [];
-    images.set(image.id, { ...image, names: [...new Set([...known, ...names])] });
+    const names = new Set(images.get(image.id)?.names);
+    if (image.foundBy !== undefined) names.add(image.foundBy);
+    images.set(image.id, { ...image, names: [...names] });
   }
   return [...images.values()];
 }

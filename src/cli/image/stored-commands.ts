@@ -42,7 +42,7 @@ export function addStoredImageCommands(image: Command, finish: (code: number) =>
   addInspectOptions(inspect).action(
     async (words: string[], options: { format?: string; json?: boolean }, command: Command) => {
       const { imageInspectCommand } = await import("./inspect.js");
-      finish(imageInspectCommand(command, words, options));
+      finish(await imageInspectCommand(command, words, options));
     },
   );
 

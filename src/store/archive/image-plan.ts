@@ -1,8 +1,8 @@
 /** What is in an image archive: docker-archive (`manifest.json`), OCI layout (`index.json`), or both. Everything but layers is read and verified here. */
 import { createHash } from "node:crypto";
 import { StoreError } from "../error.js";
-import { familiarName, parseConfig } from "../images.js";
-import { digestHex } from "../names.js";
+import { parseConfig } from "../images.js";
+import { digestHex, imageName } from "../names.js";
 import type { ImageConfig } from "../records.js";
 import { misfit, type Shape } from "../shape.js";
 import { type ImageFiles, readDocument } from "./image-files.js";
@@ -94,7 +94,7 @@ function dockerImage(files: ImageFiles, entry: DockerEntry, budget: Budget): Pla
       throw new StoreError(`${files.path} is incomplete: the layer ${JSON.stringify(name)} is missing`);
     return { diffId: diffIds[index] as string, source };
   });
-  return { configBytes, names: (entry.RepoTags ?? []).map(familiarName), layers };
+  return { configBytes, names: (entry.RepoTags ?? []).map(imageName), layers };
 }
 
 function checkCount(diffIds: readonly string[], layers: number): void {
@@ -149,7 +149,7 @@ class OciLayout {
       const tags = this.docker
         .filter(({ Config }) => Config.includes(digest))
         .flatMap(({ RepoTags }) => RepoTags ?? []);
-      const names = [...new Set([...(images[same]?.names ?? []), ...image.names, ...tags.map(familiarName)])];
+      const names = [...new Set([...(images[same]?.names ?? []), ...image.names, ...tags.map(imageName)])];
       if (same < 0) images.push({ ...image, names });
       else images[same] = { ...image, names };
     }
@@ -248,9 +248,9 @@ function isDescriptor(value: unknown): value is Descriptor {
 /** The names of an image in a layout: containerd's whole name, or what the writer called it; a bare tag is no name. */
 function namesOf({ annotations }: Descriptor): string[] {
   const whole = annotations?.["io.containerd.image.name"];
-  if (whole !== undefined) return [familiarName(whole)];
+  if (whole !== undefined) return [imageName(whole)];
   const name = annotations?.["org.opencontainers.image.ref.name"];
-  return name !== undefined && /[:/]/.test(name) ? [familiarName(name)] : [];
+  return name !== undefined && /[:/]/.test(name) ? [imageName(name)] : [];
 }
 
 function verify(bytes: Buffer, digest: string, what: string): void {

@@ -1,5 +1,5 @@
-import { StoreError } from "../../store/error.js";
-import { CommandError, complain, messageOf } from "../exit.js";
+import { StoreError } from "../store/error.js";
+import { CommandError, complain, messageOf } from "./exit.js";
 
 /** Does something for each word, and says what failed without stopping there. Returns the exit code: 1 if anything failed. */
 export async function forEachWord(
