@@ -168,7 +168,7 @@ EOF`;
   const bad: readonly [name: string, script: string, says: RegExp][] = [
     ["a name that leads out", python('add("a/../../out", data=b"x")'), /leads out of the layer/],
     ["a hard link to outside", python('add("x", tarfile.LNKTYPE, "../../../../etc/passwd")'), /leads out of the layer/],
-    ["a hard link to nothing", python('add("x", tarfile.LNKTYPE, "/etc/passwd")'), /etc|hard link/],
+    ["a hard link to nothing", python('add("x", tarfile.LNKTYPE, "/etc/passwd")'), /hard link leads to "etc"/],
     ["a hard link to a directory", python('add("d", tarfile.DIRTYPE)\nadd("x", tarfile.LNKTYPE, "d")'), /hard link/],
     ["a device 0:0", python('add("x", tarfile.CHRTYPE, devmajor=0, devminor=0)'), /0:0/],
     ["a file as a directory", python('add("x", data=b"1")\nadd("x/y", data=b"1")'), /is no directory/],

@@ -94,7 +94,7 @@ function dockerImage(files: ImageFiles, entry: DockerEntry, budget: Budget): Pla
       throw new StoreError(`${files.path} is incomplete: the layer ${JSON.stringify(name)} is missing`);
     return { diffId: diffIds[index] as string, source };
   });
-  return { configBytes, names: (entry.RepoTags ?? []).map(imageName), layers };
+  return { configBytes, names: [...new Set((entry.RepoTags ?? []).map(imageName))], layers };
 }
 
 function checkCount(diffIds: readonly string[], layers: number): void {

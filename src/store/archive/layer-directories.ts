@@ -73,6 +73,8 @@ export class LayerDirectories {
       const length = native.readlink(fd, name, this.link);
       if (length > 0) return this.link.latin1Slice(0, length);
     }
+    if (next === -ENOENT && !create)
+      throw new StoreError(`a hard link leads to ${quote(whole)}, which the archive does not have before it`);
     if (next < 0)
       throw new StoreError(
         `the archive has the name ${quote(whole)}, but ${quote(path)} is no directory (${errnoName(next)})`,
