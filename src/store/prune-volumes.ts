@@ -28,7 +28,8 @@ export async function pruneVolumes(
     if (volume.driver !== localDriver) continue;
     if (!(all || isAnonymous(volume)) || !matches(volume) || volumeUsers(root, volume.name).length > 0) continue;
     try {
-      const size = treeSize(volumeData(root, volume.name));
+      // What is mounted there is not removed.
+      const size = volume.options["device"] === undefined ? treeSize(volumeData(root, volume.name)) : 0;
       await removeVolume(root, volume.name);
       bytes += size;
       removed.push(volume.name);
