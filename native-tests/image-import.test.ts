@@ -185,6 +185,8 @@ EOF`;
       /cut off/,
     ],
     ["cut off in a header", "touch f; tar cf whole.tar f; head -c 300 whole.tar >bad.tar", /cut off/],
+    ["cut off behind a file", "touch f; tar cf whole.tar f; head -c 512 whole.tar >bad.tar", /cut off: it has no end/],
+    ["nothing at all", ": >bad.tar", /cut off/],
     ["a wrong checksum", "touch f; tar cf bad.tar f; printf X | dd of=bad.tar bs=1 seek=10 conv=notrunc", /checksum/],
     ["no archive", "seq 2000 >numbers; head -c 5000 numbers >bad.tar", /the tar archive is damaged/],
     [

@@ -8,6 +8,7 @@ import { layerTarChunks } from "./archive/layer-tar.js";
 import { ownPlatform, type Platform } from "./archive/platform.js";
 import type { LayerSource } from "./archive/read-source.js";
 import type { DataRoot } from "./data-root.js";
+import { StoreError } from "./error.js";
 import { applyChanges } from "./image-changes.js";
 import { findImage, readConfig, storeImage } from "./images.js";
 import type { BuiltLayer } from "./layers.js";
@@ -59,7 +60,9 @@ async function importLayer(path: string, source: string, { progress }: ImportOpt
     if (isDirectory) from = layerTarChunks(source, { marks: "none" });
     else if (isFile) from = { fd, offset: 0, length: stat.size };
     else from = readPipe(fd);
-    return await buildLayer(path, from, { progress: (read) => progress?.(read, total) });
+    const layer = await buildLayer(path, from, { progress: (read) => progress?.(read, total) });
+    if (!layer.hasEnd) throw new StoreError("the tar archive is cut off: it has no end");
+    return layer;
   } finally {
     native.close(fd);
   }

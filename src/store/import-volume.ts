@@ -45,6 +45,7 @@ async function extract(source: AsyncIterable<Buffer>, target: number): Promise<v
       progress: () => {},
     });
     parser.end();
+    if (!parser.hasEnd) throw new StoreError("the tar archive is cut off: it has no end");
     writer.finish();
   } finally {
     writer.close();

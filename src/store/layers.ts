@@ -16,6 +16,8 @@ export interface BuiltLayer {
   readonly implied: readonly string[];
   /** What of the archive the layer does not have. */
   readonly warnings: readonly string[];
+  /** Whether the archive had an end: see `TarParser.hasEnd`. */
+  readonly hasEnd: boolean;
 }
 
 export interface LayerOptions {

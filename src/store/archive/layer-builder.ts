@@ -86,7 +86,7 @@ export class LayerBuilder {
     } catch (cause) {
       throw new StoreError(`a layer cannot be written: ${reason(cause)}`, { cause });
     }
-    return { record, path: this.path, implied, warnings };
+    return { record, path: this.path, implied, warnings, hasEnd: this.parser.hasEnd };
   }
 
   /** Closes what is open, also after a failure. */

@@ -89,9 +89,14 @@ export class TarParser {
 
   /** The archive ends here. Throws StoreError if it should not. */
   end(): void {
-    // Two blocks of zeros should end it; some writers leave them out.
+    // Two blocks of zeros should end it; some writers leave them out: see `hasEnd`.
     if (this.state === "end" || (this.state === "header" && this.carried === 0 && !this.hasDescription)) return;
     throw new StoreError("the tar archive is cut off");
+  }
+
+  /** Whether a block of zeros was the last thing: without one only a digest can tell an archive from the first part of one. */
+  get hasEnd(): boolean {
+    return this.zeroBlocks > 0;
   }
 
   /** Whether the end that archives have has been read. */
