@@ -254,7 +254,13 @@ describe("cp", () => {
     expect(await failing(host("plain"), "box:/nowhere/")).toBe("cowfs: box:/nowhere/: no such directory\n");
     expect(await failing(`${host("plain")}/`, "box:/x")).toMatch(/no directory|no such file/);
     expect(await failing("box:/none", host("x"))).toBe("cowfs: box:/none: no such file or directory\n");
-    expect((await store.run(["cp", host("plain"), host("other")])).status).toBe(2);
+    for (const ends of [
+      [host("plain"), host("other")],
+      ["box:", host("other")],
+      [host("plain"), "box:"],
+    ]) {
+      expect((await store.run(["cp", ...ends])).status).toBe(2);
+    }
   });
 
   test("into a container whose root is read-only only what is mounted over it can be written, whatever the path says", async () => {

@@ -123,7 +123,12 @@ export async function copyTo(place: CopyPlace, path: string, source: CopySource,
   const { directory, name } = openTarget(place, path, source);
   try {
     place.mustBeWritable?.(directory);
-    await copyObject(source.fd, "", directory, name, options);
+    try {
+      await copyObject(source.fd, "", directory, name, options);
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+      throw failed(place, path, `the copy failed at ${error.message}`);
+    }
   } finally {
     native.close(directory);
   }

@@ -49,6 +49,8 @@ export async function copyCommand(root: DataRoot, from: string, to: string, word
   if ((source.container === undefined) === (target.container === undefined)) {
     throw new UsageError("copy between a container and the host: write one of the paths as CONTAINER:PATH");
   }
+  if (source.path === "" || target.path === "")
+    throw new UsageError("a path of the copy is empty: the root is CONTAINER:/");
   const record = findContainer(root, source.container ?? target.container ?? "");
   const toContainer = target.container !== undefined;
   await withMerged(root, record, daemonMounter, true, async (merged) => {
