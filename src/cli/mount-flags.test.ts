@@ -31,7 +31,7 @@ test.each([
   ["--lower", "a:b", "--upper", "u", "--work=w", "/m"],
   ["--lower=a", "--lower", "b", "m", "--upper=", "--io", "auto"],
   ["-o", "a,b", "-oc", "-o=d", "--options", "e", "--options=f=g", "/m"],
-  ["-fd", "--lower", "-x", "-rfo", "lowerdir=/l", "-", "m"],
+  ["-fd", "--lower=-x", "-rfo", "lowerdir=/l", "-", "m"],
   ["-fdrolowerdir=/l", "m"],
   ["--as-helper", "src", "/m", "-nsv", "-w", "-t", "fuse.cowfs", "-o", "rw"],
   ["--as-helper", "-nvtfuse", "-o", "rw", "m", "--verbose"],
@@ -59,6 +59,10 @@ test.each([
 ])("left to commander: %s %s %s", (...words) => {
   expect(plainMount(["mount", ...words])).toBeUndefined();
   expect(byCommander(["mount", ...words])).toBeUndefined();
+});
+
+test("a value that looks like a flag is left to commander", () => {
+  expect(plainMount(["mount", "--lower", "-x", "m"])).toBeUndefined();
 });
 
 test.each([

@@ -1,3 +1,4 @@
+import { type ParseArgsConfig, parseArgs } from "node:util";
 import type { MountWords } from "./mount-plan.js";
 
 /** A flag of `cowfs mount`, as commander writes them. One without help is not shown: programs say it that call mount(8). */
@@ -93,23 +94,24 @@ export function mountWords(
   return { ...rest, ...(readWrite === true ? { readOnly: false } : {}), lower, options, positionals };
 }
 
-interface Known {
-  readonly key: string;
-  readonly takesValue: boolean;
-  readonly many: boolean;
-}
+type Declared = NonNullable<ParseArgsConfig["options"]>;
 
-/** `-o, --options <list>` as its words, each with what is to be done about it. */
-function known(flags: readonly MountFlag[]): Map<string, Known> {
-  const byWord = new Map<string, Known>();
+/** `-o, --options <list>` as `parseArgs` wants it told; and under which names in camel case the values go. */
+function declared(flags: readonly MountFlag[]): { options: Declared; keys: Map<string, string> } {
+  const options: Declared = {};
+  const keys = new Map<string, string>();
   for (const { flags: text, many } of flags) {
     const [spelled = "", value] = text.split(" <");
-    const spellings = spelled.split(", ");
-    const long = spellings[spellings.length - 1] ?? "";
-    const key = long.replace(/^-+/, "").replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
-    for (const word of spellings) byWord.set(word, { key, takesValue: value !== undefined, many: many === true });
+    const [first = "", second] = spelled.split(", ").map((word) => word.replace(/^-+/, ""));
+    const long = second ?? first;
+    const short = first.length === 1 ? { short: first } : {};
+    options[long] = { type: value === undefined ? "boolean" : "string", multiple: many === true, ...short };
+    keys.set(
+      long,
+      long.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase()),
+    );
   }
-  return byWord;
+  return { options, keys };
 }
 
 /**
@@ -118,43 +120,13 @@ function known(flags: readonly MountFlag[]): Map<string, Known> {
  */
 export function plainMount(words: readonly string[]): MountWords | undefined {
   if (words[0] !== "mount") return undefined;
-  const byWord = known(words.includes("--as-helper") ? [...mountFlags, verboseFlag] : mountFlags);
-  const given: Record<string, string | string[] | true> = {};
-  const positionals: string[] = [];
-  const give = ({ key, many }: Known, value: string | true): void => {
-    const before = given[key];
-    given[key] = many && value !== true ? [...(Array.isArray(before) ? before : []), value] : value;
-  };
-  let next = 1;
-  let letters = "";
-  while (next < words.length || letters !== "") {
-    const word = letters === "" ? (words[next++] ?? "") : letters;
-    letters = "";
-    if (word === "--") {
-      positionals.push(...words.slice(next));
-      break;
-    }
-    if (word.length < 2 || !word.startsWith("-")) {
-      positionals.push(word);
-      continue;
-    }
-    const whole = byWord.get(word);
-    if (whole !== undefined) {
-      const value = whole.takesValue ? words[next++] : true;
-      if (value === undefined) return undefined;
-      give(whole, value);
-      continue;
-    }
-    const equals = word.indexOf("=");
-    const isLong = word.startsWith("--");
-    const part = byWord.get(isLong ? word.slice(0, Math.max(equals, 0)) : word.slice(0, 2));
-    if (part === undefined || (isLong && !part.takesValue)) return undefined;
-    if (isLong) give(part, word.slice(equals + 1));
-    else if (part.takesValue) give(part, word.slice(2));
-    else {
-      give(part, true);
-      letters = `-${word.slice(2)}`;
-    }
+  const { options, keys } = declared(words.includes("--as-helper") ? [...mountFlags, verboseFlag] : mountFlags);
+  try {
+    const { values, positionals } = parseArgs({ args: words.slice(1), options, allowPositionals: true });
+    const given = Object.entries(values).map(([long, value]) => [keys.get(long), value]);
+    return mountWords(Object.fromEntries(given) as MountFlagValues, positionals);
+  } catch {
+    // What is wrong with it is told by commander.
+    return undefined;
   }
-  return mountWords(given as MountFlagValues, positionals);
 }
