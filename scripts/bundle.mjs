@@ -46,6 +46,8 @@ async function bundle(entry, options) {
     // What is imported when it is needed becomes a call of require: the bundle is no module.
     supported: { "dynamic-import": false },
     legalComments: "none",
+    // Constants become literals: without this each is a variable of the module, which V8 must load and check at each use.
+    minifySyntax: true,
     logLevel: "warning",
     ...options,
     write: false,

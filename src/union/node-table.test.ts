@@ -54,3 +54,49 @@ test("an alias takes the place of a primary name that goes", () => {
   expect(table.isNameless(node)).toBe(true);
   expect(table.find(ROOT, "another name")).toBe(-ENOENT);
 });
+
+test("more rows than fit into a chunk are found while buckets split, and when some have gone; numbers keep all their bits", () => {
+  const table = new NodeTable();
+  table.addRoot(4, 0);
+  const nodes = Array.from({ length: 40_000 }, (_, i) => {
+    const node = table.add(i % 7, i % 500);
+    table.addName(node, ROOT, `n${i}`);
+    table.setIno(node, 0xffffffff - i, 0x80000000 + i);
+    return node;
+  });
+  for (const [i, node] of nodes.entries()) {
+    if (i % 3 !== 0) continue;
+    table.removeName(node, ROOT, `n${i}`);
+    table.remove(node);
+  }
+  const wrong = nodes.filter((node, i) => {
+    if (i % 3 === 0) return table.find(ROOT, `n${i}`) !== -ENOENT;
+    return (
+      table.find(ROOT, `n${i}`) !== node ||
+      table.type(node) !== i % 7 ||
+      table.layer(node) !== i % 500 ||
+      table.inoLow(node) !== 0xffffffff - i ||
+      table.inoHigh(node) !== 0x80000000 + i
+    );
+  });
+  expect(wrong).toEqual([]);
+  expect(table.isAlive(nodes[0] as number)).toBe(false);
+  expect(table.isAlive(1e7)).toBe(false);
+  expect(table.isAlive(2 ** 32 + ROOT)).toBe(false);
+  expect(table.protection(1e7)).toBe(0);
+});
+
+test("a lookup count may pass 32 bits", () => {
+  const table = new NodeTable();
+  table.addRoot(4, 0);
+  const node = table.add(FILE, 1);
+  expect(table.hasLookups(node)).toBe(false);
+  for (let i = 0; i < 3; i++) table.addLookup(node);
+  expect(table.dropLookups(node, -(2 ** 32))).toBe(2 ** 32 + 3);
+  expect(table.dropLookups(node, 4)).toBe(2 ** 32 - 1);
+  table.addLookup(node);
+  expect(table.hasLookups(node)).toBe(true);
+  expect(table.dropLookups(node, 2 ** 32)).toBe(0);
+  expect(table.hasLookups(node)).toBe(false);
+  expect(table.dropLookups(node, 5)).toBe(0);
+});
