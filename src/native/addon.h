@@ -94,6 +94,10 @@ void jobs_close(struct addon *addon);
 /* sys_create.c */
 void identity_init(void);
 
+/* sys_attributes.c: utimensat(2); 0 or -errno. */
+struct statx_timestamp;
+int64_t set_times(int dirfd, const char *name, struct statx_timestamp atime, struct statx_timestamp mtime);
+
 /* "/proc/self/fd/N" */
 enum { FD_PATH_SIZE = 32 };
 void fd_path(char *buffer, int fd);

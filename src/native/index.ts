@@ -94,6 +94,12 @@ export interface Native {
   unlink(dirfd: number, name: string, flags: number): number;
   /** renameat2(2) with RENAME_* flags. */
   rename(oldDirfd: number, oldName: string, newDirfd: number, newName: string, flags: number): number;
+  /**
+   * Gives (oldDirfd, oldName) the new name, which must be free: renameat2(2) with RENAME_NOREPLACE, or linkat(2) of the descriptor's own
+   * object for "". The directory `dirfd` gets access and modification time back as they were. 0; -errno, and nothing has happened; or a
+   * positive errno, if only the times could not be put back.
+   */
+  publish(oldDirfd: number, oldName: string, dirfd: number, name: string): number;
 
   // ---- sys_create.c: creating, as the caller ------------------------------------------------------------------------
   /**
@@ -118,10 +124,20 @@ export interface Native {
     mtimeNsec: number,
   ): number;
   /**
-   * A new regular file with size (all of it a hole), owner, mode and times as the struct statx `like` says; `made` receives the struct statx of
-   * the empty file. A descriptor to read and write it, or -errno and there is none. "" makes one without a name in `dirfd` (O_TMPFILE).
+   * A new regular file with size (all of it a hole), owner, mode and times as the struct statx `like` says, and two extended attributes, of
+   * which one named "" is none; `made` receives the struct statx of the empty file. A descriptor to read and write it, or -errno and there is
+   * none. "" makes one without a name in `dirfd` (O_TMPFILE).
    */
-  createAlike(dirfd: number, name: string, like: Uint8Array, made: Uint8Array): number;
+  createAlike(
+    dirfd: number,
+    name: string,
+    like: Uint8Array,
+    made: Uint8Array,
+    attribute: string,
+    value: Uint8Array,
+    second: string,
+    secondValue: Uint8Array,
+  ): number;
   mkdirAs(dirfd: number, name: string, mode: number, uid: number, gid: number): number;
   mknodAs(dirfd: number, name: string, mode: number, major: number, minor: number, uid: number, gid: number): number;
   symlinkAs(target: string, dirfd: number, name: string, uid: number, gid: number): number;

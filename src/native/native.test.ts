@@ -251,22 +251,49 @@ describe("creating as the caller", () => {
     like.size = 12345;
     like.setTimes(-5, 250_000_000, 1_000_000_000, 7);
     const made = new Stat();
-    fd(native.createAlike(dir, "alike", like.bytes, made.bytes));
-    const unnamed = fd(native.createAlike(dir, "", like.bytes, new Uint8Array(256)));
+    const create = (name: string): number =>
+      native.createAlike(dir, name, like.bytes, made.bytes, "", bytes(""), "trusted.second", bytes("2nd"));
+    fd(create("alike"));
+    const { inoLow } = made;
+    const unnamed = fd(create(""));
     expect(ok(native.link(unnamed, "", dir, "named later"))).toBe(0);
     for (const name of ["alike", "named later"]) {
       const { mode, uid, gid, size, blocks, nlink, atime, atimeNsec, mtime, mtimeNsec } = stat(dir, name);
       expect([mode, uid, gid, size, blocks, nlink]).toEqual([S_IFREG | 0o6751, 1000, 2000, 12345, 0, 1]);
       expect([atime, atimeNsec, mtime, mtimeNsec]).toEqual([-5, 250_000_000, 1_000_000_000, 7]);
     }
-    expect([made.inoLow, made.inoHigh]).toEqual([stat(dir, "alike").inoLow, stat(dir, "alike").inoHigh]);
-    expect(native.createAlike(dir, "alike", like.bytes, made.bytes)).toBe(-EEXIST);
+    expect(stat(dir, "alike").inoLow).toBe(inoLow);
+    const value = new Uint8Array(8);
+    expect(native.getxattr(dir, "alike", "trusted.second", value)).toBe(3);
+    expect(native.listxattr(dir, "alike", new Uint8Array(0))).toBe("trusted.second".length + 1);
+    expect(create("alike")).toBe(-EEXIST);
     like.uid = 0xffffffff;
     like.words[10] = 0xffffffff;
     like.words[11] = 0x7fffffff;
-    expect(native.createAlike(dir, "too big", like.bytes, made.bytes)).toBeLessThan(0);
+    expect(create("too big")).toBeLessThan(0);
     expect(fs.existsSync(join(path, "too big"))).toBe(false);
-    expect(native.createAlike(dir, "short", new Uint8Array(255), made.bytes)).toBe(-EINVAL);
+    expect(native.createAlike(dir, "short", new Uint8Array(255), made.bytes, "", bytes(""), "", bytes(""))).toBe(
+      -EINVAL,
+    );
+  });
+
+  it("publishes what has a name and what has none, and leaves the times of the directory", () => {
+    ok(native.mkdirAs(dir, "into", 0o755, 0, 0));
+    const into = fd(native.open(dir, "into", O_PATH | O_DIRECTORY, 0));
+    ok(native.utimens(into, "", 1, 2, 3, 4));
+    fs.writeFileSync(join(path, "named"), "named");
+    const unnamed = fd(native.openAs(dir, ".", O_TMPFILE | O_RDWR, 0o600, 0, 0));
+    expect(native.publish(dir, "named", into, "a")).toBe(0);
+    expect(native.publish(unnamed, "", into, "b")).toBe(0);
+    for (const name of ["a", "b"]) {
+      fs.writeFileSync(join(path, "named"), "");
+      expect(native.publish(dir, "named", into, name)).toBe(-EEXIST);
+      const other = fd(native.openAs(dir, ".", O_TMPFILE | O_RDWR, 0o600, 0, 0));
+      expect(native.publish(other, "", into, name)).toBe(-EEXIST);
+    }
+    const { atime, atimeNsec, mtime, mtimeNsec } = stat(dir, "into");
+    expect([atime, atimeNsec, mtime, mtimeNsec]).toEqual([1, 2, 3, 4]);
+    expect(fs.readdirSync(join(path, "into")).sort()).toEqual(["a", "b"]);
   });
 
   it("asks for the flags of chattr(1) by name", () => {

@@ -90,6 +90,22 @@ static napi_value sys_chown(napi_env env, napi_callback_info info) {
   return outcome(env, fchownat(dirfd, name, uid, gid, at_flags(name)));
 }
 
+static int64_t change_times(int dirfd, const char *name, const struct timespec times[2]) {
+  int64_t done = or_errno(utimensat(dirfd, name, times, at_flags(name)));
+  if (done != -EINVAL || name[0] != '\0') return done;
+  char path[FD_PATH_SIZE]; /* before Linux 5.8 there was no AT_EMPTY_PATH here */
+  fd_path(path, dirfd);
+  return or_errno(utimensat(AT_FDCWD, path, times, 0));
+}
+
+int64_t set_times(int dirfd, const char *name, struct statx_timestamp atime, struct statx_timestamp mtime) {
+  const struct timespec times[2] = {
+    {.tv_sec = atime.tv_sec, .tv_nsec = atime.tv_nsec},
+    {.tv_sec = mtime.tv_sec, .tv_nsec = mtime.tv_nsec},
+  };
+  return change_times(dirfd, name, times);
+}
+
 static napi_value sys_utimens(napi_env env, napi_callback_info info) {
   struct args a;
   char name[PATH_SIZE];
@@ -102,13 +118,7 @@ static napi_value sys_utimens(napi_env env, napi_callback_info info) {
   times[1].tv_sec = arg_long(&a, 4);
   times[1].tv_nsec = arg_long(&a, 5);
   if (args_bad(&a)) return args_refuse(&a);
-  int64_t done = or_errno(utimensat(dirfd, name, times, at_flags(name)));
-  if (done == -EINVAL && name[0] == '\0') { /* before Linux 5.8 there was no AT_EMPTY_PATH here */
-    char path[FD_PATH_SIZE];
-    fd_path(path, dirfd);
-    done = or_errno(utimensat(AT_FDCWD, path, times, 0));
-  }
-  return result(env, done);
+  return result(env, change_times(dirfd, name, times));
 }
 
 /*

@@ -3,12 +3,14 @@
 
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/limits.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/fsuid.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 struct capabilities {
@@ -165,33 +167,36 @@ static napi_value sys_create_file(napi_env env, napi_callback_info info) {
   return result(env, filled < 0 ? filled : closed);
 }
 
-static struct timespec time_of(struct statx_timestamp stamp) {
-  struct timespec time = {.tv_sec = stamp.tv_sec, .tv_nsec = stamp.tv_nsec};
-  return time;
-}
-
 /* Makes the new file `fd` what `like` says, with no call for what it is already. `made` is the file as it was created. */
 static int64_t liken(int fd, const struct statx *like, struct statx *made) {
   const mode_t bits = 07777;
-  const struct timespec times[2] = {time_of(like->stx_atime), time_of(like->stx_mtime)};
   if (statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_BTIME, made) != 0) return -errno;
   /* chown(2) drops set-id bits, so they come after it. */
   bool owned = made->stx_uid == like->stx_uid && made->stx_gid == like->stx_gid;
   if (!owned && fchown(fd, like->stx_uid, like->stx_gid) != 0) return -errno;
   if (((made->stx_mode ^ like->stx_mode) & bits) != 0 && fchmod(fd, like->stx_mode & bits) != 0) return -errno;
   if (like->stx_size > 0 && ftruncate(fd, (off_t)like->stx_size) != 0) return -errno;
-  return or_errno(futimens(fd, times));
+  return set_times(fd, "", like->stx_atime, like->stx_mtime);
+}
+
+/* An attribute whose name is "" is none. */
+static int64_t set_attribute(int fd, const char *attribute, struct bytes value) {
+  return attribute[0] == '\0' ? 0 : or_errno(fsetxattr(fd, attribute, value.data, value.length, 0));
 }
 
 static napi_value sys_create_alike(napi_env env, napi_callback_info info) {
   struct args a;
-  char name[PATH_SIZE];
+  char name[PATH_SIZE], first[XATTR_NAME_MAX + 2], second[XATTR_NAME_MAX + 2];
   struct statx like, made;
   args_read(&a, env, info);
   int dirfd = arg_int(&a, 0);
   arg_path(&a, 1, name);
   struct bytes in = arg_bytes(&a, 2);
   struct bytes out = arg_bytes(&a, 3);
+  arg_text(&a, 4, first, sizeof first);
+  struct bytes first_value = arg_bytes(&a, 5);
+  arg_text(&a, 6, second, sizeof second);
+  struct bytes second_value = arg_bytes(&a, 7);
   if (args_bad(&a)) return args_refuse(&a);
   if (in.length < sizeof like || out.length < sizeof made) return result(env, -EINVAL);
   memcpy(&like, in.data, sizeof like);
@@ -200,6 +205,8 @@ static napi_value sys_create_alike(napi_env env, napi_callback_info info) {
   int fd = TEMP_FAILURE_RETRY(openat(dirfd, named ? name : ".", how | O_RDWR | O_CLOEXEC | O_NOCTTY, like.stx_mode & 0777));
   if (fd < 0) return result(env, -errno);
   int64_t done = liken(fd, &like, &made);
+  if (done == 0) done = set_attribute(fd, first, first_value);
+  if (done == 0) done = set_attribute(fd, second, second_value);
   if (done == 0) {
     memcpy(out.data, &made, sizeof made);
     return result(env, fd);

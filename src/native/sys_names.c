@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -73,11 +74,31 @@ static napi_value sys_rename(napi_env env, napi_callback_info info) {
   return outcome(env, renameat2(old_dirfd, old_name, new_dirfd, new_name, flags));
 }
 
+/* What may go wrong afterwards with the times does not undo it: then the result is that errno, positive. */
+static napi_value sys_publish(napi_env env, napi_callback_info info) {
+  struct args a;
+  char old_name[PATH_SIZE], new_name[PATH_SIZE];
+  struct statx before;
+  args_read(&a, env, info);
+  int old_dirfd = arg_int(&a, 0);
+  arg_path(&a, 1, old_name);
+  int dirfd = arg_int(&a, 2);
+  arg_path(&a, 3, new_name);
+  if (args_bad(&a)) return args_refuse(&a);
+  if (statx(dirfd, "", AT_EMPTY_PATH, STATX_ATIME | STATX_MTIME, &before) != 0) return result(env, -errno);
+  int64_t done;
+  if (old_name[0] == '\0') done = link_descriptor(old_dirfd, dirfd, new_name);
+  else done = or_errno(renameat2(old_dirfd, old_name, dirfd, new_name, RENAME_NOREPLACE));
+  if (done < 0) return result(env, done);
+  return result(env, -set_times(dirfd, "", before.stx_atime, before.stx_mtime));
+}
+
 const struct function sys_names_functions[] = {
   {"readlink", sys_readlink},
   {"getdents", sys_getdents},
   {"link", sys_link},
   {"unlink", sys_unlink},
   {"rename", sys_rename},
+  {"publish", sys_publish},
   {NULL, NULL},
 };

@@ -12,6 +12,9 @@ const shownAs = new Stat();
 const list = Buffer.alloc(64 * 1024);
 const value = Buffer.alloc(64 * 1024);
 
+/** What is logged where the times of a directory cannot be put back. */
+export const NOT_PUT_BACK = "the times of a directory changed with a copy-up and could not be put back";
+
 /**
  * Puts back access and modification time of the directory `fd`, as `stat` has them; the change time, which nothing can put back,
  * is shown as it was until users change the directory (tar, for one, takes it for a change of the contents). The change that
@@ -21,7 +24,7 @@ export function restoreTimes(u: Union, node: number, fd: number, stat: Stat): vo
   const directory = u.table.directory(node);
   if (directory !== undefined) directory.ctime ??= stat.ctimeWords.slice();
   const r = native.utimens(fd, "", stat.atime, stat.atimeNsec, stat.mtime, stat.mtimeNsec);
-  if (r < 0) u.warn("the times of a directory changed with a copy-up and could not be put back", node, "", r);
+  if (r < 0) u.warn(NOT_PUT_BACK, node, "", r);
 }
 
 /**

@@ -155,7 +155,10 @@ function publishFile(u: Union, node: number, temporary: string, fd: number, stat
  * say so. (fd, backing) is its backing in the upper. 0 or -errno.
  */
 export function keepPlain(u: Union, node: number, fd: number, backing = ""): number {
-  if (u.table.isNameless(node)) return 0;
-  const looks = u.table.namesOf(node).some(({ name }) => name.startsWith(WHITEOUT_PREFIX));
+  const { table } = u;
+  if (table.isNameless(node)) return 0;
+  let looks = table.name(node).startsWith(WHITEOUT_PREFIX);
+  if (!looks && table.hasAliases(node))
+    looks = table.namesOf(node).some(({ name }) => name.startsWith(WHITEOUT_PREFIX));
   return looks ? u.work.setPlain(fd, backing) : 0;
 }

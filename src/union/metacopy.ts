@@ -29,7 +29,7 @@ import { dropDescriptor, dropSource } from "./held.js";
 import { locate, partPath, pathBelow, statBacking } from "./locate.js";
 import { newMark } from "./metacopy-mark.js";
 import { DATA_BELOW, DATA_UNKNOWN } from "./node-table.js";
-import { bringNames, PUBLISHED, publishLinked, put, storeOrigin } from "./publish.js";
+import { bringNames, originOf, PUBLISHED, publishLinked, put, STORED } from "./publish.js";
 import { settle } from "./settle.js";
 import type { Union } from "./union.js";
 
@@ -71,20 +71,23 @@ export function copyUpMetadata(u: Union, node: number): number {
   if (source === null || typeof source === "number") return source ?? 0;
   const mark = u.verity === "off" ? nothing : markFor(u, node);
   if (mark === null || typeof mark === "number") return mark ?? 0;
+  const origin = originOf(u, node, lower);
+  if (typeof origin === "number") return origin;
   const temporary = lower.nlink === 1 && u.work.namesLater ? "" : u.work.temporary();
-  const fd = create(u, temporary);
-  if (fd < 0) return fd === NO_TMPFILE ? copyUpMetadata(u, node) : fd;
-  const stored = storeOrigin(u, node, fd, "", lower);
-  r = stored < 0 ? stored : native.setxattr(fd, "", u.work.names.metacopy, mark, 0);
-  const refused = r === -EOPNOTSUPP || r === -EPERM;
-  if (r === 0) r = finish(u, node, fd, temporary, (found & HAS_NONE) !== 0, stored);
-  ignore(native.close(fd), "nothing was written through it");
-  if (r < 0 && temporary !== "") u.work.discard(temporary);
-  if (refused) {
-    u.log("info", "the upper takes no metacopies: data is always copied", { error: errnoName(r) });
+  const fd = create(u, temporary, origin, mark);
+  if (temporary === "" && (fd === -EOPNOTSUPP || fd === -EISDIR)) {
+    u.work.namesLater = false;
+    return copyUpMetadata(u, node);
+  }
+  if (fd === -EOPNOTSUPP || fd === -EPERM) {
+    u.log("info", "the upper takes no metacopies: data is always copied", { error: errnoName(fd) });
     u.metacopy = false;
     return 0;
   }
+  if (fd < 0) return fd;
+  r = finish(u, node, fd, temporary, (found & HAS_NONE) !== 0, origin === null ? 0 : STORED);
+  ignore(native.close(fd), "nothing was written through it");
+  if (r < 0 && temporary !== "") u.work.discard(temporary);
   if (r < 0) return r;
   // What was open is the lower file: its data, but not the object any more.
   dropDescriptor(u, node);
@@ -96,10 +99,9 @@ export function copyUpMetadata(u: Union, node: number): number {
   return named < 0 ? named : MADE;
 }
 
-const NO_TMPFILE = -4096;
-
-/** Makes the sparse copy of `lower`, which `made` describes then: a descriptor, -errno, or NO_TMPFILE if it must have a name first. */
-function create(u: Union, temporary: string): number {
+/** Makes the sparse copy of `lower`, which `made` describes then, with its marks: a descriptor or -errno. */
+function create(u: Union, temporary: string, origin: Uint8Array | null, mark: Uint8Array): number {
+  const { names } = u.work;
   let like = lower;
   if (u.ownership?.stored != null) {
     like = own;
@@ -108,12 +110,21 @@ function create(u: Union, temporary: string): number {
     own.gid = 0;
     own.mode = S_IFREG | 0o600;
   }
-  const fd = native.createAlike(u.work.fd, temporary, like.bytes, made.bytes);
+  // The origin comes first: ext4 keeps what it has room for in the inode, and gives the rest a block, from which nothing ever moves back.
+  const first = origin === null ? "" : names.origin;
+  const { fd: work } = u.work;
+  const fd = native.createAlike(
+    work,
+    temporary,
+    like.bytes,
+    made.bytes,
+    first,
+    origin ?? nothing,
+    names.metacopy,
+    mark,
+  );
   // An id that the driver's user namespace does not have: what the kernel says of whatever belongs to one.
-  if (fd === -EINVAL) return -EOVERFLOW;
-  if (temporary !== "" || (fd !== -EOPNOTSUPP && fd !== -EISDIR)) return fd;
-  u.work.namesLater = false;
-  return NO_TMPFILE;
+  return fd === -EINVAL ? -EOVERFLOW : fd;
 }
 
 /** Gives the copy `fd` what else its file has, and publishes it: PUBLISHED, 0 or -errno. `bare`: no extended attribute is to be copied. */

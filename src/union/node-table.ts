@@ -59,6 +59,9 @@ export class NodeTable extends NodeColumns {
   private alive = 0;
 
   private readonly names = new NameStore();
+  /** The node whose name was asked for last, and that name; -1 for none. */
+  private namedLast = -1;
+  private nameLast = "";
   private readonly buckets = new Buckets();
   private readonly aliases = new Aliases();
 
@@ -125,11 +128,15 @@ export class NodeTable extends NodeColumns {
     return this.alive;
   }
 
-  /** The node's primary name. */
+  /** The node's primary name. One request asks for that of one node several times. */
   name(node: number): string {
+    if (node === this.namedLast) return this.nameLast;
     const chunk = this.chunk(node);
     const at = rowAt(node);
-    return this.names.get(chunk[at + NAME] as number, (chunk[at + SHAPE] as number) & LENGTH_MASK);
+    const name = this.names.get(chunk[at + NAME] as number, (chunk[at + SHAPE] as number) & LENGTH_MASK);
+    this.namedLast = node;
+    this.nameLast = name;
+    return name;
   }
 
   // ---- names ----------------------------------------------------------------------------------------------------
@@ -211,6 +218,7 @@ export class NodeTable extends NodeColumns {
 
   /** Replaces what the row is called; it must not hang in a bucket. */
   private setName(node: number, parent: number, name: string): void {
+    if (node === this.namedLast) this.namedLast = -1;
     const chunk = this.chunks[node >> CHUNK_SHIFT] as Int32Array;
     const at = (node & IN_CHUNK) * ROW_WORDS;
     const shape = chunk[at + SHAPE] as number;

@@ -69,6 +69,7 @@ export class Origins {
   private readonly uuids = new Map<string, Buffer | null>();
   private fileSystems: LowerFileSystem[] | null = null;
   private warned = false;
+  private encoded = Buffer.alloc(0);
   /** Attributes of the lower object that `read` found, as its layer has them. */
   readonly lower = new Stat();
 
@@ -77,7 +78,8 @@ export class Origins {
 
   /**
    * The handle of the lower object (fd, name), which `stat` describes, in the form overlayfs stores; null where its file
-   * system has none that would lead to this object and no other in every mount, or -errno. One system call after the first.
+   * system has none that would lead to this object and no other in every mount, or -errno. It is true until the next call. One system
+   * call after the first.
    */
   encode(fd: number, name: string, stat: Stat): Buffer | null | number {
     const uuid = this.uuid(fd, stat);
@@ -86,7 +88,9 @@ export class Origins {
     if (length === -EOPNOTSUPP || length === -EOVERFLOW) return null;
     if (length < 0) return length;
     if (this.isShared(uuid, raw.readInt32LE(4), deviceOf(stat))) return null;
-    return stored(length, uuid);
+    const size = ORIGIN_HEADER + length - HANDLE_HEADER;
+    if (this.encoded.length !== size) this.encoded = Buffer.alloc(size);
+    return store(this.encoded, length, uuid);
   }
 
   /** Whether another lower file system has the same UUID (squashfs has none): then a handle could be of an object of either. */
@@ -207,9 +211,8 @@ export class Origins {
   }
 }
 
-/** struct ovl_fb of the handle in `raw`, whose length with its header is given. */
-function stored(length: number, uuid: Buffer): Buffer {
-  const origin = Buffer.alloc(ORIGIN_HEADER + length - HANDLE_HEADER);
+/** Makes `origin` the struct ovl_fb of the handle in `raw`, whose length with its header is given. */
+function store(origin: Buffer, length: number, uuid: Buffer): Buffer {
   origin[1] = ORIGIN_MAGIC;
   origin[2] = origin.length;
   origin[4] = raw.readInt32LE(4);
@@ -243,7 +246,7 @@ export function upperHandle(root: number): Buffer | null {
   const uuid = readUuid(root);
   const length = uuid === null ? -1 : native.nameToHandle(root, "", raw);
   if (uuid === null || length < 0) return null;
-  const handle = stored(length, uuid);
+  const handle = store(Buffer.alloc(ORIGIN_HEADER + length - HANDLE_HEADER), length, uuid);
   handle[3] = FLAG_UPPER;
   return handle;
 }

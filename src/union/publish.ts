@@ -1,9 +1,9 @@
 /** A finished copy in the work directory becomes the object that users see: by one rename, or as an entry of the index. */
 import { EEXIST, EIO, EOPNOTSUPP, EPERM } from "../errno.js";
 import { STATX_ALL, Stat } from "../layer/stat.js";
-import { DT_DIR, RENAME_NOREPLACE } from "../native/constants.js";
+import { DT_DIR } from "../native/constants.js";
 import { native } from "../native/index.js";
-import { restoreTimes } from "./copy-attributes.js";
+import { NOT_PUT_BACK } from "./copy-attributes.js";
 import { copyUpDirectory } from "./copy-up.js";
 import { setImpure } from "./impure.js";
 import { bringName } from "./links.js";
@@ -53,19 +53,26 @@ export function bringNames(u: Union, node: number): number {
 export const STORED = 1;
 
 /**
+ * What says of which lower object, described by `lower`, a copy of the node is one: null (it cannot be said, or need not) or -errno. It is
+ * true until the next call.
+ */
+export function originOf(u: Union, node: number, lower: Stat): Buffer | null | number {
+  if (u.table.isNameless(node)) return null;
+  // Without the index several copies may be made of a file with several names: none of them is it.
+  if (u.table.type(node) !== DT_DIR && lower.nlink > 1) return null;
+  const r = locate(u, node);
+  return r < 0 ? r : u.origins.encode(u.atFd, u.atName, lower);
+}
+
+/**
  * Marks the unpublished (dirfd, name) as a copy of the lower object that `lower` describes: STORED, 0 (it cannot be, or need not), or -errno.
  * Before other marks: ext4 keeps what it has room for in the inode, and gives the rest a block, from which nothing ever moves back.
  */
 export function storeOrigin(u: Union, node: number, dirfd: number, name: string, lower: Stat): number {
-  if (u.table.isNameless(node)) return 0;
-  // Without the index several copies may be made of a file with several names: none of them is it.
-  if (u.table.type(node) !== DT_DIR && lower.nlink > 1) return 0;
-  let r = locate(u, node);
-  if (r < 0) return r;
-  const origin = u.origins.encode(u.atFd, u.atName, lower);
+  const origin = originOf(u, node, lower);
   if (origin === null) return 0;
   if (typeof origin === "number") return origin;
-  r = native.setxattr(dirfd, name, u.work.names.origin, origin, 0);
+  const r = native.setxattr(dirfd, name, u.work.names.origin, origin, 0);
   if (r === -EOPNOTSUPP || r === -EPERM) return 0;
   return r < 0 ? r : STORED;
 }
@@ -115,23 +122,29 @@ export function put(
   const parent = table.parent(node);
   const parentFd = upperFd(u, parent);
   if (parentFd < 0) return parentFd;
-  let r = native.statx(parentFd, "", STATX_ALL, parentTimes.bytes);
+  const directory = table.directory(parent);
+  let r = 0;
+  // Users did not change it, so its change time, which nothing can put back, is shown as it was until they do (tar, for one, takes it for a
+  // change of the contents).
+  if (directory !== undefined && directory.ctime === null) {
+    r = native.statx(parentFd, "", STATX_ALL, parentTimes.bytes);
+    if (r === 0) directory.ctime = parentTimes.ctimeWords.slice();
+  }
   // A metacopy that a crash left unfinished, and what is protected, is looked for in impure directories only.
   const looked = stored === STORED || u.metacopy || table.protection(node) !== 0;
   if (r === 0 && looked) r = setImpure(u, parent);
   if (r < 0) return r;
   const base = table.name(node);
-  if (name === "") r = native.link(dirfd, "", parentFd, base);
-  else r = native.rename(dirfd, name, parentFd, base, RENAME_NOREPLACE);
+  r = native.publish(dirfd, name, parentFd, base);
   if (r === -EEXIST) {
     u.warn("the upper changed beneath the mount: copy-up would replace an object", parent, base, r);
     return -EIO;
   }
   if (r < 0) return r;
+  // The copy is on disk: no reason to refuse the operation.
+  if (r > 0) u.warn(NOT_PUT_BACK, parent, "", -r);
   keepNumber(u, node, made, lower.nlink, stored === STORED);
   // A listing made before says that the entry is in a lower part: a lookup must not begin there any more.
-  const directory = table.directory(parent);
   if (directory !== undefined) directory.version++;
-  restoreTimes(u, parent, parentFd, parentTimes);
   return 0;
 }

@@ -1,4 +1,5 @@
 import { EINVAL, EISDIR } from "../../errno.js";
+import { STATX_ALL } from "../../layer/stat.js";
 import { DT_DIR, DT_REG, UTIME_NOW, UTIME_OMIT } from "../../native/constants.js";
 import { native } from "../../native/index.js";
 import { keepPlain } from "../copy-file.js";
@@ -6,7 +7,7 @@ import { copyUp, copyUpData } from "../copy-up.js";
 import { locate } from "../locate.js";
 import { IMMUTABLE } from "../node-table.js";
 import { changeMode, changeOwner } from "../ownership.js";
-import { statNode } from "../present.js";
+import { present, statNode } from "../present.js";
 import { mayChange } from "../protection.js";
 import { type Changer, changeOwnerFor, dropSetIdBits, modeAfterChange, somebody } from "../set-id.js";
 import { noteCut } from "../settle.js";
@@ -105,7 +106,8 @@ export function setattr(u: Union, node: number, request: SetAttr): number {
     r = native.utimens(atFd, atName, atime, atimeNsec, mtime, mtimeNsec);
     if (r < 0) return r;
   }
-  return statNode(u, node);
+  r = native.statx(atFd, atName, STATX_ALL, u.stat.bytes);
+  return r < 0 ? r : present(u, node);
 }
 
 /** Whether the attributes `valid` may change: 0 or -EPERM. The times of an append-only file may become those of now, by touch(1). */
