@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * Builds dist/: main.js, which loads one of the bundles, those (everything, what mounts alone need, what a thread needs that builds layers), and the code that V8 makes of them
+ * Builds dist/: main.js (and main.cjs, the same), which loads one of the bundles, those (everything, what mounts alone need, what a thread needs that builds layers), and the code that V8 makes of them
  * (see src/main.ts, src/bundle.ts).
  * The addon and fuse-native stay outside; so does pino, which few mounts need.
  */
@@ -93,9 +93,13 @@ const without = (beyond) => ({
 async function program(prefix, entry, plugins) {
   const text = await bundle(entry, {
     external: ["fuse-native", "*.node"],
-    define: { COWFS_VERSION: JSON.stringify(version), "import.meta.url": "__url" },
+    define: {
+      COWFS_VERSION: JSON.stringify(version),
+      "import.meta.filename": "__filename",
+      "import.meta.dirname": "__dirname",
+    },
     banner: {
-      js: '(function(require,__filename){const module={exports:{}},exports=module.exports,__url=require("node:url").pathToFileURL(__filename).href;',
+      js: '(function(require,__filename){const module={exports:{}},exports=module.exports,__dirname=require("node:path").dirname(__filename);',
     },
     footer: { js: "return module.exports})" },
     plugins,
@@ -118,6 +122,8 @@ const define = {
 // The same text that main.js reads, by the byte.
 const cached = (/** @type {string} */ text) => compiled(Buffer.from(text).toString("latin1"));
 
+const main = await bundle("src/main.ts", { define });
+
 // A program that runs meanwhile must find what it loads: the new files come first, the entry last, and only then old ones go.
 const files = new Map(
   /** @type {[string, string | Buffer][]} */ ([
@@ -131,14 +137,16 @@ const files = new Map(
     [`${mountsName}.cache`, cached(mounts)],
     [threadName, thread],
     [`${threadName}.cache`, cached(thread)],
-    ["main.js", await bundle("src/main.ts", { define })],
+    // The launcher starts the second one: for the first, Node looks for a package.json, and loads what reads it, for 1 ms.
+    ["main.js", main],
+    ["main.cjs", main],
   ]),
 );
 mkdirSync(dist, { recursive: true });
 for (const [file, contents] of files) {
   const temporary = join(dist, `${file}.${process.pid}`);
   writeFileSync(temporary, contents);
-  chmodSync(temporary, file === "main.js" ? 0o755 : 0o644);
+  chmodSync(temporary, file.startsWith("main.") ? 0o755 : 0o644);
   renameSync(temporary, join(dist, file));
 }
 for (const old of readdirSync(dist))

@@ -4,7 +4,6 @@
  * V8 refuses that code where it comes from another version or other flags, and compiles as ever.
  */
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { Script } from "node:vm";
 import { type Bundle, bundleFor } from "./bundle.js";
 import type { Entry } from "./entry.js";
@@ -14,7 +13,7 @@ declare const COWFS_BUNDLES: Readonly<Record<Bundle, string>>;
 
 /** False if another bundle is needed. */
 function start(bundle: Bundle): Promise<boolean> {
-  const path = join(__dirname, COWFS_BUNDLES[bundle]);
+  const path = `${__dirname}/${COWFS_BUNDLES[bundle]}`;
   let cachedData: Buffer | undefined;
   try {
     cachedData = readFileSync(`${path}.cache`);

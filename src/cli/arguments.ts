@@ -1,16 +1,17 @@
 import { readFileSync, readlinkSync, realpathSync } from "node:fs";
 
 /**
- * The arguments after the script's name, as bytes in latin1 strings. process.argv is no source for them: Node decodes it as
- * UTF-8, which loses the bytes of a file name that is not UTF-8.
+ * The arguments after the script's name, as bytes in latin1 strings. Node decodes process.argv as UTF-8, which loses the bytes of a file name
+ * that is not UTF-8: then there is a U+FFFD, and the kernel is asked.
  */
-export function argumentBytes(argv: readonly string[], commandLine: string | undefined = ownCommandLine()): string[] {
-  const count = argv.length - 2;
-  if (count <= 0) return [];
-  // The node program, its options and the script come first: count from the end.
-  const words = commandLine?.split("\0").slice(0, -1);
-  if (words !== undefined && words.length >= argv.length) return words.slice(-count);
-  return argv.slice(2).map((word) => Buffer.from(word, "utf8").toString("latin1"));
+export function argumentBytes(argv: readonly string[], commandLine = ownCommandLine): string[] {
+  const decoded = argv.slice(2);
+  if (decoded.some((word) => word.includes("\ufffd"))) {
+    // The node program, its options and the script come first: count from the end.
+    const words = commandLine()?.split("\0").slice(0, -1);
+    if (words !== undefined && words.length >= argv.length) return words.slice(-decoded.length);
+  }
+  return decoded.map((word) => Buffer.from(word, "utf8").toString("latin1"));
 }
 
 /** /proc/self/cmdline: each argument ends in a NUL. Undefined where /proc is not mounted. */

@@ -1,9 +1,10 @@
 /*
- * The program `cowfs`: starts Node on dist/main.js of its package. For a mount it forks: the child becomes the driver, in a
- * session of its own, and says one byte through descriptor 3 once the mount answers; with that this process ends. What goes
- * wrong before, the child itself says on stderr, and its exit code is handed on. Every other command replaces this process.
+ * The program `cowfs`: starts Node on dist/main.cjs of its package, which is main.js by a name for which Node looks for no package.json. For a
+ * mount it forks: the child becomes the driver, in a session of its own, and says one byte through descriptor 3 once the mount answers; with
+ * that this process ends. What goes wrong before, the child itself says on stderr, and its exit code is handed on. Every other command replaces
+ * this process.
  *
- * Deciding wrongly which of the two it is does no harm: main.js does either way what the command line says.
+ * Deciding wrongly which of the two it is does no harm: main.cjs does either way what the command line says.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -86,11 +87,11 @@ static bool may_cover(const char *name, char *const *words) {
 }
 
 /*
- * Runs node on main.js: `argv` has room for both before the words, and for one thread that compiles and collects garbage beside the
+ * Runs node on main.cjs: `argv` has room for both before the words, and for one thread that compiles and collects garbage beside the
  * main one. Node starts four, which take the CPUs from the programs that wait for the driver, and memory.
  */
 static _Noreturn void run_node(char **argv) {
-  static char script[PATH_MAX + sizeof "/dist/main.js"];
+  static char script[PATH_MAX + sizeof "/dist/main.cjs"];
   ssize_t length = readlink("/proc/self/exe", script, PATH_MAX);
   if (length < 0) fail("/proc/self/exe", errno);
   script[length] = '\0';
@@ -98,7 +99,7 @@ static _Noreturn void run_node(char **argv) {
     char *slash = strrchr(script, '/');
     if (slash != NULL) *slash = '\0';
   }
-  strcat(script, "/dist/main.js");
+  strcat(script, "/dist/main.cjs");
   if (access(script, R_OK) != 0) fail(script, errno);
   argv[0] = "node";
   argv[1] = "--v8-pool-size=1";
@@ -219,7 +220,7 @@ int main(int argc, char **argv) {
   int count = argc > 0 ? argc - 1 : 0;
   bool forks = is_mount(name, words) && !may_stay(name, words) && !may_cover(name, words);
   /*
-   * node --v8-pool-size=1 -- main.js [--launched NAME DIRECTORY] WORD… NULL. The directory is for its length: the driver writes its title, with the
+   * node --v8-pool-size=1 -- main.cjs [--launched NAME DIRECTORY] WORD… NULL. The directory is for its length: the driver writes its title, with the
    * mountpoint as an absolute path, over these words.
    */
   int extra = forks ? 7 : 4;

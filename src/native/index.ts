@@ -9,8 +9,7 @@
  * - offsets and sizes are numbers below 2^53; EINTR is retried.
  */
 import { existsSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
 
 /** Called when a job ends: `id` as given to the job function, `result` >= 0 or -errno. */
 export type JobDone = (id: number, result: number) => void;
@@ -199,6 +198,8 @@ export interface Native {
   quotactl(fd: number, command: number, id: number, data: Uint8Array): number;
 
   // ---- sys_process.c ----------------------------------------------------------------------------------------------
+  /** How many CPUs this process may use: os.availableParallelism, without loading `os`. */
+  availableCpus(): number;
   /** flock(2). */
   flock(fd: number, operation: number): number;
   /** pidfd_open(2): a descriptor that means the process which has this pid now, for good. */
@@ -298,9 +299,10 @@ export interface Native {
 
 /** Loads the addon past `require`, whose search for it takes as long as the loading. */
 function load(): { native: Native; path: string } {
-  const here = dirname(fileURLToPath(import.meta.url));
   // The bundle lies in dist/, the sources in src/native/: the addon is in build/ of the package in both cases.
-  const path = ["..", "../.."].map((up) => join(here, up, "build", "cowfs.node")).find((one) => existsSync(one));
+  const path = ["..", "../.."]
+    .map((up) => join(import.meta.dirname, up, "build", "cowfs.node"))
+    .find((one) => existsSync(one));
   if (path === undefined) throw new Error("the native addon build/cowfs.node is missing: run scripts/build");
   const module: { exports: unknown } = { exports: {} };
   process.dlopen(module, path);

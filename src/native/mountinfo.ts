@@ -23,10 +23,11 @@ export function unescapeOctal(text: string): string {
   return text.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
 }
 
-/** Parses the text of a mountinfo file, in its order: of two mounts on one path the later one is on top. */
-export function parseMountinfo(text: string): Mount[] {
+/** Parses the text of a mountinfo file, in its order: of two mounts on one path the later one is on top. Only lines that hold `part` count. */
+export function parseMountinfo(text: string, part = ""): Mount[] {
   const mounts: Mount[] = [];
   for (const line of text.split("\n")) {
+    if (!line.includes(part)) continue;
     // Optional fields of any number stand between the sixth and a lone dash.
     const [left, right] = line.split(" - ", 2);
     if (left === undefined || right === undefined) continue;
@@ -51,12 +52,14 @@ export function parseMountinfo(text: string): Mount[] {
   return mounts;
 }
 
-/** The mounts of this process's namespace. Reading the table asks no file system anything. */
-export function readMounts(): Mount[] {
-  return parseMountinfo(readFileSync("/proc/self/mountinfo", "latin1"));
+/** The mounts of this process's namespace, or those whose line holds `part`. Reading the table asks no file system anything. */
+export function readMounts(part?: string): Mount[] {
+  return parseMountinfo(readFileSync("/proc/self/mountinfo", "latin1"), part);
 }
 
 /** The mount that a path name reaches: the last one on that very path. */
 export function topMountOn(mountpoint: string): Mount | undefined {
-  return readMounts().findLast((mount) => mount.mountpoint === mountpoint);
+  // What the kernel may write in another way is compared line by line.
+  const part = /^[\w/.-]*$/.test(mountpoint) ? ` ${mountpoint} ` : undefined;
+  return readMounts(part).findLast((mount) => mount.mountpoint === mountpoint);
 }

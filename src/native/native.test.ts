@@ -52,6 +52,7 @@ describe("the interface", () => {
 
   it("throws a TypeError for wrong arguments", () => {
     const withoutArguments = [
+      "availableCpus",
       "now",
       "raiseFileLimit",
       "replyError",

@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+#include <uv.h>
 
 #ifndef SYS_pidfd_send_signal
 #define SYS_pidfd_send_signal 424
@@ -67,7 +68,13 @@ static napi_value sys_now(napi_env env, napi_callback_info info) {
   return milliseconds;
 }
 
+static napi_value sys_available_cpus(napi_env env, napi_callback_info info) {
+  (void)info;
+  return result(env, uv_available_parallelism());
+}
+
 const struct function sys_process_functions[] = {
+  {"availableCpus", sys_available_cpus},
   {"flock", sys_flock},
   {"now", sys_now},
   {"pidfdOpen", sys_pidfd_open},

@@ -43,7 +43,7 @@ const keepLoaded = 0x1 | 0x100 | 0x1000;
  * library is loaded first and stays, so that the addon gets it by its name.
  */
 function loadPackage(mountpoint: string): PackageClass {
-  const require = createRequire(import.meta.url);
+  const require = createRequire(import.meta.filename);
   let cause: unknown;
   try {
     const library = join(dirname(require.resolve("fuse-shared-library-linux")), "libfuse", "lib", "libfuse.so");

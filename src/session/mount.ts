@@ -1,6 +1,5 @@
-import { writeFileSync } from "node:fs";
 import { EACCES, EBUSY, EINVAL, ENODEV, ENOENT, ENOTDIR, ENXIO, EPERM, errnoName, ignore } from "../errno.js";
-import { MNT_DETACH, O_NONBLOCK, O_RDWR } from "../native/constants.js";
+import { MNT_DETACH, O_NONBLOCK, O_RDWR, O_WRONLY } from "../native/constants.js";
 import { native, nativePath } from "../native/index.js";
 import { topMountOn } from "../native/mountinfo.js";
 import { shown } from "../text.js";
@@ -19,7 +18,7 @@ const MS_NODIRATIME = 2048;
 
 const device = "/dev/fuse";
 /** Kilobytes the kernel reads ahead; it takes at most 128 from INIT, and this much suits the largest READ. */
-const readAhead = 1024;
+const readAhead = Buffer.from("1024");
 
 function openFailure(error: number): string {
   switch (-error) {
@@ -110,11 +109,10 @@ export function mount(config: MountConfig, log: Log): Mounted {
 
 /** Lets the kernel read further ahead than the 128 KiB it starts with. Only root may; elsewhere it stays as it is. */
 export function raiseReadAhead(mounted: Mounted, log: Log): void {
-  try {
-    writeFileSync(`/sys/class/bdi/${mounted.major}:${mounted.minor}/read_ahead_kb`, `${readAhead}`);
-  } catch (error) {
-    log("debug", "read-ahead stays at the kernel's value", { error: String(error) });
-  }
+  const fd = native.openFollow(`/sys/class/bdi/${mounted.major}:${mounted.minor}/read_ahead_kb`, O_WRONLY);
+  const r = fd < 0 ? fd : native.pwrite(fd, readAhead, 0, readAhead.length, 0);
+  if (fd >= 0) ignore(native.close(fd), "nothing is buffered");
+  if (r < 0) log("debug", "read-ahead stays at the kernel's value", { error: errnoName(r) });
 }
 
 /**

@@ -1,4 +1,3 @@
-import { availableParallelism } from "node:os";
 import { EAGAIN, EIO, errnoName, ignore } from "../errno.js";
 import { native } from "../native/index.js";
 import { Reply, validity } from "../protocol/reply.js";
@@ -24,13 +23,15 @@ import { Opens } from "./opens.js";
 import { ChannelBackings, stackDepth, whyNoPassthrough } from "./passthrough.js";
 import type { Agreement, Service } from "./service.js";
 import { Settler } from "./settler.js";
-import { removeState, writeState } from "./state.js";
+import { removeOldStates, removeState, writeState } from "./state.js";
 import { checkStrictly } from "./strict.js";
 
 /** Room for the headers and names that come with the data of a request. */
 const requestRoom = 16 << 10;
 /** How long open files may keep a mount going that was asked to end, in milliseconds. */
 const grace = 10_000;
+/** Milliseconds until what can wait is done: the first requests shall not wait for it. */
+const tidies = 300;
 /** The kernel has INIT ready when mount(2) returns; this many microseconds are for a very slow machine. */
 const initPatience = 1_000_000;
 
@@ -172,6 +173,7 @@ class Session {
       try {
         this.start();
         onReady();
+        setTimeout(() => this.tidy(), tidies).unref();
       } catch (error) {
         this.end(1);
         reject(error);
@@ -179,9 +181,18 @@ class Session {
     });
   }
 
+  /** What can wait until the mount has answered. */
+  private tidy(): void {
+    try {
+      if (this.statePath !== undefined) removeOldStates(this.statePath, this.mounted.minor);
+    } catch (error) {
+      this.log("debug", "old state files stay", { error: String(error) });
+    }
+  }
+
   private start(): void {
     // They wait for disks far more than they compute, and a few big copies must not keep the others from reading.
-    const threads = Math.max(16, availableParallelism());
+    const threads = Math.min(Math.max(16, native.availableCpus()), 256);
     const onDone = (id: number, result: number): void => {
       if (!this.dispatcher.answerAwaiting(id, result)) this.dispatcher.jobEnded(id, this.finishCopy(id, result));
     };

@@ -17,8 +17,7 @@ const theirs = new Stat();
 export function refuseOverlayfs(fd: number, path: string, what: string): void {
   const r = native.statx(fd, "", STATX_ALL, ours.bytes);
   if (r < 0) throw new MountError(`cannot read the attributes of ${what} ${shown(path)}: ${errnoName(r)}`, path);
-  for (const mount of readMounts()) {
-    if (mount.type !== "overlay") continue;
+  for (const mount of readMounts(" - overlay ")) {
     for (const [, value = ""] of mount.superOptions.matchAll(/(?:^|,)(?:upperdir|workdir)=((?:\\.|[^,\\])*)/g)) {
       const directory = unescapeOctal(value).replace(/\\(.)/g, "$1");
       if (native.statx(AT_FDCWD, directory, STATX_ALL, theirs.bytes) < 0) continue;

@@ -1,5 +1,5 @@
 /** Whether a file system tells after a crash of the machine what it has written: what copies that are not synced (settle.ts) rely on. */
-import { release } from "node:os";
+import { readFileSync } from "node:fs";
 import { FS_IOC_GETFLAGS } from "../native/constants.js";
 import { native } from "../native/index.js";
 
@@ -28,8 +28,13 @@ export function tellsWritten(fd: number): boolean {
   return r >= 0 && ((flags[0] as number) & EXTENTS) !== 0;
 }
 
-/** 5010 for Linux 5.10. */
+/** 5010 for Linux 5.10; 0 if it cannot be known. */
 function kernel(): number {
-  const [major = 0, minor = 0] = release().split(".").map(Number);
-  return major * 1000 + minor;
+  try {
+    // The module `os`, which knows it too, would be loaded for nothing else.
+    const [major = 0, minor = 0] = readFileSync("/proc/sys/kernel/osrelease", "latin1").split(".").map(Number);
+    return major * 1000 + minor;
+  } catch {
+    return 0;
+  }
 }

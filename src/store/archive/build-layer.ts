@@ -3,7 +3,6 @@
  * pieces of memory that go round, so no byte is copied for it. A small archive is done before the threads would have started.
  */
 import { basename, dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
 import { StoreError } from "../error.js";
 import { checkInterruption, interruption } from "../interruption.js";
@@ -177,7 +176,7 @@ type Piece = { readonly piece: number; readonly length: number } | { readonly ar
 
 /** The program, to be run by a thread: the bundle's entry. Undefined where there is no bundle, in unit tests. */
 const programPath = ((): string | undefined => {
-  const here = fileURLToPath(import.meta.url);
+  const here = import.meta.filename;
   return /^program-[0-9a-f]+\.js$/.test(basename(here)) ? join(dirname(here), "main.js") : undefined;
 })();
 
