@@ -163,6 +163,17 @@ for (const runtime of ["crun", "runc", "unshare"]) {
       expect((await run(words)).stdout).toBe("huge --env-file /x\n");
     });
 
+    test("root of a user namespace runs containers, too", async () => {
+      const line = [cowfsProgram, "--root", store.path, "run", "--rm", "-h", "box", "--runtime", runtime, "base"];
+      const program = sh("hostname; id -u; cat /etc/motd; echo x >/etc/motd && cat /etc/motd");
+      const namespace = ["-Urm", "--propagation", "private"];
+      expect(await attempt("unshare", [...namespace, ...line, ...program], { timeout: 60_000 })).toEqual({
+        status: 0,
+        stdout: "box\n0\nfrom the image\nx\n",
+        stderr: "",
+      });
+    });
+
     test("with --read-only nothing of the root can be changed", async () => {
       const script = "echo x >/x || echo refused; echo y >/dev/shm/y && echo shm";
       expect((await run(["--read-only", "base", ...sh(`(${script}) 2>/dev/null`)])).stdout).toBe("refused\nshm\n");

@@ -1,5 +1,6 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { inUserNamespace } from "../native/process.js";
 import type { ContainerRecord } from "../store/records.js";
 import type { OciMount } from "./oci-mounts.js";
 import { defaultPath } from "./program.js";
@@ -69,15 +70,6 @@ export function ociProcess(spec: ProcessSpec): object {
     },
     noNewPrivileges: false,
   };
-}
-
-/** Whether this is not the machine's first user namespace, where a new sysfs, for example, is refused. */
-export function inUserNamespace(): boolean {
-  try {
-    return !/^\s*0\s+0\s+4294967295\s*$/.test(readFileSync("/proc/self/uid_map", "latin1"));
-  } catch {
-    return false;
-  }
 }
 
 /** What users expect to find: the kernel's file systems, and the network's files in /etc. */

@@ -40,7 +40,8 @@ export function enterScript(launch: Launch, bundle: string, homes: readonly stri
     `mv ${quoted(`${files.pid}.new`)} ${quoted(files.pid)}`,
     // Otherwise they would live as long as this namespace.
     ...otherMounts(homes, rootfs).map((path) => `umount -l ${quoted(path)} 2>/dev/null || :`),
-    `echo ${quoted(record.hostname)} >/proc/sys/kernel/hostname`,
+    // In a user namespace the file is somebody else's.
+    `{ echo ${quoted(record.hostname)} >/proc/sys/kernel/hostname; } 2>/dev/null || hostname ${quoted(record.hostname)}`,
     ...(record.network === "none" ? [`${findTool("ip") ?? ":"} link set lo up`] : []),
   ];
   try {

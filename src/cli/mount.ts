@@ -1,4 +1,5 @@
-import { mkdirSync, readFileSync, rmdirSync } from "node:fs";
+import { mkdirSync, rmdirSync } from "node:fs";
+import { mayMount } from "../native/process.js";
 import { shown } from "../text.js";
 import { workingDirectory } from "./arguments.js";
 import { CommandError, complain, print, systemReason } from "./exit.js";
@@ -42,18 +43,6 @@ async function coverOrUnmount(mountpoint: string, cover: (mountpoint: string) =>
     const { umountCommand } = await import("./umount.js");
     const { undoAfter } = await import("../store/error.js");
     await undoAfter(error, async () => void (await umountCommand(mountpoint, false)));
-  }
-}
-
-const CAP_SYS_ADMIN = 21n;
-
-/** Whether this process may call mount(2), as far as /proc knows. */
-function mayMount(): boolean {
-  try {
-    const set = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync("/proc/self/status", "latin1"))?.[1];
-    return set === undefined || ((BigInt(`0x${set}`) >> CAP_SYS_ADMIN) & 1n) === 1n;
-  } catch {
-    return true;
   }
 }
 

@@ -14,3 +14,24 @@ export function processStart(pid: number): string | undefined {
     return undefined;
   }
 }
+
+/** Whether this is not the machine's first user namespace: root has no privileges beyond it then, and a new sysfs, for example, is refused. */
+export function inUserNamespace(): boolean {
+  try {
+    return !/^\s*0\s+0\s+4294967295\s*$/.test(readFileSync("/proc/self/uid_map", "latin1"));
+  } catch {
+    return false;
+  }
+}
+
+const CAP_SYS_ADMIN = 21;
+
+/** Whether this process may call mount(2), as far as /proc knows. */
+export function mayMount(): boolean {
+  try {
+    const set = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync("/proc/self/status", "latin1"))?.[1];
+    return set === undefined || ((Number.parseInt(set.slice(-8), 16) >>> CAP_SYS_ADMIN) & 1) === 1;
+  } catch {
+    return true;
+  }
+}

@@ -1,6 +1,7 @@
 import { errnoName } from "../../errno.js";
 import { AT_FDCWD, O_RDWR } from "../../native/constants.js";
 import { native } from "../../native/index.js";
+import { mayMount } from "../../native/process.js";
 import { placesOf } from "../../store/containers.js";
 import { unionOf } from "../union.js";
 import type { StorageDriver } from "./driver.js";
@@ -14,6 +15,7 @@ export const cowfsDriver: StorageDriver = {
   limitsSize: true,
 
   async lacking() {
+    if (!mayMount()) return "needs root, to mount; that of a user namespace will do (unshare -Urm)";
     const fuse = native.open(AT_FDCWD, "/dev/fuse", O_RDWR, 0);
     if (fuse < 0) return `/dev/fuse cannot be opened (${errnoName(fuse)})`;
     native.close(fuse);
