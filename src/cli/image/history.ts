@@ -95,6 +95,6 @@ export function imageHistoryCommand(command: Command, word: string, options: Lis
   if (options.json === true || options.quiet === true || (options.format ?? "table") !== "table") return 0;
   const shared = rows.reduce((sum, { layer, sharedWith }) => sum + (sharedWith.length > 0 ? (layer?.size ?? 0) : 0), 0);
   const parts = legend(`${size(whole - shared, 3)} of its own,`, `${size(shared, 3)} shared with other images`);
-  print(`\n${records.length} layers, ${size(whole, 3)}: ${parts}\n`);
+  print(`\n${records.length} ${records.length === 1 ? "layer" : "layers"}, ${size(whole, 3)}: ${parts}\n`);
   return 0;
 }

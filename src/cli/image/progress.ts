@@ -64,6 +64,8 @@ class Bars implements Progress {
     hideCursor: true,
     fps: 10,
     gracefulExit: false,
+    // For whoever asks for bars without a terminal.
+    noTTYOutput: true,
   });
 
   tell(event: LoadEvent): void {

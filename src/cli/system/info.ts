@@ -93,7 +93,7 @@ function page(info: Awaited<ReturnType<typeof gather>>): string {
       "Backing",
       `${disk.Type} (${disk.Source} on ${disk.Mountpoint}), ${size(disk.Available, 3)} of ${size(disk.Total, 3)} free`,
     ],
-    ["Images", `${info.Images} (${info.Layers} layers)`],
+    ["Images", `${info.Images} (${info.Layers} ${info.Layers === 1 ? "layer" : "layers"})`],
     ["Containers", `${info.Containers} (${info.ContainersRunning} running)`],
     ["Volumes", String(info.Volumes)],
     ["Storage driver", `${info.Driver} (${info.DriverReason})`],
