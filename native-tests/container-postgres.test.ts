@@ -3,6 +3,7 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { command, shell } from "./harness/command.js";
+import { cowfsProgram } from "./harness/mounts.js";
 import { busyboxTree, Store } from "./harness/store.js";
 
 let store: Store;
@@ -79,7 +80,7 @@ test("in a named volume the data survives the container, also one that was kille
     [
       "-c",
       `for i in $(seq 600); do "$0" --root "$1" logs crash | grep -q up && exit 0; sleep 0.1; done; exit 1`,
-      "build/cowfs",
+      cowfsProgram,
       store.path,
     ],
     {

@@ -91,7 +91,10 @@ test("an image is saved, and is the same when it is loaded again, in each format
 
 test("a changed layer is not saved, and nothing half-written is left", async () => {
   const path = (await store.ok("image", "inspect", "-f", "{{(index .Layers 0).Path}}", id)).trim();
-  await shell(`echo 9 >${path}/data/gone`);
+  await shell(`cd ${path}/..; mv archive.gz kept; mkdir archive.gz`);
+  const unread = await store.run(["image", "save", "-o", store.area.at("out.tar"), id]);
+  expect(unread).toMatchObject({ status: 1, stderr: expect.stringMatching(/\/archive.gz cannot be read: EISDIR/) });
+  await shell(`cd ${path}/..; rmdir archive.gz; mv kept archive.gz; echo 9 >${path}/data/gone`);
   const { status, stderr } = await store.run(["image", "save", "-o", store.area.at("out.tar"), id]);
   expect(status).toBe(1);
   expect(stderr).toMatch(/^cowfs: the layer \w{12} is no longer what was loaded.*\n$/);

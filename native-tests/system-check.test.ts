@@ -133,8 +133,13 @@ test("what is damaged is named, kept, and comes back with its image", async () =
   const mended = await check("--repair");
   expect(mended.status).toBe(1);
   expect(mended.stdout).toMatch(/\n2 found, 1 mended, 1 left\n$/);
-  // Lists live with it.
+  // Lists live with it, and a container is shown that has lost its image.
   expect(await store.ok("image", "ls", "--format", "{{.Repository}} {{.Size}}")).toBe("base 0B\n");
+  const [image = ""] = readdirSync(join(store.path, "images")).filter((name) => /^[0-9a-f]{64}$/.test(name));
+  renameSync(join(store.path, "images", image), store.area.at("image"));
+  const shown = "{{.Name}} {{.Config.Image}} {{.GraphDriver.Data.LowerDir}}";
+  expect(await store.ok("inspect", "-f", shown, "user")).toBe("user base <no value>\n");
+  renameSync(store.area.at("image"), join(store.path, "images", image));
   await store.ok("image", "load", "-q", "-i", archive);
   expect(await check()).toEqual(clean);
   expect(readdirSync(join(store.path, "layers")).filter((name) => name.includes(".damaged."))).toHaveLength(1);

@@ -170,6 +170,16 @@ function adopt(root: DataRoot, diffIds: readonly string[], built: readonly Built
   }
 }
 
+/** The record of an image by its whole id; undefined if there is none. Throws StoreError if it is damaged. */
+export function readImageIfThere(root: DataRoot, id: string): ImageRecord | undefined {
+  try {
+    return readImage(root, id);
+  } catch (error) {
+    if (error instanceof NotFoundError) return undefined;
+    throw error;
+  }
+}
+
 /** The record of an image by its whole id. Throws NotFoundError, or StoreError if it is damaged. */
 export function readImage(root: DataRoot, id: string): ImageRecord {
   const path = join(imageDirectory(root, id), "image.json");

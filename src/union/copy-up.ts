@@ -45,7 +45,10 @@ export function copyUpDirectory(u: Union, node: number): number {
     return r;
   }
   // Even beyond the limit: a whiteout may want to go there.
-  u.quota?.addDirectories(1);
+  if (u.quota !== null) {
+    u.quota.addDirectories(1);
+    if (locate(u, node) === 0) u.quota.measure(u.atFd, u.atName);
+  }
   const upper = newPart(0, null);
   upper.marked = WH_NONE;
   upper.purity = PURE;

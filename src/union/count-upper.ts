@@ -16,13 +16,14 @@ interface Place {
 }
 
 /**
- * Counts what is below the directory `root`, however deep, no mount in it: 0 or -errno. A listing for each directory, a statx(2) for
- * each regular file and symbolic link.
+ * Counts what is below the directory `root`, however deep, no mount in it: 0 or -errno. A listing for each directory and one of its attributes, a statx(2)
+ * for each regular file and symbolic link.
  */
 export function countTree(quota: Quota, root: number): number {
   let r = native.statx(root, "", STATX_ALL, stat.bytes);
   if (r < 0) return r;
   const { devMajor, devMinor } = stat;
+  quota.count(stat, root, "");
   const pending: Place[] = [];
   r = countDirectory(quota, root, null, pending);
   // The directory that was counted last, whose own come next.
@@ -37,6 +38,7 @@ export function countTree(quota: Quota, root: number): number {
     r = fd < 0 ? fd : native.statx(fd, "", STATX_ALL, stat.bytes);
     if (r === 0 && stat.devMajor === devMajor && stat.devMinor === devMinor) {
       quota.addDirectories(1);
+      quota.count(stat, fd, "");
       r = countDirectory(quota, fd, place, pending);
     }
     if (fd < 0) continue;

@@ -14,7 +14,7 @@ import { noChange, setattr } from "./ops/setattr.js";
 import { statfs } from "./ops/statfs.js";
 import { symlink } from "./ops/symlink.js";
 import { unlink } from "./ops/unlink.js";
-import { setxattr } from "./ops/xattr.js";
+import { removexattr, setxattr } from "./ops/xattr.js";
 import { type Bench, make, put } from "./testing.js";
 
 const KiB = 1024;
@@ -120,6 +120,33 @@ describe("what counts", () => {
     expect(unlink(b.u, ROOT, "link")).toBe(0);
     forget(b.u, dead, 1);
     expect(used(b)).toBe(before - linkBlocks);
+  });
+
+  test("long attributes of a directory, as long as it is there", () => {
+    const b = limited(16 * block);
+    const long = (length: number) => Buffer.alloc(length, "x");
+    const node = mkdir(b.u, ROOT, "d", 0o755, 0, cred);
+    expect(setxattr(b.u, node, "user.short", long(100), 0, false)).toBe(0);
+    expect(used(b)).toBe(block);
+    expect(setxattr(b.u, node, "user.x", long(2000), 0, false)).toBe(0);
+    expect(used(b)).toBe(2 * block);
+    expect(setxattr(b.u, b.node("deep/er"), "user.x", long(1000), 0, false)).toBe(0);
+    expect(used(b)).toBe(5 * block);
+    b.reopen();
+    expect(used(b)).toBe(5 * block);
+    put(b, create(b, "full"), "x".repeat(16 * block));
+    expect(setxattr(b.u, b.node("deep"), "user.x", long(1000), 0, false)).toBe(-ENOSPC);
+    expect(removexattr(b.u, b.node("d"), "user.x")).toBe(0);
+    expect(used(b)).toBe(15 * block);
+    expect(setxattr(b.u, b.node("deep"), "user.x", long(1000), 0, false)).toBe(0);
+    expect(used(b)).toBe(16 * block);
+    const again = b.node("d");
+    expect(removexattr(b.u, b.node("deep"), "user.x")).toBe(0);
+    expect(setxattr(b.u, again, "user.x", long(1000), 0, false)).toBe(0);
+    expect(rmdir(b.u, ROOT, "d")).toBe(0);
+    expect(used(b)).toBe(15 * block);
+    forget(b.u, again, 100);
+    expect(used(b)).toBe(14 * block);
   });
 
   test("a copy when it has its data, whatever it took to come by it", () => {

@@ -1,6 +1,6 @@
 /**
  * A limit on what the upper holds, where its file system keeps none: the driver counts. Each regular file and each symbolic link counts with its
- * blocks, each directory with one block whatever it needs, anything else with nothing: so names can be removed, and whiteouts made, when nothing else can.
+ * blocks, each directory with one block whatever it needs and with its long attributes, anything else with nothing: so names can be removed, and whiteouts made, when nothing else can.
  * Before data are written it is asked whether they fit; after whatever changes a file's blocks one fstat(2) says what it has. So
  * nothing may change a file of the upper past the driver: no file is passed through in such a mount.
  */
@@ -9,9 +9,12 @@ import { STATX_ALL, Stat } from "../layer/stat.js";
 import { FS_IOC_FSGETXATTR, O_NONBLOCK, O_RDONLY } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { extentEnd, extentStart, readExtents } from "./extents.js";
+import { shownName } from "./xattr-names.js";
 
-/** What a directory counts. */
+/** What a directory counts, but for its attributes. */
 const DIRECTORY = 4096;
+/** What a file system keeps of an attribute in the inode, at most; more or less of it, it does not matter. */
+export const INLINE_VALUE = 256;
 
 const XFS = 0x58465342;
 const SEEK_DATA = 3;
@@ -23,6 +26,8 @@ const FS_XFLAG_PREALLOC = 0x2;
 
 const fsxattr = Buffer.alloc(28);
 const stat = new Stat();
+const names = Buffer.alloc(64 * 1024);
+const nothing = new Uint8Array(0);
 const mapped = { start: 0, end: 0 };
 
 /** A job that is writing. */
@@ -32,7 +37,7 @@ interface Writing {
 }
 
 export class Quota {
-  /** Inode number → what its file counts; those that count nothing are left out. */
+  /** Inode number → what its file counts, or a directory's attributes; those that count nothing are left out. */
   private readonly files = new Map<number, number>();
   private readonly jobs = new Map<number, Writing>();
   private held = 0;
@@ -146,6 +151,22 @@ export class Quota {
   /** The object (dirfd, name) of the upper has the blocks that `found` says. */
   count(found: Stat, dirfd: number, name: string): void {
     if (found.isRegular || found.isSymlink) this.set(found, this.blocksOf(found, dirfd, name));
+    else if (found.isDirectory) this.set(found, this.attributesOf(dirfd, name));
+  }
+
+  /** What the attributes of a directory count, which its file system need not count as blocks: the long ones, without marks. A system call for each, and one. */
+  private attributesOf(dirfd: number, name: string): number {
+    const length = native.listxattr(dirfd, name, names);
+    let bytes = 0;
+    for (let at = 0; at < length; ) {
+      const end = names.indexOf(0, at);
+      const attribute = names.latin1Slice(at, end);
+      at = end + 1;
+      if (shownName(attribute) === null) continue;
+      const size = native.getxattr(dirfd, name, attribute, nothing);
+      if (size > INLINE_VALUE) bytes += this.ceil(size);
+    }
+    return bytes;
   }
 
   private blocksOf(found: Stat, dirfd: number, name: string): number {
@@ -166,10 +187,13 @@ export class Quota {
     return r >= 0 && (fsxattr.readUInt32LE(0) & FS_XFLAG_PREALLOC) !== 0;
   }
 
-  /** Nobody has the object behind `fd` (-1 for none) open any more, which has lost a name: if it was the last one, its room is free. */
-  gone(fd: number): void {
+  /**
+   * Nobody has the object behind `fd` (-1 for none) open any more, which has lost a name: if it was the last one, its room is free. `isUpper`: it is
+   * a directory of the upper, which has but one name.
+   */
+  gone(fd: number, isUpper = false): void {
     if (fd < 0 || native.statx(fd, "", STATX_ALL, stat.bytes) < 0) return;
-    if (!stat.isDirectory && stat.nlink === 0) this.set(stat, 0);
+    if (stat.isDirectory ? isUpper : stat.nlink === 0) this.set(stat, 0);
   }
 
   /** Puts the limit in the place of what a struct statfs says of the file system. */

@@ -47,7 +47,8 @@ export function release(u: Union, node: number): void {
     if (isHeld(u, one)) continue;
     const directory = table.directory(one);
     if (directory !== undefined) dropParts(u, directory);
-    if (u.quota !== null && table.isNameless(one)) u.quota.gone(table.descriptor(one));
+    if (u.quota !== null && table.isNameless(one))
+      u.quota.gone(table.descriptor(one), (directory?.upper ?? null) !== null);
     dropDescriptor(u, one);
     dropSource(u, one);
     u.identities.drop(one);

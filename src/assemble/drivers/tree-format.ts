@@ -9,7 +9,7 @@ import { baseDirectory } from "../../store/bases.js";
 import { placesOf } from "../../store/containers.js";
 import type { DataRoot } from "../../store/data-root.js";
 import { NotFoundError, StoreError } from "../../store/error.js";
-import { readImage } from "../../store/images.js";
+import { readImage, readImageIfThere } from "../../store/images.js";
 import type { ContainerRecord } from "../../store/records.js";
 import { isGone, SizeSum, treeSize } from "../../store/tree-size.js";
 import { shown } from "../../text.js";
@@ -73,8 +73,9 @@ export function treeDriver(keeper: TreeKeeper): StorageDriver {
 
     places(root, { id, image }) {
       const { tree, merged } = placesOf(root, id);
-      const base = join(baseDirectory(root, name, readImage(root, image.id).layers), "tree");
-      return { BaseDir: base, MergedDir: merged, TreeDir: tree };
+      const found = readImageIfThere(root, image.id);
+      const base = found === undefined ? {} : { BaseDir: join(baseDirectory(root, name, found.layers), "tree") };
+      return { ...base, MergedDir: merged, TreeDir: tree };
     },
   };
 }

@@ -8,7 +8,7 @@ import { layerTarChunks } from "../../store/archive/layer-tar.js";
 import { placesOf } from "../../store/containers.js";
 import type { DataRoot } from "../../store/data-root.js";
 import { StoreError } from "../../store/error.js";
-import { imageTrees, readImage } from "../../store/images.js";
+import { imageTrees, readImage, readImageIfThere } from "../../store/images.js";
 import type { ContainerRecord } from "../../store/records.js";
 import { treeSize } from "../../store/tree-size.js";
 import { bytesOf } from "../../text.js";
@@ -58,7 +58,8 @@ export const upperFormat: Omit<StorageDriver, "name" | "limitsSize" | "lacking" 
 
   places(root, { id, image }) {
     const { upper, work, merged } = placesOf(root, id);
-    const lowers = imageTrees(root, readImage(root, image.id));
-    return { LowerDir: lowers.join(":"), MergedDir: merged, UpperDir: upper, WorkDir: work };
+    const found = readImageIfThere(root, image.id);
+    const lowers = found === undefined ? {} : { LowerDir: imageTrees(root, found).join(":") };
+    return { ...lowers, MergedDir: merged, UpperDir: upper, WorkDir: work };
   },
 };

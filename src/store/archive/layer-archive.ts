@@ -1,13 +1,13 @@
 /** The archive that a layer was made of, byte for byte, from its tree and what was kept beside it. */
-import { createReadStream, existsSync, readdirSync } from "node:fs";
+import { createReadStream, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { createGunzip } from "node:zlib";
-import { errnoName } from "../../errno.js";
+import { EACCES, errnoName } from "../../errno.js";
 import { STATX_ALL, Stat } from "../../layer/stat.js";
 import { O_DIRECTORY, O_NONBLOCK, O_PATH, O_RDONLY } from "../../native/constants.js";
 import { native } from "../../native/index.js";
-import type { DataRoot } from "../data-root.js";
+import { type DataRoot, reason } from "../data-root.js";
 import { StoreError } from "../error.js";
 import { layerDirectory, readLayer } from "../layers.js";
 import { shortId } from "../names.js";
@@ -28,13 +28,14 @@ export function openLayerArchive(root: DataRoot, diffId: string): Readable {
 async function* archivePieces(directory: string, diffId: string): AsyncGenerator<Buffer> {
   const tree = openDirectory(join(directory, "tree"));
   const keptPath = join(directory, "replaced");
-  const kept = existsSync(keptPath) ? new Set(readdirSync(keptPath)) : new Set<string>();
+  const kept = new Set(namesIn(keptPath));
   const replaced = kept.size > 0 ? openDirectory(keptPath) : -1;
   let piece = Buffer.allocUnsafeSlow(pieceSize);
   let used = 0;
-  const compressed = createReadStream(join(directory, "archive.gz"));
+  const path = join(directory, "archive.gz");
+  const compressed = createReadStream(path);
   const plain = createGunzip({ chunkSize: 256 * 1024 });
-  compressed.on("error", (error) => plain.destroy(error));
+  compressed.on("error", (cause) => plain.destroy(unreadable(path, cause)));
   compressed.pipe(plain);
   try {
     for await (const part of readSkeleton(plain)) {
@@ -67,6 +68,20 @@ async function* archivePieces(directory: string, diffId: string): AsyncGenerator
   }
 }
 
+/** The error names what is read: whoever writes an archive must not take it for one of its own file. */
+function unreadable(path: string, cause: unknown): StoreError {
+  return new StoreError(`${path} cannot be read: ${reason(cause)}`, { cause });
+}
+
+function namesIn(path: string): string[] {
+  try {
+    return readdirSync(path);
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === "ENOENT") return [];
+    throw unreadable(path, cause);
+  }
+}
+
 function openDirectory(path: string): number {
   const fd = native.openFollow(Buffer.from(path, "utf8").toString("latin1"), O_PATH | O_DIRECTORY);
   if (fd < 0) throw new StoreError(`${path} cannot be opened: ${errnoName(fd)}`);
@@ -86,6 +101,8 @@ function openFile(
   const fd = kept.has(number)
     ? native.openBeneath(replaced, number, O_RDONLY | O_NONBLOCK)
     : native.openBeneath(tree, file.path, O_RDONLY | O_NONBLOCK);
+  if (fd === -EACCES)
+    throw new StoreError(`${quote(file.path)} of the layer ${shortId(diffId)} cannot be read: EACCES`);
   if (fd < 0) throw changed(file.path, diffId, errnoName(fd));
   const result = native.statx(fd, "", STATX_ALL, stat.bytes);
   if (result === 0 && stat.isRegular && stat.size === file.size) return fd;

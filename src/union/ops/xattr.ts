@@ -7,7 +7,7 @@ import { ACL_UNKNOWN } from "../directory.js";
 import { locate } from "../locate.js";
 import { applyStored, changeMode } from "../ownership.js";
 import { mayChange } from "../protection.js";
-import type { Quota } from "../quota.js";
+import { INLINE_VALUE, type Quota } from "../quota.js";
 import { settle } from "../settle.js";
 import { ACL_VERSION_SIZE } from "../stored-owner.js";
 import type { Union } from "../union.js";
@@ -15,8 +15,6 @@ import { isReserved, shownName, storedName } from "../xattr-names.js";
 
 const nothing = new Uint8Array(0);
 const CAPABILITY = "security.capability";
-/** What a file system keeps of a value in the inode, at most; more or less of it, it does not matter. */
-const INLINE_VALUE = 256;
 
 /**
  * Sets an attribute; `flags` are XATTR_CREATE and XATTR_REPLACE. `aclKillSgid`: an ACL comes from a caller who may
