@@ -120,7 +120,7 @@ test("create fills, once: the first container that is made decides, and what is 
 test("a container whose volumes cannot be filled is not made", async () => {
   const tree = store.area.at("wrong");
   mkdirSync(tree);
-  await store.area.build(tree, { data: "a file" });
+  await store.area.build(tree, { data: "a file", "dir/file": "x", "other/sub/file": "y" });
   await store.image("wrong", [tree], { Cmd: ["none"], Volumes: { "/data": {} } });
   expect(await store.run(["create", "wrong"])).toEqual({
     status: 1,
@@ -129,4 +129,11 @@ test("a container whose volumes cannot be filled is not made", async () => {
   });
   expect(await store.ok("ps", "-aq")).toBe("");
   expect((await store.ok("volume", "ls", "-q", "-f", "label=com.docker.volume.anonymous")).trim()).toBe("");
+  // Volumes that are new go with what was put into them; one that was there before stays.
+  await store.ok("volume", "create", "before");
+  const volumes = await store.ok("volume", "ls", "-q");
+  const failed = await store.run(["create", "-v", "fresh:/other", "-v", "before:/dir", "-v", "bad:/data", "wrong"]);
+  expect(failed).toMatchObject({ status: 1, stderr: expect.stringMatching(/file exists \/data\n$/) });
+  expect(await store.ok("volume", "ls", "-q")).toBe(volumes);
+  expect(readdirSync(`${volumeAt("before")}/_data`)).toEqual(["file"]);
 });

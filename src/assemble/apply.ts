@@ -19,6 +19,7 @@ import { native } from "../native/index.js";
 import { type Mount, readMounts } from "../native/mountinfo.js";
 import type { DataRoot } from "../store/data-root.js";
 import { StoreError, undoAfter } from "../store/error.js";
+import { type FilledVolumes, lastChange } from "../store/filled-volume.js";
 import { populateVolume } from "../store/populate.js";
 import type { Propagation } from "../store/records.js";
 import { bytesOf, shown } from "../text.js";
@@ -63,9 +64,14 @@ export async function applyOver(
 }
 
 /** Fills volumes that are empty as `applyMounts` does, and mounts nothing. */
-export function populateMounts(root: DataRoot, merged: string, planned: readonly PlannedMount[]): Promise<void> {
+export function populateMounts(
+  root: DataRoot,
+  merged: string,
+  planned: readonly PlannedMount[],
+  filled: FilledVolumes,
+): Promise<void> {
   return withTop(bytesOf(merged), async (top) => {
-    for (const mount of planned) await populate(root, top, mount);
+    for (const mount of planned) await populate(root, top, mount, filled);
   });
 }
 
@@ -87,6 +93,7 @@ async function populate(
   root: DataRoot,
   top: number,
   { populate: volume, source: data, target }: PlannedMount,
+  filled: FilledVolumes = new Map(),
 ): Promise<void> {
   if (volume === undefined) return;
   const source = native.openInRoot(top, bytesOf(target), O_PATH);
@@ -96,7 +103,7 @@ async function populate(
     if (!isDirectory(source)) {
       throw new StoreError(`cannot mount volume over existing file, file exists ${target}`);
     }
-    await populateVolume(root, volume, data, source);
+    if (await populateVolume(root, volume, data, source)) filled.set(volume, lastChange(data));
   } finally {
     native.close(source);
   }

@@ -2,6 +2,7 @@ import { lstatSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { containerLock } from "../store/containers.js";
 import type { DataRoot } from "../store/data-root.js";
+import type { FilledVolumes } from "../store/filled-volume.js";
 import { imageTrees, readImage } from "../store/images.js";
 import { withLock } from "../store/lock.js";
 import type { ContainerRecord, MountSpec } from "../store/records.js";
@@ -17,9 +18,14 @@ import type { UnionMounter } from "./union.js";
 
 /**
  * Fills the volumes of a container that has just been made, where they are empty and the image has something for them; for that its root is
- * mounted. Throws StoreError.
+ * mounted. Those that were filled are added to `filled`. Throws StoreError.
  */
-export async function fillVolumes(root: DataRoot, record: ContainerRecord, mounter: UnionMounter): Promise<void> {
+export async function fillVolumes(
+  root: DataRoot,
+  record: ContainerRecord,
+  mounter: UnionMounter,
+  filled: FilledVolumes,
+): Promise<void> {
   const wanted = record.mounts.filter((spec) => isFilled(spec) && !isBelowDefaults(spec.target));
   if (wanted.length === 0) return;
   const trees = imageTrees(root, readImage(root, record.image.id));
@@ -30,7 +36,8 @@ export async function fillVolumes(root: DataRoot, record: ContainerRecord, mount
   await withMerged(root, record, mounter, false, async (merged, isRunning) => {
     // Somebody was quick: the start has done it.
     if (isRunning) return;
-    await populateMounts(root, merged, await planMounts(root, wanted, { id: record.id, owner: "container" }));
+    const planned = await planMounts(root, wanted, { id: record.id, owner: "container" });
+    await populateMounts(root, merged, planned, filled);
     markFilled(root, record);
   });
 }

@@ -32,10 +32,10 @@ function withPlace<T>(root: DataRoot, name: string, data: string, work: (place: 
 
 /**
  * Copies what is in a directory (an O_PATH descriptor) into a volume whose content is in `data`, if nothing is in that; also the directory's
- * owner and mode. Throws StoreError, and leaves the volume empty.
+ * owner and mode. Returns false if something is in it. Throws StoreError, and leaves the volume empty.
  */
-export async function populateVolume(root: DataRoot, name: string, data: string, source: number): Promise<void> {
-  await fillVolume(root, name, data, async (target) => {
+export function populateVolume(root: DataRoot, name: string, data: string, source: number): Promise<boolean> {
+  return fillVolume(root, name, data, async (target) => {
     await copyTree(source, target);
     copyAttributes(source, target);
   });

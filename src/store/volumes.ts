@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { publish } from "./atomic.js";
 import type { DataRoot } from "./data-root.js";
 import { StoreError } from "./error.js";
+import { changedSince, type FilledVolumes, type LastChange } from "./filled-volume.js";
 import { lockDirectory, storeLock, withLock } from "./lock.js";
 import { checkName } from "./names.js";
 import type { VolumeRecord } from "./records.js";
@@ -73,16 +74,24 @@ function sameDriver(existing: VolumeRecord, { driver }: VolumeWish): VolumeRecor
 
 /**
  * Removes volumes that were made for something which did not come to be. A named one of a plugin stays: the plugin may have had it before. So does
- * one that somebody else may have taken up: he uses it or fills it, or something is in it.
+ * one that somebody else may have taken up: he uses it or fills it, or something is in it but what the same command has put there (`filled`).
  */
-export async function unmakeVolumes(root: DataRoot, made: readonly VolumeRecord[]): Promise<void> {
+export async function unmakeVolumes(
+  root: DataRoot,
+  made: readonly VolumeRecord[],
+  filled: FilledVolumes = new Map(),
+): Promise<void> {
   for (const volume of made) {
     if (isAnonymous(volume)) await removeVolume(root, volume.name);
-    else if (volume.driver === localDriver) await unmakeNamed(root, volume);
+    else if (volume.driver === localDriver) await unmakeNamed(root, volume, filled.get(volume.name));
   }
 }
 
-async function unmakeNamed(root: DataRoot, { name, created }: VolumeRecord): Promise<void> {
+async function unmakeNamed(
+  root: DataRoot,
+  { name, created }: VolumeRecord,
+  filled: LastChange | undefined,
+): Promise<void> {
   await takeAway(root, name, async (remove) => {
     // Somebody has removed it, and may have made it anew.
     if (findVolume(root, name)?.created !== created) return;
@@ -90,17 +99,18 @@ async function unmakeNamed(root: DataRoot, { name, created }: VolumeRecord): Pro
     const lock = await lockDirectory(volumeDirectory(root, name), { limit: 0 });
     if (lock === undefined) return;
     try {
-      if (isUntouched(root, name) && volumeUsers(root, name).length === 0) remove();
+      if (isUntouched(root, name, filled) && volumeUsers(root, name).length === 0) remove();
     } finally {
       lock.release();
     }
   });
 }
 
-/** Whether nothing has been put into a volume, nor, by a command that was killed, beside its content. */
-function isUntouched(root: DataRoot, name: string): boolean {
+/** Whether nothing has been put into a volume, or nothing since it was filled, nor, by a command that was killed, beside its content. */
+function isUntouched(root: DataRoot, name: string, filled: LastChange | undefined): boolean {
   const own = readdirSync(volumeDirectory(root, name)).every((entry) => entry === "volume.json" || entry === "_data");
-  return own && readdirSync(volumeData(root, name)).length === 0;
+  const data = volumeData(root, name);
+  return own && (filled === undefined ? readdirSync(data).length === 0 : !changedSince(data, filled));
 }
 
 /**

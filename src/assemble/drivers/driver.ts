@@ -41,6 +41,6 @@ export interface StorageDriver {
   /** How many bytes the files hold that the container has of its own. */
   size(root: DataRoot, container: ContainerRecord): Promise<number>;
 
-  /** Its directories, by Docker's names; without those of an image that is gone. */
+  /** Its directories, by Docker's names; an empty one of an image that is gone. */
   places(root: DataRoot, container: ContainerRecord): Readonly<Record<string, string>>;
 }

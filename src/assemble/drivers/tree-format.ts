@@ -74,8 +74,8 @@ export function treeDriver(keeper: TreeKeeper): StorageDriver {
     places(root, { id, image }) {
       const { tree, merged } = placesOf(root, id);
       const found = readImageIfThere(root, image.id);
-      const base = found === undefined ? {} : { BaseDir: join(baseDirectory(root, name, found.layers), "tree") };
-      return { ...base, MergedDir: merged, TreeDir: tree };
+      const base = found === undefined ? "" : join(baseDirectory(root, name, found.layers), "tree");
+      return { BaseDir: base, MergedDir: merged, TreeDir: tree };
     },
   };
 }

@@ -59,7 +59,7 @@ export const upperFormat: Omit<StorageDriver, "name" | "limitsSize" | "lacking" 
   places(root, { id, image }) {
     const { upper, work, merged } = placesOf(root, id);
     const found = readImageIfThere(root, image.id);
-    const lowers = found === undefined ? {} : { LowerDir: imageTrees(root, found).join(":") };
-    return { ...lowers, MergedDir: merged, UpperDir: upper, WorkDir: work };
+    const lowers = found === undefined ? [] : imageTrees(root, found);
+    return { LowerDir: lowers.join(":"), MergedDir: merged, UpperDir: upper, WorkDir: work };
   },
 };

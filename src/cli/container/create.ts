@@ -11,6 +11,7 @@ import { collectSpecs } from "../../assemble/specs/collect.js";
 import { addContainer, containerLock, findContainer, listContainers, newContainerId } from "../../store/containers.js";
 import type { DataRoot } from "../../store/data-root.js";
 import { StoreError, undoAfter } from "../../store/error.js";
+import type { FilledVolumes } from "../../store/filled-volume.js";
 import { findImage, readConfig } from "../../store/images.js";
 import { withLock } from "../../store/lock.js";
 import { checkName } from "../../store/names.js";
@@ -31,15 +32,17 @@ export async function createCommand(
   words: CreateWords,
 ): Promise<number> {
   const made: VolumeRecord[] = [];
+  const filled: FilledVolumes = new Map();
   const record = await createContainer(root, image, command, words, made);
   try {
-    await fillVolumes(root, record, daemonMounter);
+    await fillVolumes(root, record, daemonMounter, filled);
   } catch (error) {
     await undoAfter(error, async () => {
       await withLock(root, containerLock(record.id), () => removeWithVolumes(root, record.id));
       await unmakeVolumes(
         root,
         made.filter((volume) => !isAnonymous(volume)),
+        filled,
       );
     });
   }
