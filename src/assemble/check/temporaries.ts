@@ -97,7 +97,7 @@ function halfWritten(root: DataRoot): Finding[] {
     ...[root.images, root.containers, root.volumes].flatMap((kind) => [kind, ...within(kind)]),
   ];
   return directories.flatMap((directory) =>
-    readdirSync(directory).flatMap((name): Finding[] => {
+    namesIn(directory).flatMap((name): Finding[] => {
       const path = join(directory, name);
       if (!/\.\d+\.new$/.test(name) || !isSettled(path)) return [];
       return [
@@ -110,6 +110,16 @@ function halfWritten(root: DataRoot): Finding[] {
       ];
     }),
   );
+}
+
+/** None of what was removed since it was listed: others may be at work. */
+function namesIn(directory: string): string[] {
+  try {
+    return readdirSync(directory);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+    throw error;
+  }
 }
 
 function within(directory: string): string[] {
