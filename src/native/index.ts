@@ -250,8 +250,8 @@ export interface Native {
   jobsStart(threads: number, onDone: JobDone, descriptors: number): number;
   /** Finishes what runs and what is queued, joins the threads, calls each `onDone` still due. */
   jobsStop(): number;
-  /** Number of ended jobs whose `onDone` is still due: cheap, for the draining loop. */
-  jobsEnded(): number;
+  /** Its one number, which changes by itself, is that of ended jobs whose `onDone` is still due. */
+  jobsCounter(): Int32Array;
   /**
    * Calls `onDone` for each ended job now; returns their number. What `onDone` throws is thrown here, the others stay
    * due.

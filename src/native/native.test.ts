@@ -58,7 +58,7 @@ describe("the interface", () => {
       "replyError",
       "pollStop",
       "jobsStop",
-      "jobsEnded",
+      "jobsCounter",
       "jobsPoll",
       "zstdOpen",
     ];

@@ -24,6 +24,7 @@ import { symlink as makeSymlink } from "../union/ops/symlink.js";
 import { unlink as unlinkEntry } from "../union/ops/unlink.js";
 import {
   getxattr as getAttribute,
+  isKnownAbsent,
   listxattr as listAttributes,
   removexattr as removeAttribute,
   setxattr as setAttribute,
@@ -185,8 +186,10 @@ function attributeBytes(s: Service, asked: number, length: number): number {
 function getxattr(s: Service): number {
   const request = s.request;
   const asked = request.u32(0);
-  const out = s.reply.area(Math.min(asked, s.reply.room));
   const name = request.name();
+  // Most of all messages about attributes.
+  if (isKnownAbsent(s.union, request.nodeid, name)) return -ENODATA;
+  const out = s.reply.area(Math.min(asked, s.reply.room));
   const length = getAttribute(s.union, request.nodeid, name, out);
   return attributeBytes(s, asked, length === -ENODATA ? absence(name) : length);
 }

@@ -42,6 +42,7 @@ export class Spin {
 /** Takes requests from the kernel and gives it the answers, whenever the event loop finds the channel readable. */
 export class Loop {
   readonly spin: Spin;
+  private readonly ended = native.jobsCounter();
   private running = false;
 
   /** `onEnd` is called once, with 0 when the mount is gone and -errno when the channel failed otherwise. */
@@ -73,6 +74,7 @@ export class Loop {
     if (!this.running) return;
     const { channel, reply } = this.service;
     const { bytes } = this.service.request;
+    const ended = this.ended;
     const dispatcher = this.dispatcher;
     const { forgets } = this.service;
     const spin = this.spin;
@@ -81,7 +83,7 @@ export class Loop {
     let received = native.receive(channel, bytes, 0);
     for (let handled = 1; received >= 0 || (received === -EAGAIN && forgets.wait); handled++) {
       const length = received >= 0 ? dispatcher.dispatch(received) : 0;
-      const jobs = native.jobsEnded() > 0 || dispatcher.hasKept;
+      const jobs = (ended[0] as number) > 0 || dispatcher.hasKept;
       const turnEnds = handled % clockEvery === 0 && native.now() - started > turnMilliseconds;
       // The end of the turn, the requests that waited for a job, and forgetting need the answer out of the way first.
       if (jobs || turnEnds || forgets.wait) {

@@ -65,6 +65,11 @@ function admitValue(u: Union, quota: Quota, name: string, length: number): numbe
   return length <= present ? 0 : quota.admitBlocks(length - present);
 }
 
+/** Whether a node is known not to have an attribute, so that nobody need look. */
+export function isKnownAbsent(u: Union, node: number, name: string): boolean {
+  return name === CAPABILITY && u.table.isAlive(node) && u.table.lacksCapability(node);
+}
+
 /**
  * Reads an attribute into `out`: its length, or -errno; an empty `out` asks for the length only. Before each chown(2) and the first
  * write the kernel asks for the capabilities of a file: of one that has none only once, and of one made in this mount never.
@@ -74,10 +79,9 @@ export function getxattr(u: Union, node: number, name: string, out: Uint8Array):
   if (isReserved(name) || ownership?.hides(name)) return -ENODATA;
   const r = locate(u, node);
   if (r < 0) return r;
-  const isCapability = name === CAPABILITY;
-  if (isCapability && u.table.lacksCapability(node)) return -ENODATA;
+  if (isKnownAbsent(u, node, name)) return -ENODATA;
   const length = native.getxattr(u.atFd, u.atName, storedName(name), out);
-  if (isCapability && length === -ENODATA) u.table.setLacksCapability(node, true);
+  if (name === CAPABILITY && length === -ENODATA) u.table.setLacksCapability(node, true);
   return ownership === null ? length : ownership.showValue(u.atFd, u.atName, name, out, length);
 }
 
