@@ -89,7 +89,7 @@ describe("create, ls, inspect", () => {
     const refused: [string[], string][] = [
       [
         ["a"],
-        'the volume name "a" is invalid: two or more of a-z A-Z 0-9 _ . - are allowed, the first a letter or digit',
+        'the volume name "a" is invalid: two or more of a-z A-Z 0-9 _ . - are allowed, the first a letter or digit; if you meant a directory of the host, write its absolute path',
       ],
       [
         ["--driver", "nfs3", "db"],

@@ -161,7 +161,7 @@ function isMissing(top: number, target: string): boolean {
 type Keep = (fd: number, what: string) => number;
 
 /** The source of a bind; a part of it is looked for as in a root. */
-function openSource({ source, subpath, propagation }: PlannedMount, keep: Keep): number {
+function openSource({ source, called = source, subpath, propagation }: PlannedMount, keep: Keep): number {
   const fd = native.openFollow(bytesOf(source), O_PATH);
   if (fd === -ENOENT) {
     throw new StoreError(`invalid mount config for type "bind": bind source path does not exist: ${source}`);
@@ -170,8 +170,8 @@ function openSource({ source, subpath, propagation }: PlannedMount, keep: Keep):
   checkPropagation(fd, source, propagation);
   if (subpath === undefined) return fd;
   const found = native.openInRoot(fd, bytesOf(subpath), O_PATH);
-  if (isAbsent(found)) throw new StoreError(`${subpath} does not exist in ${source}`);
-  return keep(found, `${subpath} in ${source} cannot be opened`);
+  if (isAbsent(found)) throw new StoreError(`${subpath} does not exist in ${called}`);
+  return keep(found, `${subpath} in ${called} cannot be opened`);
 }
 
 /** A mount takes part in what happens below its source only if the source's mount shares that. */

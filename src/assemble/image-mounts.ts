@@ -6,6 +6,7 @@ import { native } from "../native/index.js";
 import type { DataRoot } from "../store/data-root.js";
 import { StoreError } from "../store/error.js";
 import { findImage, imageTrees } from "../store/images.js";
+import { shortId } from "../store/names.js";
 import { makeTemporary } from "../store/temporary.js";
 import { bytesOf } from "../text.js";
 import type { PlannedMount } from "./plan.js";
@@ -36,7 +37,7 @@ export async function withImages<T>(
       mkdirSync(mountpoint);
       await mounter.mount({ lowers: imageTrees(root, findImage(root, mount.source)), mountpoint });
       mounted.push(mountpoint);
-      ready.push({ ...mount, kind: "bind", source: mountpoint });
+      ready.push({ ...mount, kind: "bind", source: mountpoint, called: `image ${shortId(mount.source)}` });
     }
     return await work(ready);
   } finally {

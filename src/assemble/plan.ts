@@ -12,6 +12,8 @@ export interface PlannedMount {
   readonly kind: "bind" | "tmpfs" | "image";
   /** A path of the host, or the name of an image; empty for a tmpfs. */
   readonly source: string;
+  /** What messages call the source, if not by its path. */
+  readonly called?: string;
   /** A path within the source, which is not left. */
   readonly subpath?: string;
   /** The path in the container; symbolic links in it are resolved inside the root. */

@@ -28,6 +28,8 @@ export function writeAtomically(path: string, content: string | Uint8Array, mode
     renameSync(temporary, path);
   } catch (error) {
     rmSync(temporary, { force: true });
+    // Node names no file where it has only a descriptor.
+    if (error instanceof Error && "syscall" in error && !("path" in error)) error.message += ` '${path}'`;
     throw error;
   }
   syncDirectory(dirname(path));

@@ -223,7 +223,12 @@ export async function renameContainer(root: DataRoot, id: string, name: string):
     const record = readContainer(root, id);
     if (record.name === name) throw new StoreError(`container ${shortId(id)} has the name ${name} already`);
     takeName(root, name, id);
-    writeJson(placesOf(root, id).config, { ...record, name });
+    try {
+      writeJson(placesOf(root, id).config, { ...record, name });
+    } catch (cause) {
+      if (readContainer(root, id).name !== name) rmSync(join(root.containerNames, name), { force: true });
+      throw new StoreError(`container ${record.name} cannot be renamed: ${reason(cause)}`, { cause });
+    }
     rmSync(join(root.containerNames, record.name), { force: true });
   });
 }

@@ -51,10 +51,15 @@ export function readNames(root: DataRoot): Readonly<Record<string, string>> {
   return names as Record<string, string>;
 }
 
-/** Replaces all names. The store lock must be held. */
+/** Replaces all names. The store lock must be held. Throws StoreError. */
 export function writeNames(root: DataRoot, names: Readonly<Record<string, string>>): void {
   const sorted = Object.fromEntries(Object.entries(names).sort(([a], [b]) => (a < b ? -1 : 1)));
-  writeJson(namesFile(root), { schema: 1, names: sorted } satisfies ImageNames);
+  const path = namesFile(root);
+  try {
+    writeJson(path, { schema: 1, names: sorted } satisfies ImageNames);
+  } catch (cause) {
+    throw new StoreError(`${path} cannot be written: ${reason(cause)}`, { cause });
+  }
 }
 
 /** The digest of a configuration is the id of its image. */

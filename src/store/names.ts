@@ -52,10 +52,8 @@ export function digestHex(digest: string): string {
 /** Names of containers and volumes. Throws StoreError that says what is allowed; `what` is "container" or "volume". */
 export function checkName(name: string, what: string): void {
   if (/^[a-zA-Z0-9][a-zA-Z0-9_.-]+$/.test(name) && name.length <= 255) return;
-  const hint =
-    what === "volume" && name.startsWith("/")
-      ? "; if you meant a directory of the host, it must be an absolute path before a colon"
-      : "";
+  const path = name.startsWith("/") ? "it must be an absolute path before a colon" : "write its absolute path";
+  const hint = what === "volume" ? `; if you meant a directory of the host, ${path}` : "";
   throw new StoreError(
     `the ${what} name ${JSON.stringify(name)} is invalid: two or more of a-z A-Z 0-9 _ . - are allowed, the first a letter or digit${hint}`,
   );
