@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test, vi } from "vitest";
-import { EIO, ENOSPC } from "../errno.js";
+import { EIO, ENOSPC, EOPNOTSUPP } from "../errno.js";
 import { native } from "../native/index.js";
 import { ROOT } from "./node-table.js";
 import { writeFd } from "./ops/data.js";
@@ -75,6 +75,26 @@ test("changing attributes and names leaves the data below, until it is written",
   expect(cat(b, "e/f2")).toBe(`THE${text.slice(3)}`);
   b.reopen();
   expect(cat(b, "e/f2")).toBe(`THE${text.slice(3)}`);
+});
+
+test("a file system without unnamed files, or without the marks, is found out once", () => {
+  const real = native.createAlike.bind(native);
+  for (const [takesMarks, wanted] of [
+    [true, ["metacopy", "origin"]],
+    [false, ["origin"]],
+  ] as const) {
+    const b = make(lowers);
+    const asked: string[] = [];
+    const create = vi.spyOn(native, "createAlike").mockImplementation((dirfd, name, ...rest) => {
+      asked.push(name);
+      return name !== "" && takesMarks ? real(dirfd, name, ...rest) : -EOPNOTSUPP;
+    });
+    for (const path of ["f", "d/g"]) expect(chmod(b, path, 0o600)).toBe(0);
+    expect(asked.map((name) => name !== "")).toEqual(takesMarks ? [false, true, true] : [false, true]);
+    expect(marks(b, "f")).toEqual(wanted);
+    for (const path of ["f", "d/g"]) expect(cat(b, path)).toBe(text);
+    create.mockRestore();
+  }
 });
 
 test("hard links stay one file, with data and without", () => {
