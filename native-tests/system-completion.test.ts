@@ -52,6 +52,11 @@ test("bash completes commands, options, words and files", async () => {
       ["--js\t", "--json "],
       ["\x15cowfs mount --log=arch\t", "archive\\.tar"],
       ["\x15cowfs un\t\t", "umount|unmount"],
+      ["\x15cowfs run --driver over\t", "overlay2 "],
+      [
+        "\x15COMP_WORDS=(cowfs image his); COMP_CWORD=2 COMP_LINE= COMP_POINT=0; _cowfs; echo $COMPREPLY\n",
+        "\nhistory",
+      ],
     ],
   );
 });

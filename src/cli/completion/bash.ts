@@ -14,8 +14,8 @@ _cowfs_words() {
     images) "\${cowfs[@]}" ${listings.images} 2>/dev/null ;;
     containers) "\${cowfs[@]}" ${listings.containers} 2>/dev/null ;;
     volumes) "\${cowfs[@]}" ${listings.volumes} 2>/dev/null ;;
-    files) compopt -o filenames; compgen -f -- "$2" ;;
-    directories) compopt -o filenames; compgen -d -- "$2" ;;
+    files) compopt -o filenames 2>/dev/null; compgen -f -- "$2" ;;
+    directories) compopt -o filenames 2>/dev/null; compgen -d -- "$2" ;;
     =*) printf '%s\\n' \${1#=} ;;
   esac
 }
@@ -26,6 +26,8 @@ _cowfs() {
   # The words as they stand on the line: bash would cut them at each colon.
   read -ra words <<<"$line"
   [[ $line == *[[:space:]] ]] && words+=("")
+  # Whoever calls this by himself may give the words only.
+  [[ -n $line ]] || words=("\${COMP_WORDS[@]:0:COMP_CWORD+1}")
   local current=\${words[-1]}
   cowfs=("\${words[0]}")
   for ((i = 1; i < \${#words[@]} - 1; i++)); do

@@ -72,10 +72,26 @@ function firstSentence(text: string): string {
   return (text.split(/[.;:](?:\s|$)/)[0] ?? "").replace(/['"`\\$[\]{}\n]/g, "").trim();
 }
 
+/** What options take that are checked elsewhere, or take something else besides. */
+const wordsOf: Readonly<Record<string, readonly string[]>> = {
+  "--driver <driver>": ["cowfs", "overlay2", "btrfs", "vfs"],
+  "-d, --driver <name>": ["local"],
+  "--runtime <runtime>": ["auto", "crun", "runc", "unshare"],
+  "--progress <form>": ["auto", "plain", "tty", "json", "none"],
+  "--progress <how>": ["auto", "plain", "tty"],
+  "--format <format>": ["docker-archive", "oci-archive", "oci-dir"],
+  "--compress <method>": ["gzip", "none"],
+  "--whiteout <format>": ["auto", "overlay", "aufs", "xattr"],
+  "--io <policy>": ["auto", "cached", "passthrough"],
+  "--transport <name>": ["kernel", "fuse-native"],
+};
+
 function kindOfOption(option: Option): Kind {
-  if (option.argChoices !== undefined) return option.argChoices;
+  const words = option.argChoices ?? wordsOf[option.flags];
+  if (words !== undefined) return words;
   // What it takes may begin with one.
   if (option.long === "--volume") return "volumes";
+  if (option.long === "--image") return "images";
   return kindOfName(/[<[]([^\]>]*)/.exec(option.flags)?.[1] ?? "");
 }
 

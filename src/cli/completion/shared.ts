@@ -2,7 +2,7 @@ import type { DeclaredCommand, Kind } from "./declaration.js";
 
 /** How the names of a kind are listed: the words after `cowfs`. */
 export const listings: Readonly<Record<"images" | "containers" | "volumes", string>> = {
-  images: "image ls --format '{{.Repository}}:{{.Tag}}'",
+  images: "image ls -f dangling=false --format '{{.Repository}}:{{.Tag}}'",
   containers: "ps -a --format '{{.Names}}'",
   volumes: "volume ls -q",
 };
