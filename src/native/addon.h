@@ -84,6 +84,14 @@ static inline napi_value outcome(napi_env env, int64_t value) { return result(en
 int64_t copy_range(int input, int64_t in_offset, int output, int64_t out_offset, int64_t length);
 int copy_data(int input, int output, int64_t size);
 
+/* files.c: `count` orders of `table`, whose `names` and `content` lie elsewhere. The number of the first that failed, from 1 on, or 0. Any thread. */
+struct files {
+  struct bytes table, names, content;
+  size_t count;
+};
+struct files files_read(struct args *args, size_t index); /* four arguments: table, count, names, content */
+int64_t files_make(const struct files *files);
+
 /* channel.c: one write(2); 0 or -errno, which is also kept for replyError() unless it is ENOENT. */
 int channel_write(struct addon *addon, int fd, const void *data, size_t length);
 void channel_close(struct addon *addon);
@@ -115,6 +123,7 @@ extern const struct function sys_xattr_functions[];
 extern const struct function sys_names_functions[];
 extern const struct function sys_create_functions[];
 extern const struct function sys_data_functions[];
+extern const struct function files_functions[];
 extern const struct function sys_mount_functions[];
 extern const struct function sys_process_functions[];
 extern const struct function channel_functions[];

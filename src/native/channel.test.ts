@@ -173,6 +173,17 @@ describe("jobs", () => {
     expect(ended).toEqual([[5, -EBADF]]);
   });
 
+  it("are waited for by jobsWait, without the event loop", () => {
+    expect(native.jobsWait()).toBe(0);
+    expect(native.jobsStart(2, remember, 64)).toBe(0);
+    expect(native.jobsWait()).toBe(0);
+    const input = source(1_000_000);
+    for (let id = 0; id < 5; id++) expect(native.jobCopy(id, input, open(`${id}`, O_RDWR | O_CREAT), 1e6, 0)).toBe(0);
+    expect(native.jobsWait()).toBe(5);
+    expect(ended.length).toBe(5);
+    expect(native.jobsWait()).toBe(0);
+  });
+
   it("that throw from jobsPoll leave the others due", async () => {
     const complain: JobDone = (id, result) => {
       remember(id, result);

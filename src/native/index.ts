@@ -109,20 +109,6 @@ export interface Native {
    */
   openAs(dirfd: number, name: string, flags: number, mode: number, uid: number, gid: number): number;
   /**
-   * A new file with this process's owner, content and times, and closed: openat(2) with O_EXCL, write(2), futimens(3). After an error but EEXIST
-   * some of it may be there.
-   */
-  createFile(
-    dirfd: number,
-    name: string,
-    mode: number,
-    data: Uint8Array,
-    start: number,
-    length: number,
-    mtime: number,
-    mtimeNsec: number,
-  ): number;
-  /**
    * A new regular file with size (all of it a hole), owner, mode and times as the struct statx `like` says, and two extended attributes, of
    * which one named "" is none; `made` receives the struct statx of the empty file. A descriptor to read and write it, or -errno and there is
    * none. "" makes one without a name in `dirfd` (O_TMPFILE).
@@ -172,6 +158,14 @@ export interface Native {
   syncfs(fd: number): number;
   /** sync_file_range(2) with SYNC_FILE_RANGE_WRITE: the disk begins with these pages, and nobody waits. It makes nothing durable. */
   startWriteback(fd: number, offset: number, length: number): number;
+
+  // ---- files.c ----------------------------------------------------------------------------------------------------
+  /**
+   * Carries out `count` orders, struct order of files.c each: a file is created (as `openAs` does, by this process, with the permissions of `mode`), written to at an offset,
+   * goes to the disk (`startWriteback`), gets owner, mode and times, is closed; which of these, the order says. Its name (ended by NUL) is in `names`, what is
+   * written in `content`. One that fails stops at the step that did, but is closed, and says so. Returns the number of the first that failed, from 1 on; 0 if none did.
+   */
+  makeFiles(table: Uint8Array, count: number, names: Uint8Array, content: Uint8Array): number;
 
   // ---- sys_mount.c ------------------------------------------------------------------------------------------------
   mount(source: string, target: string, type: string, flags: number, data: string): number;
@@ -252,6 +246,8 @@ export interface Native {
   jobsStop(): number;
   /** Its one number, which changes by itself, is that of ended jobs whose `onDone` is still due. */
   jobsCounter(): Int32Array;
+  /** Waits until all jobs have ended whose `onDone` is due, then does as `jobsPoll`. */
+  jobsWait(): number;
   /**
    * Calls `onDone` for each ended job now; returns their number. What `onDone` throws is thrown here, the others stay
    * due.
@@ -267,6 +263,8 @@ export interface Native {
   jobFallocate(id: number, fd: number, mode: number, offset: number, length: number): number;
   /** At most 0xfffff000 bytes are copied; the result is how many were. */
   jobCopyRange(id: number, input: number, inOffset: number, output: number, outOffset: number, length: number): number;
+  /** `makeFiles` on a thread; nobody may touch what it gets until it has ended. */
+  jobFiles(id: number, table: Uint8Array, count: number, names: Uint8Array, content: Uint8Array): number;
   /**
    * Jobs that answer the kernel by themselves (out_header with `unique`, then the payload) and call nobody back. The
    * file descriptors are duplicated before the call returns; when it returns an error, nothing will be answered. `fd`

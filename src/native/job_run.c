@@ -104,6 +104,9 @@ void job_run(struct addon *addon, struct job *job, struct scratch *scratch) {
   case COPY_RANGE:
     job->result = copy_range(job->input, job->offset, job->output, job->out_offset, job->length);
     break;
+  case FILES:
+    job->result = files_make(&job->files);
+    break;
   }
   job_close_files(job);
 }

@@ -19,7 +19,7 @@ struct list {
 struct pool {
   struct addon *addon;
   pthread_mutex_t lock;
-  pthread_cond_t work;
+  pthread_cond_t work, done;
   struct list queue, ended;
   bool stopping;
   int waiting; /* idle threads, less the jobs that are queued for them; negative: jobs that wait for a thread */
@@ -87,6 +87,7 @@ static void *work(void *data) {
     if (calls_back(job->kind)) {
       list_append(&pool->ended, job);
       atomic_fetch_add(&pool->addon->ended, 1);
+      pthread_cond_signal(&pool->done);
       uv_async_send(&pool->async);
     } else {
       free(job);
@@ -187,6 +188,7 @@ static void free_pool(struct pool *pool) {
   while ((job = list_take(&pool->ended)) != NULL) free(job);
   pthread_mutex_destroy(&pool->lock);
   pthread_cond_destroy(&pool->work);
+  pthread_cond_destroy(&pool->done);
   free(pool->threads);
   free(pool);
 }
@@ -219,6 +221,7 @@ static struct pool *new_pool(struct addon *addon, int threads) {
   list_init(&pool->ended);
   pthread_mutex_init(&pool->lock, NULL);
   pthread_cond_init(&pool->work, NULL);
+  pthread_cond_init(&pool->done, NULL);
   if (pool->threads != NULL) return pool;
   free_pool(pool);
   return NULL;
@@ -294,6 +297,18 @@ static napi_value jobs_poll(napi_env env, napi_callback_info info) {
   return delivered < 0 ? NULL : result(env, delivered);
 }
 
+static napi_value jobs_wait(napi_env env, napi_callback_info info) {
+  struct args a;
+  args_read(&a, env, info);
+  struct pool *pool = a.addon->pool;
+  if (pool == NULL) return result(env, 0);
+  pthread_mutex_lock(&pool->lock);
+  while (atomic_load(&a.addon->ended) < pool->due) pthread_cond_wait(&pool->done, &pool->lock);
+  pthread_mutex_unlock(&pool->lock);
+  int delivered = deliver(pool);
+  return delivered < 0 ? NULL : result(env, delivered);
+}
+
 /* ---- submitting ---- */
 
 static int duplicate(int fd, int *copy) {
@@ -311,7 +326,7 @@ static int submit(struct addon *addon, const struct job *request) {
   if (job == NULL) return -ENOMEM;
   *job = *request;
   job->channel = job->input = job->output = -1;
-  int error = duplicate(request->input, &job->input);
+  int error = request->kind == FILES ? 0 : duplicate(request->input, &job->input);
   if (error == 0 && !calls_back(request->kind)) error = duplicate(request->channel, &job->channel);
   if (error == 0 && (request->kind == COPY || request->kind == COPY_RANGE)) {
     error = duplicate(request->output, &job->output);
@@ -416,16 +431,28 @@ static napi_value job_copy_range(napi_env env, napi_callback_info info) {
   return result(env, submit(a.addon, &job));
 }
 
+static napi_value job_files(napi_env env, napi_callback_info info) {
+  struct args a;
+  args_read(&a, env, info);
+  struct job job = {.kind = FILES, .input = -1};
+  if (napi_get_value_double(env, a.values[0], &job.id) != napi_ok) a.type_error = "a number was expected";
+  job.files = files_read(&a, 1);
+  if (args_bad(&a)) return args_refuse(&a);
+  return result(env, submit(a.addon, &job));
+}
+
 const struct function jobs_functions[] = {
   {"jobsStart", jobs_start},
   {"jobsStop", jobs_stop},
   {"jobsCounter", jobs_counter},
   {"jobsPoll", jobs_poll},
+  {"jobsWait", jobs_wait},
   {"jobCopy", job_copy},
   {"jobRead", job_read},
   {"jobSync", job_sync},
   {"jobFlush", job_flush},
   {"jobFallocate", job_fallocate},
   {"jobCopyRange", job_copy_range},
+  {"jobFiles", job_files},
   {NULL, NULL},
 };

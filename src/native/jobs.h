@@ -4,12 +4,12 @@
 
 #include "addon.h"
 
-enum kind { COPY, READ, SYNC, FLUSH, FALLOCATE, COPY_RANGE };
+enum kind { COPY, READ, SYNC, FLUSH, FALLOCATE, COPY_RANGE, FILES };
 
 /* READ and SYNC answer the kernel by themselves, the others call back with their result. */
 static inline bool calls_back(enum kind kind) { return kind != READ && kind != SYNC; }
 
-/* `input`, `output` and `channel` are duplicates that the job owns; -1 where it needs none. */
+/* `input`, `output` and `channel` are duplicates that the job owns; -1 where it needs none. What `files` points to is kept by the caller. */
 struct job {
   struct job *next;
   enum kind kind;
@@ -18,6 +18,7 @@ struct job {
   double id;       /* of a job that calls back */
   int mode;        /* of fallocate; which kind of sync; whether a copy is synced */
   int64_t offset, out_offset, length;
+  struct files files;
   int64_t result;
 };
 

@@ -59,6 +59,7 @@ describe("the interface", () => {
       "pollStop",
       "jobsStop",
       "jobsCounter",
+      "jobsWait",
       "jobsPoll",
       "zstdOpen",
     ];
@@ -229,19 +230,28 @@ describe("creating as the caller", () => {
     expect(native.umask(mask)).toBe(0);
   });
 
-  it("makes a whole file by one call, and only a new one", () => {
-    expect(native.createFile(dir, "whole", 0o640, bytes("<content>"), 1, 7, -2, 500_000_000)).toBe(0);
-    expect(fs.readFileSync(join(path, "whole"), "utf8")).toBe("content");
-    const { mode, mtime, mtimeNsec } = stat(dir, "whole");
-    expect([mode & 0o7777, mtime, mtimeNsec]).toEqual([0o640, -2, 500_000_000]);
-    expect(native.createFile(dir, "empty", 0o600, bytes(""), 0, 0, 0, 0)).toBe(0);
-    fs.symlinkSync("whole", join(path, "link to it"));
-    for (const name of ["whole", "link to it"]) {
-      expect(native.createFile(dir, name, 0o640, bytes("other"), 0, 5, 0, 0)).toBe(-EEXIST);
+  it("makes no files of orders that lie outside of what they are given", () => {
+    const table = new Uint8Array(64);
+    const words = new Int32Array(table.buffer);
+    const [CREATE, WRITE, CLOSE] = [1, 2, 64];
+    const order = (steps: number, name: number, start: number, length: number): number => {
+      words.set([0, 0, 0, 0, 0, dir, steps, name, start, length, 0o600, 0, 0]);
+      return native.makeFiles(table, 1, bytes("name\0open"), bytes("short"));
+    };
+    for (const [steps, name, start, length] of [
+      [CREATE | CLOSE, 5, 0, 0],
+      [CREATE | CLOSE, 9, 0, 0],
+      [CREATE | WRITE | CLOSE, 0, 3, 3],
+      [CREATE | WRITE | CLOSE, 0, 6, 0],
+      [CREATE, 0, 0, 0],
+    ] as const) {
+      expect(order(steps, name, start, length)).toBe(1);
+      expect(words[14]).toBe(-EINVAL);
     }
-    expect(fs.readFileSync(join(path, "whole"), "utf8")).toBe("content");
-    expect(native.createFile(dir, "beyond", 0o640, bytes("short"), 3, 3, 0, 0)).toBe(-EINVAL);
-    expect(fs.existsSync(join(path, "beyond"))).toBe(false);
+    expect(native.makeFiles(table, 2, table, table)).toBe(-EINVAL);
+    expect(fs.readdirSync(path)).toEqual([]);
+    expect(order(CREATE | WRITE | CLOSE, 0, 3, 2)).toBe(0);
+    expect(fs.readFileSync(join(path, "name"), "utf8")).toBe("rt");
   });
 
   it("makes a file like another one, all hole, with a name or without", () => {

@@ -138,35 +138,6 @@ static napi_value sys_symlink_as(napi_env env, napi_callback_info info) {
   return result(env, finish(symlinkat(target, dirfd, name), uid, gid));
 }
 
-/* Everything of a small file, so that there is one call for it. Whoever gets an error but EEXIST may find a part of it. */
-static int64_t fill(int fd, struct bytes data, const struct timespec times[2]) {
-  for (size_t done = 0; done < data.length;) {
-    ssize_t count = TEMP_FAILURE_RETRY(write(fd, data.data + done, data.length - done));
-    if (count < 0) return -errno;
-    done += (size_t)count;
-  }
-  return or_errno(futimens(fd, times));
-}
-
-static napi_value sys_create_file(napi_env env, napi_callback_info info) {
-  struct args a;
-  char name[PATH_SIZE];
-  args_read(&a, env, info);
-  int dirfd = arg_int(&a, 0);
-  arg_path(&a, 1, name);
-  uint32_t mode = arg_uint(&a, 2);
-  struct bytes data = arg_slice(&a, 3);
-  struct timespec time = {.tv_sec = arg_long(&a, 6), .tv_nsec = arg_long(&a, 7)};
-  if (args_bad(&a)) return args_refuse(&a);
-  const struct timespec times[2] = {time, time};
-  const int flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY;
-  int fd = TEMP_FAILURE_RETRY(openat(dirfd, name, flags, (mode_t)mode));
-  if (fd < 0) return result(env, -errno);
-  int64_t filled = fill(fd, data, times);
-  int64_t closed = or_errno(close(fd));
-  return result(env, filled < 0 ? filled : closed);
-}
-
 /* Makes the new file `fd` what `like` says, with no call for what it is already. `made` is the file as it was created. */
 static int64_t liken(int fd, const struct statx *like, struct statx *made) {
   const mode_t bits = 07777;
@@ -233,7 +204,6 @@ static napi_value sys_drop_capability(napi_env env, napi_callback_info info) {
 
 const struct function sys_create_functions[] = {
   {"openAs", sys_open_as},
-  {"createFile", sys_create_file},
   {"createAlike", sys_create_alike},
   {"mkdirAs", sys_mkdir_as},
   {"mknodAs", sys_mknod_as},

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { errnoName } from "../errno.js";
 import { O_CREAT, O_EXCL, O_RDWR } from "../native/constants.js";
 import { native } from "../native/index.js";
-import { LayerReader, LayerUnpacker } from "./archive/build-layer.js";
+import { LayerTeam } from "./archive/build-layer.js";
 import { DirectoryFiles, type ImageFiles, openInput, readPipe, TarFiles } from "./archive/image-files.js";
 import { type PlannedImage, type PlannedLayer, planImages } from "./archive/image-plan.js";
 import { ownPlatform, type Platform } from "./archive/platform.js";
@@ -118,21 +118,20 @@ class ImageLayers {
     for (const { diffId, source } of wanted.values()) this.tell({ kind: "begins", diffId, total: source.length });
     const count = Math.min(availableParallelism(), queue.length);
     const share = availableParallelism() < 2 * count ? 2 : 1;
-    const readers = Array.from({ length: Math.ceil(count / share) }, () => new LayerReader());
+    const teams = Array.from({ length: Math.ceil(count / share) }, (_, index) => new LayerTeam(index === 0));
     const work = Array.from({ length: count }, (_, index) =>
-      this.work(queue, readers[Math.floor(index / share)] as LayerReader, index === 0),
+      this.work(queue, teams[Math.floor(index / share)] as LayerTeam),
     );
     const results = await Promise.allSettled(work);
-    await Promise.all(readers.map((reader) => reader.end()));
+    await Promise.all(teams.map((team) => team.end()));
     for (const result of results) if (result.status === "rejected") throw result.reason;
   }
 
-  private async work(queue: PlannedLayer[], reader: LayerReader, here: boolean): Promise<void> {
-    const unpacker = new LayerUnpacker(reader, here);
+  private async work(queue: PlannedLayer[], team: LayerTeam): Promise<void> {
     try {
       for (let layer = queue.shift(); layer !== undefined; layer = queue.shift()) {
         const { diffId, source, blobDigest } = layer;
-        const built = await unpacker.build(join(this.temporary.path, digestHex(diffId)), source, {
+        const built = await team.build(join(this.temporary.path, digestHex(diffId)), source, {
           expectedDiffId: diffId,
           ...(blobDigest !== undefined && { expectedBlobDigest: blobDigest }),
           progress: (read) => this.tell({ kind: "progress", diffId, read }),
@@ -144,8 +143,6 @@ class ImageLayers {
     } catch (error) {
       queue.length = 0;
       throw error;
-    } finally {
-      await unpacker.end();
     }
   }
 }

@@ -16,6 +16,12 @@ export function failed(what: string, path: string, result: number): StoreError {
   return new StoreError(`${quote(path)} of a layer cannot be ${what}: ${errnoName(result)}`);
 }
 
+/** An object of the layer does not get its owner. */
+export function ownerFailed(path: string, uid: number, gid: number, result: number): StoreError {
+  const hint = result === -EPERM || result === -EINVAL ? "; it needs root, or a user namespace that has these ids" : "";
+  return new StoreError(`${quote(path)} cannot be given its owner ${uid}:${gid}: ${errnoName(result)}${hint}`);
+}
+
 export class AttributeWriter {
   /** The owner of what this process makes. */
   readonly uid = process.geteuid?.() ?? 0;
@@ -54,10 +60,7 @@ export class AttributeWriter {
   private setOwner(fd: number, name: string, path: string, { uid, gid }: Attributes): void {
     if (uid === this.uid && gid === this.gid) return;
     const result = native.chown(fd, name, uid, gid);
-    if (result === 0) return;
-    const hint =
-      result === -EPERM || result === -EINVAL ? "; it needs root, or a user namespace that has these ids" : "";
-    throw new StoreError(`${quote(path)} cannot be given its owner ${uid}:${gid}: ${errnoName(result)}${hint}`);
+    if (result < 0) throw ownerFailed(path, uid, gid, result);
   }
 
   private setMode(fd: number, name: string, path: string, { mode }: Attributes): void {

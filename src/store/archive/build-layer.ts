@@ -23,39 +23,21 @@ const smallArchive = 8 * 1024 * 1024;
 
 /** Builds a layer in the directory `path`, which must not exist, and syncs it. Throws StoreError; what is in `path` then is the caller's to remove. */
 export async function buildLayer(path: string, source: LayerSource, options: BuildOptions = {}): Promise<BuiltLayer> {
-  const reader = new LayerReader();
-  const unpacker = new LayerUnpacker(reader, true);
+  const team = new LayerTeam(true);
   try {
-    return await synced(dirname(path), () => unpacker.build(path, source, options));
+    return await synced(dirname(path), () => team.build(path, source, options));
   } finally {
-    await Promise.all([unpacker.end(), reader.end()]);
+    await team.end();
   }
 }
 
-/** The thread that reads, started when it is needed. Two unpackers may have one: reading and hashing take half as long as writing. */
-export class LayerReader {
-  private thread: LayerThread | undefined;
+/** Threads that build layers, two at once: one reads, decompresses and hashes, one reads the archive and has its files written. */
+export class LayerTeam {
+  private reader: LayerThread | undefined;
+  private unpacker: LayerThread | undefined;
 
-  get(program: string): LayerThread {
-    this.thread ??= new LayerThread(program);
-    return this.thread;
-  }
-
-  async end(): Promise<void> {
-    await this.thread?.end();
-    this.thread = undefined;
-  }
-}
-
-/** Builds one layer after the other. */
-export class LayerUnpacker {
-  private thread: LayerThread | undefined;
-
-  /** The reader is the caller's to end. With `here` the tree is written by this thread: one to start less, and one that compiles the code. */
-  constructor(
-    private readonly reader: LayerReader,
-    private readonly here: boolean,
-  ) {}
+  /** With `here` this thread is the second of the two: one to start less, and one that compiles the code. */
+  constructor(private readonly here: boolean) {}
 
   /** As `buildLayer`, but what it wrote is the caller's to sync. */
   async build(path: string, source: LayerSource, options: BuildOptions): Promise<BuiltLayer> {
@@ -66,18 +48,21 @@ export class LayerUnpacker {
     const { port1, port2 } = new MessageChannel();
     const way = { memory, port: port1 };
     const wayBack = { memory, port: port2 };
+    if (isFile(source)) this.reader ??= new LayerThread(programPath);
     // What is not in a file comes to this thread, which reads it then.
     const reading = isFile(source)
-      ? this.reader
-          .get(programPath)
-          .run({ kind: "read", source, way: wayBack, options: expected(options) }, port2, options.progress)
+      ? (this.reader as LayerThread).run(
+          { kind: "read", source, way: wayBack, options: expected(options) },
+          port2,
+          options.progress,
+        )
       : readTo(source, wayBack, options);
     let unpacking: Promise<Answer>;
     const mine = !isFile(source) ? port2 : this.here ? port1 : undefined;
     if (mine === port1) unpacking = unpackFrom(path, way);
     else {
-      this.thread ??= new LayerThread(programPath);
-      unpacking = this.thread.run({ kind: "unpack", path, way }, port1);
+      this.unpacker ??= new LayerThread(programPath);
+      unpacking = this.unpacker.run({ kind: "unpack", path, way }, port1);
     }
     const interrupted = (): void => {
       mine?.close();
@@ -94,14 +79,15 @@ export class LayerUnpacker {
   }
 
   async end(): Promise<void> {
-    await this.thread?.end();
-    this.thread = undefined;
+    await Promise.all([this.reader?.end(), this.unpacker?.end()]);
+    this.reader = undefined;
+    this.unpacker = undefined;
   }
 }
 
 /** Everything in this thread. */
 async function buildHere(path: string, source: LayerSource, options: BuildOptions): Promise<BuiltLayer> {
-  const builder = await LayerBuilder.create(path);
+  const builder = await LayerBuilder.create(path, false);
   try {
     const piece = Buffer.allocUnsafeSlow(pieceSize);
     const archive = await readSource(source, {
@@ -292,14 +278,14 @@ async function unpackFrom(path: string, { memory, port }: Way): Promise<BuiltLay
   });
   closed.catch(() => {});
   try {
-    const builder = await LayerBuilder.create(path);
+    const builder = await LayerBuilder.create(path, true);
     try {
       const read = new Promise<ReadArchive>((resolve, reject) => {
         port.on("message", (said: Piece) => {
           if ("archive" in said) return resolve(said.archive);
           try {
-            builder.push(Buffer.from(memory, said.piece * pieceSize, said.length));
-            port.postMessage(said.piece);
+            const { piece } = said;
+            builder.push(Buffer.from(memory, piece * pieceSize, said.length), () => port.postMessage(piece));
           } catch (error) {
             reject(error);
           }

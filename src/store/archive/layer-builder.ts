@@ -9,6 +9,7 @@ import { reason } from "../data-root.js";
 import { StoreError } from "../error.js";
 import type { BuiltLayer } from "../layers.js";
 import type { LayerRecord } from "../records.js";
+import { FileOrders } from "./file-orders.js";
 import { LayerWriter } from "./layer-writer.js";
 import type { ReadArchive } from "./pieces.js";
 import { type Hashes, loadHashes } from "./quick-manifest.js";
@@ -19,9 +20,12 @@ export class LayerBuilder {
   private readonly writer: LayerWriter;
   private readonly parser: TarParser;
   private readonly skeletonFile: number;
+  private readonly orders: FileOrders;
 
-  /** Makes the directory `path`; what is in it after a failure is the caller's to remove. Throws StoreError. */
-  static async create(path: string): Promise<LayerBuilder> {
+  /**
+   * Makes the directory `path`; what is in it after a failure is the caller's to remove. With `apart` a thread writes the files. Throws StoreError.
+   */
+  static async create(path: string, apart: boolean): Promise<LayerBuilder> {
     const hashes = await loadHashes();
     try {
       mkdirSync(path, { mode: 0o755 });
@@ -29,12 +33,13 @@ export class LayerBuilder {
     } catch (cause) {
       throw new StoreError(`${path} cannot be made: ${reason(cause)}`, { cause });
     }
-    return new LayerBuilder(path, hashes);
+    return new LayerBuilder(path, hashes, apart);
   }
 
   private constructor(
     private readonly path: string,
     hashes: Hashes,
+    apart: boolean,
   ) {
     const tree = join(path, "tree");
     this.tree = native.openFollow(Buffer.from(tree, "utf8").toString("latin1"), O_RDONLY | O_DIRECTORY);
@@ -45,7 +50,8 @@ export class LayerBuilder {
       return directory;
     };
     this.skeletonFile = openSync(join(path, "archive.gz"), "wx", 0o600);
-    this.writer = new LayerWriter(this.tree, replaced, hashes, (piece) => this.keep(piece));
+    this.orders = new FileOrders(apart);
+    this.writer = new LayerWriter(this.tree, replaced, hashes, this.orders, (piece) => this.keep(piece));
     this.parser = new TarParser(this.writer);
   }
 
@@ -62,9 +68,11 @@ export class LayerBuilder {
     }
   }
 
-  /** Takes the next bytes of the archive, which are used no more when this returns. Throws StoreError. */
-  push(bytes: Buffer): void {
+  /** Takes the next bytes of the archive. `done` is called when they are used no more; unless a thread writes, before this returns. Throws StoreError. */
+  push(bytes: Buffer, done = (): void => {}): void {
+    this.orders.from(bytes);
     this.parser.push(bytes);
+    this.orders.flush(done);
   }
 
   /** The archive has ended, and was `archive`: all that is left is written; to bring it to the disk is the caller's task. Throws StoreError. */
@@ -91,6 +99,7 @@ export class LayerBuilder {
 
   /** Closes what is open, also after a failure. */
   close(): void {
+    this.orders.close();
     this.writer.close();
     closeSync(this.skeletonFile);
     native.close(this.tree);

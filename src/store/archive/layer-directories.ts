@@ -17,10 +17,14 @@ export class LayerDirectories {
   private readonly open = new Map<string, number>();
   private readonly link = Buffer.alloc(4096);
 
-  /** `root` is a descriptor that the caller keeps open. `made` is told the path of each directory that has to be made. */
+  /**
+   * `root` is a descriptor that the caller keeps open. `made` is told the path of each directory that has to be made; `beforeClosing` is called before
+   * descriptors are closed.
+   */
   constructor(
     private readonly root: number,
     private readonly made: (path: string) => void,
+    private readonly beforeClosing = (): void => {},
   ) {}
 
   /** The directory with these components and its real path in the layer. It stays open until the next call. Throws StoreError. */
@@ -85,10 +89,17 @@ export class LayerDirectories {
 
   /** To be called when a directory is replaced by something else: it, and those in it, are closed; all are if none is named. */
   forget(path = ""): void {
+    this.beforeClosing();
     for (const [known, fd] of this.open) {
       if (path !== "" && known !== path && !known.startsWith(`${path}/`)) continue;
       native.close(fd);
       this.open.delete(known);
     }
+  }
+
+  /** Closes all, also after a failure. */
+  closeAll(): void {
+    for (const fd of this.open.values()) native.close(fd);
+    this.open.clear();
   }
 }

@@ -1,6 +1,6 @@
 /** Makes the tree of a layer from the entries of its archive. Archives are anybody's: nothing they say reaches outside the tree. */
 import { readFileSync, rmSync } from "node:fs";
-import { EEXIST, ENOENT, EPERM } from "../../errno.js";
+import { ENOENT, EPERM } from "../../errno.js";
 import { WHITEOUT_PREFIX } from "../../layer/marks.js";
 import { S_IFBLK, S_IFCHR, S_IFIFO, S_IFLNK, S_IFREG } from "../../layer/stat.js";
 import { AT_FDCWD, O_CREAT, O_DIRECTORY, O_EXCL, O_PATH, O_WRONLY } from "../../native/constants.js";
@@ -8,9 +8,10 @@ import { native } from "../../native/index.js";
 import { StoreError } from "../error.js";
 import { AttributeWriter, failed } from "./attribute-writer.js";
 import { DirectoryStates } from "./directory-states.js";
+import type { FileOrders } from "./file-orders.js";
 import { LayerDirectories } from "./layer-directories.js";
 import { components, meaningOf, quote } from "./layer-names.js";
-import { type Create, type FileTools, NewFile } from "./new-file.js";
+import { type FileTools, NewFile } from "./new-file.js";
 import { escapePath, extentOfRow, type Hashes, hex64, renamedRow, rowOf, sameRow } from "./quick-manifest.js";
 import { SkeletonWriter } from "./skeleton.js";
 import { BLOCK_DEVICE, CHARACTER, DIRECTORY, FIFO, FILE, LINK, SYMLINK, type TarEntry } from "./tar-header.js";
@@ -57,14 +58,19 @@ export class LayerWriter implements TarHandler {
     root: number,
     private readonly replaced: () => string,
     private readonly hashes: Hashes,
+    private readonly orders: FileOrders,
     skeleton: (piece: Buffer) => void,
   ) {
     this.umask = currentUmask();
     this.skeleton = new SkeletonWriter(skeleton);
     this.attributes = new AttributeWriter(hashes);
-    this.fileTools = { hashes, attributes: this.attributes, umask: this.umask };
+    this.fileTools = { hashes, attributes: this.attributes, orders, umask: this.umask };
     this.states = new DirectoryStates(this.attributes);
-    this.directories = new LayerDirectories(root, (path) => this.states.imply(path));
+    this.directories = new LayerDirectories(
+      root,
+      (path) => this.states.imply(path),
+      () => orders.settle(),
+    );
   }
 
   raw(chunk: Buffer, start: number, length: number): void {
@@ -155,6 +161,7 @@ export class LayerWriter implements TarHandler {
   /** Everything has been taken: directories get their attributes. Throws StoreError. */
   finish(): WrittenLayer {
     this.skeleton.end();
+    this.orders.settle();
     const { lines, implied, opaqueRoot } = this.states.finish(this.directories);
     let size = 0;
     for (const row of this.rows.values()) if (row.startsWith("file ")) size += Number(extentOfRow(row));
@@ -168,18 +175,18 @@ export class LayerWriter implements TarHandler {
     };
   }
 
-  /** Closes what is open. Safe after a failure. */
+  /** Closes what is open. Safe after a failure; orders must have been carried out. */
   close(): void {
     this.current?.close();
     this.current = undefined;
-    this.directories.forget();
+    this.directories.closeAll();
   }
 
   // ---- entries ----------------------------------------------------------------------------------------------------
 
   private beginFile(fd: number, name: string, path: string, entry: TarEntry): boolean {
-    const create: Create = (make) => this.createAt(fd, name, path, make);
-    this.current = new NewFile({ fd, name, path }, entry, create, this.fileTools);
+    if (this.isTaken(path)) this.makeRoom(fd, name, path);
+    this.current = new NewFile(fd, name, path, entry, this.fileTools);
     return true;
   }
 
@@ -203,6 +210,7 @@ export class LayerWriter implements TarHandler {
     const from = this.directories.find(target, false);
     const fromPath = from.path === "" ? targetName : `${from.path}/${targetName}`;
     if (fromPath === path) return;
+    this.orders.settle();
     // The next search may close the descriptor.
     const held = native.openBeneath(from.fd, "", O_PATH | O_DIRECTORY);
     if (held < 0) throw failed("linked", path, held);
@@ -278,14 +286,15 @@ export class LayerWriter implements TarHandler {
 
   /** What `create` returns, which makes (fd, name); what was there before goes. */
   private createAt(fd: number, name: string, path: string, create: () => number): number {
-    if (this.isWhiteout(path)) this.makeRoom(fd, name, path);
-    let made = create();
-    if (made === -EEXIST) {
-      this.makeRoom(fd, name, path);
-      made = create();
-    }
+    if (this.isTaken(path)) this.makeRoom(fd, name, path);
+    const made = create();
     if (made < 0) throw failed("made", path, made);
     return made;
+  }
+
+  /** Whether an earlier entry is about this path, or about something in it. */
+  private isTaken(path: string): boolean {
+    return this.rows.has(path) || this.states.has(path);
   }
 
   private isWhiteout(path: string): boolean {
@@ -295,6 +304,7 @@ export class LayerWriter implements TarHandler {
   /** Takes away what an earlier entry made, as tar does; its content may be needed for the archive. Descriptors of other directories stay open. */
   private makeRoom(fd: number, name: string, path: string): void {
     this.nearParent = undefined;
+    this.orders.settle();
     if (this.states.has(path)) this.takeDirectory(fd, name, path);
     else if (this.files.has(path)) this.keep(path, fd, name);
     else {

@@ -128,7 +128,7 @@ export class TreeWriter implements TarHandler {
   close(): void {
     if (this.current !== undefined) native.close(this.current.fd);
     this.current = undefined;
-    this.directories.forget();
+    this.directories.closeAll();
   }
 
   private createFile(fd: number, name: string, path: string): number {
