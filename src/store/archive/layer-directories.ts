@@ -18,13 +18,13 @@ export class LayerDirectories {
   private readonly link = Buffer.alloc(4096);
 
   /**
-   * `root` is a descriptor that the caller keeps open. `made` is told the path of each directory that has to be made; `beforeClosing` is called before
-   * descriptors are closed.
+   * `root` is a descriptor that the caller keeps open. `made` is told the path of each directory that has to be made. `settle` is called before a directory
+   * is made where nothing is yet, with its path, and before descriptors are closed: whoever makes files apart has them made then.
    */
   constructor(
     private readonly root: number,
     private readonly made: (path: string) => void,
-    private readonly beforeClosing = (): void => {},
+    private readonly settle = (_path?: string): void => {},
   ) {}
 
   /** The directory with these components and its real path in the layer. It stays open until the next call. Throws StoreError. */
@@ -68,9 +68,10 @@ export class LayerDirectories {
   private step(fd: number, name: string, path: string, create: boolean, whole: string): number | string {
     let next = native.openBeneath(fd, name, O_PATH | O_DIRECTORY);
     if (next === -ENOENT && create) {
+      this.settle(path);
       const result = native.mkdirAs(fd, name, 0o755, process.geteuid?.() ?? 0, process.getegid?.() ?? 0);
       if (result < 0 && result !== -EEXIST) throw new StoreError(`${quote(path)} cannot be made: ${errnoName(result)}`);
-      this.made(path);
+      if (result === 0) this.made(path);
       next = native.openBeneath(fd, name, O_PATH | O_DIRECTORY);
     }
     if (next === -ELOOP || next === -ENOTDIR) {
@@ -89,7 +90,7 @@ export class LayerDirectories {
 
   /** To be called when a directory is replaced by something else: it, and those in it, are closed; all are if none is named. */
   forget(path = ""): void {
-    this.beforeClosing();
+    this.settle();
     for (const [known, fd] of this.open) {
       if (path !== "" && known !== path && !known.startsWith(`${path}/`)) continue;
       native.close(fd);

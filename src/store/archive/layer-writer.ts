@@ -69,7 +69,9 @@ export class LayerWriter implements TarHandler {
     this.directories = new LayerDirectories(
       root,
       (path) => this.states.imply(path),
-      () => orders.settle(),
+      (path) => {
+        if (path === undefined || this.rows.has(path)) orders.settle();
+      },
     );
   }
 
@@ -207,10 +209,10 @@ export class LayerWriter implements TarHandler {
     if (target.length === 0)
       throw new StoreError(`${quote(entry.path)} in the archive is a hard link to the root of the layer`);
     const targetName = target.pop() as string;
+    this.orders.settle();
     const from = this.directories.find(target, false);
     const fromPath = from.path === "" ? targetName : `${from.path}/${targetName}`;
     if (fromPath === path) return;
-    this.orders.settle();
     // The next search may close the descriptor.
     const held = native.openBeneath(from.fd, "", O_PATH | O_DIRECTORY);
     if (held < 0) throw failed("linked", path, held);
