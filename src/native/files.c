@@ -1,16 +1,21 @@
 /* Writing files, many with one call: what is to be done to each is an order in a table, which is carried out here or by a job. */
 #include "addon.h"
 
+#include <dlfcn.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 /* As in archive/file-orders.ts. */
-enum step { CREATE = 1, WRITE = 2, BEGIN_WRITEBACK = 4, OWNER = 8, MODE = 16, TIME = 32, CLOSE = 64 };
+enum step { CREATE = 1, WRITE = 2, BEGIN_WRITEBACK = 4, OWNER = 8, MODE = 16, TIME = 32, CLOSE = 64, HASH = 128 };
 
 struct order {
-  double offset; /* of the content in the file */
+  union {
+    double offset; /* of the content in the file */
+    uint64_t hash; /* out: of the content, if that was wanted */
+  };
   double time;
   uint32_t nsec;
   int32_t fd;             /* of the directory for CREATE, otherwise of the file */
@@ -22,6 +27,14 @@ struct order {
   int32_t error;
 };
 _Static_assert(sizeof(struct order) == 64, "as in archive/file-orders.ts");
+
+/* Hashing belongs to the thread that has the content in its caches. Whoever calls has another way where the system has no libxxhash. */
+static uint64_t (*xxh64)(const void *data, size_t length, uint64_t seed);
+
+static void load(void) {
+  void *library = dlopen("libxxhash.so.0", RTLD_NOW | RTLD_LOCAL);
+  if (library != NULL) *(void **)&xxh64 = dlsym(library, "XXH64");
+}
 
 struct files files_read(struct args *args, size_t index) {
   struct files files = {
@@ -37,6 +50,7 @@ struct files files_read(struct args *args, size_t index) {
 static bool is_sound(const struct files *files, const struct order *order) {
   const size_t most = files->content.length, names = files->names.length;
   if (order->length > most || order->start > most - order->length) return false;
+  if ((order->steps & HASH) && xxh64 == NULL) return false;
   if (!(order->steps & CREATE)) return true;
   return (order->steps & CLOSE) && order->name < names && memchr(files->names.data + order->name, '\0', names - order->name) != NULL;
 }
@@ -81,6 +95,7 @@ static void carry_out(const struct files *files, struct order *order) {
   if (wants(order, MODE)) take(order, MODE, or_errno(fchmod(fd, (mode_t)order->mode)));
   if (wants(order, TIME)) take(order, TIME, or_errno(futimens(fd, times)));
   if (order->steps & CLOSE) take(order, CLOSE, or_errno(close(fd)));
+  if (wants(order, HASH)) order->hash = xxh64(files->content.data + order->start, order->length, 0);
 }
 
 int64_t files_make(const struct files *files) {
@@ -93,6 +108,13 @@ int64_t files_make(const struct files *files) {
   return failed;
 }
 
+static napi_value can_hash(napi_env env, napi_callback_info info) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  (void)info;
+  pthread_once(&once, load);
+  return result(env, xxh64 != NULL);
+}
+
 static napi_value make_files(napi_env env, napi_callback_info info) {
   struct args a;
   args_read(&a, env, info);
@@ -103,5 +125,6 @@ static napi_value make_files(napi_env env, napi_callback_info info) {
 
 const struct function files_functions[] = {
   {"makeFiles", make_files},
+  {"canHash", can_hash},
   {NULL, NULL},
 };

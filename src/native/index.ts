@@ -162,10 +162,13 @@ export interface Native {
   // ---- files.c ----------------------------------------------------------------------------------------------------
   /**
    * Carries out `count` orders, struct order of files.c each: a file is created (as `openAs` does, by this process, with the permissions of `mode`), written to at an offset,
-   * goes to the disk (`startWriteback`), gets owner, mode and times, is closed; which of these, the order says. Its name (ended by NUL) is in `names`, what is
+   * goes to the disk (`startWriteback`), gets owner, mode and times, is closed, the content is hashed; which of these, the order says. Its name (ended by NUL) is in `names`, what is
    * written in `content`. One that fails stops at the step that did, but is closed, and says so. Returns the number of the first that failed, from 1 on; 0 if none did.
    */
   makeFiles(table: Uint8Array, count: number, names: Uint8Array, content: Uint8Array): number;
+
+  /** 1 if `makeFiles` can hash (XXH64): it takes the system's libxxhash.so.0. To be asked before it is to hash. */
+  canHash(): number;
 
   // ---- sys_mount.c ------------------------------------------------------------------------------------------------
   mount(source: string, target: string, type: string, flags: number, data: string): number;

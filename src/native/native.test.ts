@@ -60,6 +60,7 @@ describe("the interface", () => {
       "jobsStop",
       "jobsCounter",
       "jobsWait",
+      "canHash",
       "jobsPoll",
       "zstdOpen",
     ];

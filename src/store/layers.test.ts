@@ -4,9 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { expect, onTestFinished, test } from "vitest";
+import { native } from "../native/index.js";
 import { openLayerArchive } from "./archive/layer-archive.js";
 import { openDataRoot } from "./data-root.js";
-import { hasLayer, layerTree } from "./layers.js";
+import { hasLayer, layerDirectory, layerTree } from "./layers.js";
 import { createLayerFromTar, createLayerFromTree } from "./testing.js";
 import { verifyArchive, verifyLayer } from "./verify-layer.js";
 
@@ -30,6 +31,23 @@ test("a directory becomes a layer, and the layer gives the same archive again", 
   const tree = layerTree(root, layer.diffId);
   expect(readFileSync(join(tree, "other"), "utf8")).toBe("content");
   expect((await createLayerFromTree(root, tree, { marks: "overlay" })).diffId).toBe(layer.diffId);
+});
+
+test("a system without libxxhash gives a layer the same manifest", async () => {
+  const area = scratch();
+  const file = join(area, "archive.tar");
+  execFileSync("tar", ["-cf", file, "-C", "/etc", "hostname", "passwd", "-C", import.meta.dirname, "."]);
+  const manifests: string[] = [];
+  const { canHash } = native;
+  onTestFinished(() => void Object.assign(native, { canHash }));
+  for (const name of ["with", "without"]) {
+    const root = openDataRoot(join(area, name));
+    const layer = await createLayerFromTar(root, Readable.from([readFileSync(file)]));
+    expect(await verifyLayer(root, layer.diffId)).toEqual([]);
+    manifests.push(readFileSync(join(layerDirectory(root, layer.diffId), "manifest"), "latin1"));
+    Object.assign(native, { canHash: () => 0 });
+  }
+  expect(manifests[0]).toBe(manifests[1]);
 });
 
 test("the archive of a layer can be had again byte for byte, also with files that were replaced", async () => {

@@ -15,6 +15,7 @@ const OWNER = 8;
 const MODE = 16;
 const TIME = 32;
 const CLOSE = 64;
+const HASH = 128;
 
 /** What to set of an object that has been made; its time always is. */
 export interface Finish {
@@ -38,6 +39,8 @@ class Batch {
   readonly bytes = new Uint8Array(this.table);
   readonly names = Buffer.alloc(namesSize);
   readonly paths: string[] = [];
+  /** By the number of the order, from the first on: who wants to know the hash of its content. */
+  readonly wanted: (Hashed | undefined)[] = [];
   count = 0;
   named = 0;
   content: Uint8Array = this.bytes;
@@ -47,8 +50,17 @@ class Batch {
     this.count = 0;
     this.named = 0;
     this.paths.length = 0;
+    this.wanted.length = 0;
     this.content = this.bytes;
     this.done = undefined;
+  }
+
+  /** Tells the hashes that were wanted. */
+  tellHashes(): void {
+    for (let order = 0; order < this.wanted.length; order++) {
+      const word = order * (orderSize / 4);
+      this.wanted[order]?.hashed(hex32(this.words[word + 1] as number) + hex32(this.words[word] as number));
+    }
   }
 
   /** The first that failed, if `first` (from 1 on) is what the addon says. */
@@ -70,6 +82,16 @@ class Batch {
         return failed("written", path, error);
     }
   }
+}
+
+/** 8 hexadecimal digits. */
+function hex32(word: number): string {
+  return (word >>> 0).toString(16).padStart(8, "0");
+}
+
+/** Who hears the hash of the content of a file, XXH64 in 16 hexadecimal digits, when the file has been made. */
+export interface Hashed {
+  hashed(hash: string): void;
 }
 
 // ---- the thread ---------------------------------------------------------------------------------------------------
@@ -112,6 +134,8 @@ export class FileOrders {
   /** Batches that the thread has. */
   private pending = 0;
   private failure: StoreError | undefined;
+  /** Whether hashes can be asked for. */
+  readonly canHash = native.canHash() === 1;
 
   /** With `apart` a native thread writes; otherwise all is done before `flush` returns. */
   constructor(apart: boolean) {
@@ -123,11 +147,21 @@ export class FileOrders {
     this.batch.content = content;
   }
 
-  /** A new file of this process, with all its content and attributes. */
-  make(fd: number, name: string, path: string, start: number, length: number, wanted: Attributes, set: Finish): void {
+  /** A new file of this process, with all its content and attributes. `hashed` only if `canHash`. */
+  make(
+    fd: number,
+    name: string,
+    path: string,
+    start: number,
+    length: number,
+    wanted: Attributes,
+    set: Finish,
+    hashed?: Hashed,
+  ): void {
     if (this.batch.named + name.length + 1 > namesSize) this.submit(undefined);
     const { batch } = this;
-    const steps = CREATE | contentSteps(length) | finishSteps(set);
+    const steps = CREATE | contentSteps(length) | finishSteps(set) | (hashed === undefined ? 0 : HASH);
+    if (hashed !== undefined) batch.wanted[batch.count] = hashed;
     this.add(fd, path, steps, start, length, 0, wanted);
     batch.named += batch.names.latin1Write(name, batch.named);
     batch.names[batch.named++] = 0;
@@ -227,6 +261,7 @@ export class FileOrders {
   private ended(batch: Batch, first: number): void {
     const { done } = batch;
     this.failure ??= batch.failure(first);
+    if (this.failure === undefined) batch.tellHashes();
     batch.clear();
     done?.();
   }

@@ -72,7 +72,7 @@ export class LayerBuilder {
   push(bytes: Buffer, done = (): void => {}): void {
     this.orders.from(bytes);
     this.parser.push(bytes);
-    this.orders.flush(done);
+    this.writer.release(done);
   }
 
   /** The archive has ended, and was `archive`: all that is left is written; to bring it to the disk is the caller's task. Throws StoreError. */

@@ -39,6 +39,8 @@ export class LayerWriter implements TarHandler {
   private readonly states: DirectoryStates;
   /** The manifest's lines of everything but directories. */
   private readonly rows = new Map<string, string>();
+  /** Of all files, each counted once. */
+  private size = 0;
   /** The other names of hard-linked objects, by the name whose line of the manifest tells all. */
   private readonly otherNames = new Map<string, Set<string>>();
   /** Files of the tree by path: their number in the skeleton. */
@@ -70,13 +72,19 @@ export class LayerWriter implements TarHandler {
       root,
       (path) => this.states.imply(path),
       (path) => {
-        if (path === undefined || this.rows.has(path)) orders.settle();
+        if (path === undefined || this.files.has(path)) orders.settle();
       },
     );
   }
 
   raw(chunk: Buffer, start: number, length: number): void {
     this.skeleton.bytes(chunk, start, length);
+  }
+
+  /** What came since the last call may change now. `done` is called when its content may. Throws StoreError. */
+  release(done: () => void): void {
+    this.skeleton.settle();
+    this.orders.flush(done);
   }
 
   entry(entry: TarEntry): boolean {
@@ -153,22 +161,25 @@ export class LayerWriter implements TarHandler {
   entryEnd(): void {
     const file = this.current as NewFile;
     const { path, entry } = file;
-    const { content, attributes } = file.end();
+    file.end();
     this.current = undefined;
+    this.size += entry.size;
     // What the archive has of a sparse file is not what the file is: the skeleton keeps it.
     if (!entry.sparse) this.files.set(path, this.skeleton.file(path, entry.size));
-    this.rows.set(path, rowOf("file", path, S_IFREG, entry, String(entry.size), content, attributes));
   }
+
+  /** Everything is known of a file: of one that is being made only after `entryEnd`, but before its name can be another's. */
+  private readonly known = ({ path, entry }: NewFile, content: string, attributes: string): void => {
+    this.rows.set(path, rowOf("file", path, S_IFREG, entry, String(entry.size), content, attributes));
+  };
 
   /** Everything has been taken: directories get their attributes. Throws StoreError. */
   finish(): WrittenLayer {
     this.skeleton.end();
     this.orders.settle();
     const { lines, implied, opaqueRoot } = this.states.finish(this.directories);
-    let size = 0;
-    for (const row of this.rows.values()) if (row.startsWith("file ")) size += Number(extentOfRow(row));
     return {
-      size,
+      size: this.size,
       entries: this.states.count + this.rows.size,
       opaqueRoot,
       manifest: `${lines.join("")}${[...this.rows.values()].join("")}`,
@@ -188,7 +199,7 @@ export class LayerWriter implements TarHandler {
 
   private beginFile(fd: number, name: string, path: string, entry: TarEntry): boolean {
     if (this.isTaken(path)) this.makeRoom(fd, name, path);
-    this.current = new NewFile(fd, name, path, entry, this.fileTools);
+    this.current = new NewFile(fd, name, path, entry, this.fileTools, this.known);
     return true;
   }
 
@@ -267,7 +278,7 @@ export class LayerWriter implements TarHandler {
     const path = parent === "" ? name : `${parent}/${name}`;
     // What the layer has itself hides what is below; a directory does so only if it says that.
     if (this.states.has(path)) this.states.markOpaque(path);
-    if (this.states.has(path) || this.rows.has(path)) return;
+    if (this.isTaken(path)) return;
     let made = native.mknodAs(fd, name, S_IFCHR, 0, 0, this.attributes.uid, this.attributes.gid);
     if (made === -EPERM) {
       const file = native.openAs(
@@ -296,7 +307,7 @@ export class LayerWriter implements TarHandler {
 
   /** Whether an earlier entry is about this path, or about something in it. */
   private isTaken(path: string): boolean {
-    return this.rows.has(path) || this.states.has(path);
+    return this.files.has(path) || this.rows.has(path) || this.states.has(path);
   }
 
   private isWhiteout(path: string): boolean {
@@ -324,6 +335,7 @@ export class LayerWriter implements TarHandler {
     if (row?.startsWith("same ")) this.otherNames.get(extentOfRow(row))?.delete(path);
     const [next, ...others] = this.otherNames.get(path) ?? [];
     this.otherNames.delete(path);
+    if (next === undefined && row?.startsWith("file ")) this.size -= Number(extentOfRow(row));
     if (row === undefined || next === undefined) return;
     this.rows.set(next, renamedRow(row, next));
     for (const name of others) this.rows.set(name, sameRow(row, next, name));

@@ -2,7 +2,7 @@
 import { O_CREAT, O_EXCL, O_WRONLY } from "../../native/constants.js";
 import { native } from "../../native/index.js";
 import { type AttributeWriter, failed } from "./attribute-writer.js";
-import type { FileOrders, Finish } from "./file-orders.js";
+import type { FileOrders, Finish, Hashed } from "./file-orders.js";
 import { type Hashes, hex64 } from "./quick-manifest.js";
 import type { TarEntry } from "./tar-header.js";
 
@@ -21,13 +21,14 @@ const emptyHash = "ef46db3751d8e999";
 /** What a hole reads as. */
 const zeros = Buffer.alloc(64 * 1024);
 
-export class NewFile {
+export class NewFile implements Hashed {
   /** -1 while it is not open: it is made by a single order when all of its content is there. */
   private fd = -1;
   private isDone = false;
   /** Unless the content comes in one piece. */
   private stream: ReturnType<Hashes["create64"]> | undefined;
-  private hash = emptyHash;
+  /** Undefined while it is being taken. */
+  private hash: string | undefined = emptyHash;
   private written = 0;
 
   /** Nothing is at (dirfd, name), and that directory stays open until the orders have been settled. */
@@ -37,14 +38,17 @@ export class NewFile {
     readonly path: string,
     readonly entry: TarEntry,
     private readonly tools: FileTools,
+    /** Called when everything is known that the manifest says of it, after `end`. */
+    private readonly known: (file: NewFile, content: string, attributes: string) => void,
   ) {}
 
   /** The next bytes of the content. Throws StoreError. */
   content(chunk: Buffer, start: number, length: number): void {
     const { entry, tools } = this;
     if (length === entry.size && entry.xattrs === undefined) {
+      if (tools.orders.canHash) this.hash = undefined;
+      else this.hash = hex64(tools.hashes.h64Raw(chunk.subarray(start, start + length)));
       this.makeWhole(start, length);
-      this.hash = hex64(tools.hashes.h64Raw(chunk.subarray(start, start + length)));
       return;
     }
     this.open();
@@ -63,8 +67,8 @@ export class NewFile {
     this.written += length;
   }
 
-  /** The content is complete: what is left is done. The hashes are those of the manifest. Throws StoreError. */
-  end(): { readonly content: string; readonly attributes: string } {
+  /** The content is complete: what is left is done. Throws StoreError. */
+  end(): void {
     const { entry, path, tools } = this;
     let attributes = "-";
     if (entry.xattrs !== undefined || entry.sparse) attributes = this.endSlowly();
@@ -73,7 +77,12 @@ export class NewFile {
       this.fd = -1;
       tools.orders.finish(fd, path, entry, this.finish());
     } else if (!this.isDone) this.makeWhole(0, 0);
-    return { content: this.stream === undefined ? this.hash : hex64(this.stream.digest()), attributes };
+    const content = this.stream === undefined ? this.hash : hex64(this.stream.digest());
+    if (content !== undefined) this.known(this, content, attributes);
+  }
+
+  hashed(hash: string): void {
+    this.known(this, hash, "-");
   }
 
   /** Closes what is open, after a failure; orders must have been carried out. */
@@ -84,7 +93,8 @@ export class NewFile {
 
   private makeWhole(start: number, length: number): void {
     const { dirfd, name, path, entry } = this;
-    this.tools.orders.make(dirfd, name, path, start, length, entry, this.finish());
+    const hashed = this.hash === undefined ? this : undefined;
+    this.tools.orders.make(dirfd, name, path, start, length, entry, this.finish(), hashed);
     this.isDone = true;
   }
 

@@ -22,17 +22,38 @@ export class SkeletonWriter {
   private start = 0;
   private count = 0;
 
+  /** Bytes that have not been copied yet: what comes next often follows them. */
+  private source: Buffer = this.buffer;
+  private from = 0;
+  private to = 0;
+
   /** `full` gets what is complete, and uses it no more when it returns. */
   constructor(private readonly full: (piece: Buffer) => void) {}
 
+  /** They may not change before `settle`. */
   bytes(chunk: Buffer, from: number, length: number): void {
-    for (let at = from; at < from + length; ) {
+    if (chunk !== this.source || from !== this.to) {
+      this.settle();
+      this.source = chunk;
+      this.from = from;
+    }
+    this.to = from + length;
+  }
+
+  /** Takes what `bytes` was given. */
+  settle(): void {
+    const { source, to } = this;
+    let at = this.from;
+    this.source = this.buffer;
+    this.from = 0;
+    this.to = 0;
+    while (at < to) {
       if (this.start === 0) {
         this.makeRoom(4);
         this.used += 4;
         this.start = this.used;
       }
-      const copied = chunk.copy(this.buffer, this.used, at, Math.min(from + length, at + batch));
+      const copied = source.copy(this.buffer, this.used, at, Math.min(to, at + batch));
       this.used += copied;
       at += copied;
       if (this.used >= batch) this.flush();
@@ -41,6 +62,7 @@ export class SkeletonWriter {
 
   /** A file of the tree comes here; the result is its number. */
   file(path: string, size: number): number {
+    this.settle();
     this.endBytes();
     this.makeRoom(4 + path.length + 8);
     this.buffer.writeUInt32LE(fileMark + path.length, this.used);
@@ -52,6 +74,7 @@ export class SkeletonWriter {
   }
 
   end(): void {
+    this.settle();
     this.endBytes();
     this.makeRoom(4);
     this.buffer.writeUInt32LE(endMark, this.used);

@@ -55,13 +55,12 @@ export function decodeHeader(bytes: Buffer, offset: number): TarEntry | undefine
   if (number(bytes, offset + 148, 8) !== sum) {
     throw new StoreError("the tar archive is damaged: the checksum of a header is wrong");
   }
-  const magic = bytes.latin1Slice(offset + 257, offset + 263);
   let path = text(bytes, offset, 100);
-  if (magic === "ustar\0") {
+  if (isUstar(bytes, offset + 257)) {
     const prefix = text(bytes, offset + 345, 155);
     if (prefix !== "") path = `${prefix}/${path}`;
   }
-  let type = bytes.latin1Slice(offset + 156, offset + 157);
+  let type = String.fromCharCode(bytes[offset + 156] as number);
   // Before POSIX, directories were files whose names end so.
   if (type === "\0" || type === "7" || type === FILE) type = path.endsWith("/") ? DIRECTORY : FILE;
   const hasDevice = type === CHARACTER || type === BLOCK_DEVICE;
@@ -82,6 +81,11 @@ export function decodeHeader(bytes: Buffer, offset: number): TarEntry | undefine
   };
 }
 
+/** Whether `ustar\0` is there; GNU has a blank for the NUL, and no prefix. */
+function isUstar(bytes: Buffer, at: number): boolean {
+  return bytes.readUInt32BE(at) === 0x75737461 && bytes[at + 4] === 0x72 && bytes[at + 5] === 0;
+}
+
 /** The sum of the bytes of a header, its own field counted as blanks. */
 function checksum(bytes: Buffer, offset: number): number {
   let sum = 8 * 0x20;
@@ -93,7 +97,7 @@ function checksum(bytes: Buffer, offset: number): number {
 function text(bytes: Buffer, start: number, length: number): string {
   let end = start;
   while (end < start + length && bytes[end] !== 0) end++;
-  return bytes.latin1Slice(start, end);
+  return end === start ? "" : bytes.latin1Slice(start, end);
 }
 
 /** A number of a header: octal digits, or GNU's binary form if the top bit is set. Throws StoreError. */

@@ -30,7 +30,7 @@ export interface TarHandler {
   sparse(chunk: Buffer, start: number, length: number, offset: number): void;
   /** The content of the entry is complete; only after `entry` said true. */
   entryEnd(): void;
-  /** Every byte of the archive that is not passed to `content`, in order. */
+  /** Every byte of the archive that is not passed to `content`, in order. They do not change before `push` has returned. */
   raw(chunk: Buffer, start: number, length: number): void;
 }
 
@@ -46,7 +46,7 @@ type State = "header" | "gnu map" | "map" | "description" | "content" | "sparse"
 export class TarParser {
   private state: State = "header";
   /** Of the header that came in two pieces. */
-  private readonly carry = Buffer.alloc(BLOCK);
+  private carry: Buffer = Buffer.alloc(BLOCK);
   private carried = 0;
   /** Bytes of content, or of padding, that are to come. */
   private left = 0;
@@ -129,8 +129,10 @@ export class TarParser {
     this.carried += length;
     if (this.carried === BLOCK) {
       this.carried = 0;
-      this.handler.raw(this.carry, 0, BLOCK);
-      this.block(this.carry, 0);
+      const block = this.carry;
+      this.carry = Buffer.alloc(BLOCK);
+      this.handler.raw(block, 0, BLOCK);
+      this.block(block, 0);
     }
     return length;
   }
