@@ -22,7 +22,7 @@ let base: string;
 beforeEach(() => {
   base = mkdtempSync(join(tmpdir(), "cowfs-deep-"));
 });
-afterEach(() => removeTree(base));
+afterEach(() => removeTree(base), 60_000);
 
 const [uid, gid] = [process.getuid?.() ?? 0, process.getgid?.() ?? 0];
 
