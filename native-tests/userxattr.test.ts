@@ -64,9 +64,15 @@ test("without privileges everything that needs marks works, in user.overlay. att
     ls -A m m/gone >after; cmp before after; cmp m/f m/g
     mv m/d m/e; cat m/e/n
     ${cowfs} umount m
+    touch l/set-id; truncate -s 100 l/set-id; chmod 6755 l/set-id
+    ${cowfs} mount -o metacopy=on --lower l --upper u --work w m
+    touch m/set-id
+    ${cowfs} umount m
+    ${marksOf} u/set-id | grep -q user.overlay.metacopy
+    stat -c %a u/set-id
 END
     unshare -Urm --propagation private bash script`);
-  expect(answer).toBe("t\nn\n");
+  expect(answer).toBe("t\nn\n6755\n");
 });
 
 test("kernel overlayfs with userxattr reads what cowfs writes, and the other way round", async () => {

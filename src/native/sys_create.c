@@ -142,11 +142,11 @@ static napi_value sys_symlink_as(napi_env env, napi_callback_info info) {
 static int64_t liken(int fd, const struct statx *like, struct statx *made) {
   const mode_t bits = 07777;
   if (statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_BTIME, made) != 0) return -errno;
-  /* chown(2) drops set-id bits, so they come after it. */
   bool owned = made->stx_uid == like->stx_uid && made->stx_gid == like->stx_gid;
   if (!owned && fchown(fd, like->stx_uid, like->stx_gid) != 0) return -errno;
-  if (((made->stx_mode ^ like->stx_mode) & bits) != 0 && fchmod(fd, like->stx_mode & bits) != 0) return -errno;
   if (like->stx_size > 0 && ftruncate(fd, (off_t)like->stx_size) != 0) return -errno;
+  /* Both drop set-id bits, truncation unless CAP_FSETID is that of the first user namespace: so these come last. */
+  if (((made->stx_mode ^ like->stx_mode) & bits) != 0 && fchmod(fd, like->stx_mode & bits) != 0) return -errno;
   return set_times(fd, "", like->stx_atime, like->stx_mtime);
 }
 
