@@ -44,17 +44,17 @@ export function copyUpDirectory(u: Union, node: number): number {
     u.work.discard(temporary);
     return r;
   }
-  // Even beyond the limit: a whiteout may want to go there.
-  if (u.quota !== null) {
-    u.quota.addDirectories(1);
-    if (locate(u, node) === 0) u.quota.measure(u.atFd, u.atName);
-  }
   const upper = newPart(0, null);
   upper.marked = WH_NONE;
   upper.purity = PURE;
   directory.parts.unshift(upper);
   directory.ctime = ctime;
   u.table.setLayer(node, 0);
+  // Even beyond the limit: a whiteout may want to go there.
+  if (u.quota !== null) {
+    u.quota.addDirectories(1);
+    if (locate(u, node) === 0) u.quota.measure(u.atFd, u.atName);
+  }
   return 0;
 }
 

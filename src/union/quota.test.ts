@@ -2,6 +2,7 @@ import { existsSync, lstatSync, readdirSync, statSync, truncateSync, writeFileSy
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { ENOSPC } from "../errno.js";
+import { AT_FDCWD } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { ROOT } from "./node-table.js";
 import { forget } from "./ops/forget.js";
@@ -147,6 +148,18 @@ describe("what counts", () => {
     expect(used(b)).toBe(15 * block);
     forget(b.u, again, 100);
     expect(used(b)).toBe(14 * block);
+  });
+
+  test("those of a copied directory count for the copy", () => {
+    const b = limited(64 * block);
+    expect(native.setxattr(AT_FDCWD, join(b.lowers[0] as string, "deep"), "user.x", Buffer.alloc(2000, "x"), 0)).toBe(
+      0,
+    );
+    const node = b.node("deep");
+    expect(setattr(b.u, node, { ...noChange(), valid: 1, mode: 0o700 })).toBe(0);
+    expect(used(b)).toBe(2 * block);
+    expect(removexattr(b.u, node, "user.x")).toBe(0);
+    expect(used(b)).toBe(block);
   });
 
   test("a copy when it has its data, whatever it took to come by it", () => {
