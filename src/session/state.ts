@@ -117,10 +117,15 @@ export function writeState(
   return undefined;
 }
 
-/** Removes what earlier drivers left beside the state file `path`, of mounts that had this number. */
+/**
+ * Removes what earlier drivers left beside the state file `path`, of mounts that had this number. One that lives removes its own; and it may be a
+ * later one, if this mount is off already.
+ */
 export function removeOldStates(path: string, minor: number): void {
   for (const left of stateFiles(dirname(path))) {
-    if (left.minor === minor && left.path !== path) rmSync(left.path, { force: true });
+    if (left.minor !== minor || left.path === path) continue;
+    const state = readState(left.path);
+    if (state === undefined || !isAlive(state)) rmSync(left.path, { force: true });
   }
 }
 
