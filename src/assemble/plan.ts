@@ -1,7 +1,8 @@
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { type DataRoot, reason } from "../store/data-root.js";
 import { StoreError } from "../store/error.js";
 import { findImage } from "../store/images.js";
+import { makeDirectories } from "../store/make-directories.js";
 import type { MountSpec, Propagation, VolumeRecord } from "../store/records.js";
 import type { VolumeUser } from "../store/volume-drivers/uses.js";
 import { createAnonymousVolume, ensureVolume, openVolume } from "../store/volumes.js";
@@ -140,7 +141,7 @@ function planBind(spec: MountSpec): PlannedMount {
   if (spec.createSource !== true) checkSource(source);
   else if (!existsSync(source)) {
     try {
-      mkdirSync(source, { recursive: true, mode: 0o755 });
+      makeDirectories(source, 0o755);
     } catch (cause) {
       throw new StoreError(`error while creating mount source path '${source}': ${reason(cause)}`, { cause });
     }

@@ -4,6 +4,7 @@ import { isAbsolute, join, resolve } from "node:path";
 import { inUserNamespace } from "../native/process.js";
 import { writeAtomically } from "./atomic.js";
 import { StoreError } from "./error.js";
+import { makeDirectories } from "./make-directories.js";
 
 /** The layout that this program reads and writes. Another number in `<root>/version` is another program's. */
 const layoutVersion = 1;
@@ -86,10 +87,11 @@ function defaultRootPath(environment: NodeJS.ProcessEnv = process.env): string {
  * other people's secrets. Throws StoreError.
  */
 export function openDataRoot(path: string = defaultRootPath()): DataRoot {
+  if (path === "") throw new StoreError("the data root has no name: choose one with --root or COWFS_ROOT");
   let root = new DataRoot(resolve(path));
   try {
     // A container's processes may have another user, who must get to their root: it can be passed, not listed.
-    mkdirSync(root.path, { recursive: true, mode: 0o711 });
+    makeDirectories(root.path, 0o711);
     // The kernel's tables of mounts, by which users of what is in it are found, know no symbolic links.
     root = new DataRoot(realpathSync.native(root.path));
     for (const directory of [

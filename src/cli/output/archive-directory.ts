@@ -14,6 +14,7 @@ import { EAGAIN } from "../../errno.js";
 import { LOCK_EX, LOCK_NB } from "../../native/constants.js";
 import { native } from "../../native/index.js";
 import { syncDirectory } from "../../store/atomic.js";
+import { makeDirectories } from "../../store/make-directories.js";
 import { CommandError } from "../exit.js";
 
 /** In a directory that is not whole: its writer holds the lock of this file as long as it lives. */
@@ -30,7 +31,7 @@ export async function writeArchiveDirectory(output: string, write: (path: string
   }
   removeAbandoned(output);
   const temporary = `${output}.${process.pid}.new`;
-  mkdirSync(dirname(output), { recursive: true });
+  makeDirectories(dirname(output), 0o777);
   mkdirSync(temporary);
   try {
     const mark = join(temporary, unfinished);
