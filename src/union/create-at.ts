@@ -122,7 +122,8 @@ export function createAt(u: Union, parent: number, name: string, c: Creation): n
   if (isDirectory) u.quota?.addDirectories(1);
   r = native.statx(parentFd, name, STATX_ALL, u.stat.bytes);
   if (r < 0) return r;
-  if (u.stat.isSymlink) u.quota?.count(u.stat, parentFd, name);
+  // An ACL may be inherited, which counts as the other attributes of a directory do.
+  if (u.stat.isSymlink || (isDirectory && acl === ACL_SOME)) u.quota?.count(u.stat, parentFd, name);
   directory.changed(u.stat.isDirectory ? 1 : 0);
   u.found.reset();
   u.found.layer = 0;

@@ -129,6 +129,7 @@ export function clearDirectory(u: Union, parent: number, node: number): number {
   u.work.discard(temporary);
   if (r < 0) return r;
   restoreTimes(u, parent, parentFd, parentBefore);
+  u.quota?.gone(fd, true);
   dropParts(u, directory);
   directory.parts.length = 0;
   upper.fd = -1;

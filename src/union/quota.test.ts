@@ -162,6 +162,50 @@ describe("what counts", () => {
     expect(used(b)).toBe(block);
   });
 
+  test("those of a directory that another replaces, whiteouts in it", () => {
+    const b = limited(64 * block);
+    const node = b.node("deep/er");
+    expect(setxattr(b.u, node, "user.x", Buffer.alloc(2000, "x"), 0, false)).toBe(0);
+    expect(unlink(b.u, node, "file")).toBe(0);
+    expect(mkdir(b.u, ROOT, "new", 0o755, 0, cred)).toBeGreaterThan(0);
+    expect(used(b)).toBe(4 * block);
+    expect(rename(b.u, ROOT, "new", b.node("deep"), "er", 0)).toBe(0);
+    forget(b.u, node, 100);
+    expect(used(b)).toBe(2 * block);
+    b.reopen();
+    expect(used(b)).toBe(2 * block);
+  });
+
+  test("those that a new directory inherits", () => {
+    const b = limited(64 * block);
+    const entry = (tag: number, perm: number, id: number): number[] => [
+      tag,
+      0,
+      perm,
+      0,
+      ...[0, 8, 16, 24].map((by) => (id >>> by) & 255),
+    ];
+    const none = 0xffffffff;
+    const users = Array.from({ length: 40 }, (_, id) => entry(2, 7, id + 1)).flat();
+    const acl = [
+      2,
+      0,
+      0,
+      0,
+      ...entry(1, 7, none),
+      ...users,
+      ...entry(4, 5, none),
+      ...entry(16, 7, none),
+      ...entry(32, 5, none),
+    ];
+    const above = mkdir(b.u, ROOT, "above", 0o755, 0, cred);
+    expect(setxattr(b.u, above, "system.posix_acl_default", Buffer.from(acl), 0, false)).toBe(0);
+    expect(mkdir(b.u, above, "below", 0o755, 0, cred)).toBeGreaterThan(0);
+    const before = used(b);
+    b.reopen();
+    expect(used(b)).toBe(before);
+  });
+
   test("a copy when it has its data, whatever it took to come by it", () => {
     const b = limited(64 * block);
     const node = b.node("dir/file");
