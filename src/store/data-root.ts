@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, realpathSync } from "node:fs";
+import { mkdirSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { isAbsolute, join, resolve } from "node:path";
 import { inUserNamespace } from "../native/process.js";
@@ -71,11 +71,16 @@ export class DataRoot {
   }
 }
 
-/** Where the data root is if nobody says: as root for the whole machine, otherwise in the user's home, also for whom a user namespace calls root. */
+/** Whether root owns the directory: the one that `unshare -r` makes of a user does not, that of a container without privileges does. */
+function isRoots(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.uid === 0;
+}
+
+/** Where the data root is if nobody says: as root for the whole machine (or a container that has its own), otherwise in the user's home, also for whom only a user namespace calls root. */
 function defaultRootPath(environment: NodeJS.ProcessEnv = process.env): string {
   const { COWFS_ROOT, XDG_DATA_HOME } = environment;
   if (COWFS_ROOT !== undefined && COWFS_ROOT !== "") return resolve(COWFS_ROOT);
-  if (process.geteuid?.() === 0 && !inUserNamespace()) return "/var/lib/cowfs";
+  if (process.geteuid?.() === 0 && (!inUserNamespace() || isRoots("/var/lib"))) return "/var/lib/cowfs";
   // The specification of base directories: what is not absolute is to be ignored.
   const base =
     XDG_DATA_HOME !== undefined && isAbsolute(XDG_DATA_HOME) ? XDG_DATA_HOME : join(homedir(), ".local/share");
