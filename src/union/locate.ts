@@ -107,6 +107,8 @@ function join(above: string, below: string): string {
 export function pathBelow(u: Union, node: number): string {
   let path = "";
   for (let at = node; at !== ROOT; at = u.table.parent(at)) {
+    // Callers have made sure that it has a name; without one this would not end.
+    if (at < ROOT) throw new Error("a directory without a name has no path");
     const redirect = u.table.directory(at)?.redirect ?? null;
     if (redirect !== null) return redirect + path;
     path = `/${u.table.name(at)}${path}`;
