@@ -66,6 +66,8 @@ export class Dispatcher {
   private kept: Request[] = [];
   private drained: Request | null = null;
   private readonly retried = new WeakSet<Request>();
+  /** `Forgets.count` when a request began to wait for its job. */
+  private readonly forgotten = new WeakMap<Request, number>();
   /** Job → the request that its result answers. */
   private readonly awaiting = new Map<number, Request>();
 
@@ -235,14 +237,22 @@ export class Dispatcher {
 
   /** The receive buffer is needed again; a request that waits a second time already has its own bytes. */
   private keep(request: Request): Request {
-    return request === this.main ? withOwnBytes(request) : request;
+    const kept = request === this.main ? withOwnBytes(request) : request;
+    this.forgotten.set(kept, this.service.forgets.count);
+    return kept;
+  }
+
+  /** Whether there may be room that a kept request did not find: FORGETs were handled since, while its job was at work, or are now. */
+  private mayHaveRoom(request: Request): boolean {
+    ignore(this.drainForgets(), "counted below, with earlier ones");
+    return this.service.forgets.count > (this.forgotten.get(request) ?? 0);
   }
 
   /** A job has ended: its waiting requests are handled again, or fail with `error`, and are answered. */
   jobEnded(job: number, error: number): void {
-    const freed = isFull(error) && this.drainForgets() > 0;
     for (const request of this.parking.take(job)) {
-      if (error < 0 && !(freed && this.mayTryAgain(request))) this.answer(request, error);
+      const again = isFull(error) && this.mayHaveRoom(request) && this.mayTryAgain(request);
+      if (error < 0 && !again) this.answer(request, error);
       else this.handleOwn(request);
     }
     this.handleKept();
@@ -267,7 +277,7 @@ export class Dispatcher {
     if (request === undefined) return false;
     this.awaiting.delete(job);
     this.service.union.quota?.ended(job);
-    if (isFull(result) && this.drainForgets() > 0 && this.mayTryAgain(request)) this.handleOwn(request);
+    if (isFull(result) && this.mayHaveRoom(request) && this.mayTryAgain(request)) this.handleOwn(request);
     else if (result < 0) this.answer(request, result);
     else this.answerCount(request, result);
     this.handleKept();

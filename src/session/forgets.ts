@@ -17,6 +17,8 @@ export class Forgets {
   private readonly waiting: Uint32Array[] = [];
   /** Words of the first of `waiting` that are done. */
   private done = 0;
+  /** How many lookups have been given back so far, in pairs: who finds it changed may find room. */
+  count = 0;
 
   constructor(
     private readonly union: Union,
@@ -29,6 +31,7 @@ export class Forgets {
   }
 
   one(nodeid: number, count: number): void {
+    this.count++;
     this.listings.drop(nodeid);
     forget(this.union, nodeid, count);
   }
