@@ -128,6 +128,7 @@ extern const struct function sys_mount_functions[];
 extern const struct function sys_process_functions[];
 extern const struct function channel_functions[];
 extern const struct function jobs_functions[];
+extern const struct function job_submit_functions[];
 extern const struct function zstd_functions[];
 
 #endif

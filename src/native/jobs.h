@@ -1,4 +1,4 @@
-/* One job: what is asked for, and running it. */
+/* One job: what is asked for, running it, and handing it to the threads. */
 #ifndef COWFS_JOBS_H
 #define COWFS_JOBS_H
 
@@ -31,5 +31,8 @@ struct scratch {
 /* Does the work, answers the kernel if the job is of that sort, and closes the descriptors. Any thread. */
 void job_run(struct addon *addon, struct job *job, struct scratch *scratch);
 void job_close_files(struct job *job);
+
+/* jobs.c: a thread runs `job`, which is malloc'ed and the pool's from now on. 0, or -ESHUTDOWN where no threads run, and it stays the caller's. */
+int jobs_queue(struct addon *addon, struct job *job);
 
 #endif

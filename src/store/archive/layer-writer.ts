@@ -168,7 +168,7 @@ export class LayerWriter implements TarHandler {
     if (!entry.sparse) this.files.set(path, this.skeleton.file(path, entry.size));
   }
 
-  /** Everything is known of a file: of one that is being made only after `entryEnd`, but before its name can be another's. */
+  /** Everything is known of a file: of one that a thread makes some time after `entryEnd`, but before its name can be another's. */
   private readonly known = ({ path, entry }: NewFile, content: string, attributes: string): void => {
     this.rows.set(path, rowOf("file", path, S_IFREG, entry, String(entry.size), content, attributes));
   };
