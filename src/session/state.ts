@@ -95,7 +95,7 @@ export function writeState(
     options: [...optionsOf(config), ...(quota === undefined ? [] : [`size=${config.size}`, `quota=${quota}`])],
     ...(config.covered === true ? { covered: true } : {}),
     ...(config.volumeUses === undefined ? {} : { volumeUses: config.volumeUses }),
-    started: timeText(new Date()),
+    started: new Date().toISOString(),
   };
   for (const directory of stateDirectories()) {
     const path = join(directory, `${minor}.${process.pid}.json`);
@@ -127,14 +127,6 @@ export function removeOldStates(path: string, minor: number): void {
     const state = readState(left.path);
     if (state === undefined || !isAlive(state)) rmSync(left.path, { force: true });
   }
-}
-
-/** `toISOString`, which looks for the time zone when it is first called, for 0.25 ms. */
-function timeText(time: Date): string {
-  const text = (value: number, digits = 2): string => `${value}`.padStart(digits, "0");
-  const date = [time.getUTCFullYear(), text(time.getUTCMonth() + 1), text(time.getUTCDate())].join("-");
-  const clock = [time.getUTCHours(), time.getUTCMinutes(), time.getUTCSeconds()].map((value) => text(value)).join(":");
-  return `${date}T${clock}.${text(time.getUTCMilliseconds(), 3)}Z`;
 }
 
 /** Removes the state file that `writeState` wrote. */
