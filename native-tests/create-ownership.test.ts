@@ -1,5 +1,6 @@
 import { cases } from "./harness/cases.js";
-import { file, link } from "./harness/layers.js";
+import { command } from "./harness/command.js";
+import { fifo, file, hard, link } from "./harness/layers.js";
 
 /** user::rwx, user:1234:rwx, group::r-x, mask::rwx, other::--- as a default ACL. */
 const defaultAcl =
@@ -98,6 +99,64 @@ cases("new objects belong to the caller", [
       @u linkproc $fd d/made
       stat d/made
       listx d/made
+    `,
+  },
+]);
+
+cases("what the directory of the work directory hands down", [
+  {
+    name: "is not for copies, nor for what takes the place of removed objects",
+    lowers: [
+      {
+        "d/f": file("f", { mode: 0o640, gid: 2000 }),
+        "d/sub/": { mode: 0o750 },
+        "d/sub/x": "x",
+        l: link("x"),
+        p: fifo({ mode: 0o600 }),
+        one: file("1", { mode: 0o604 }),
+        two: hard("one"),
+        written: file("w", { mode: 0o600 }),
+        "gone/": {},
+        "gone-too": "g",
+      },
+    ],
+    prepare: async ({ work }) => {
+      await command("setfacl", ["-m", "d:u:1234:rwx,d:g::rwx,d:o::r", work]);
+      await command("chgrp", ["2000", work]);
+      await command("chmod", ["g+s", work]);
+    },
+    steps: `
+      @u become 1234 1234
+      chmod d/f 0600
+      listx d/f
+      stat d/f mode,uid,gid -> 0600 0 2000
+      @u open d/f O_RDONLY -> EACCES
+      append written more
+      listx written
+      @u cat written -> EACCES
+      utimens one 5.0 5.0
+      listx two
+      stat two mode,uid,gid -> 0604 0 0
+      chown p 5 5
+      chown l 5 5
+      stat l mode,uid,gid
+      rename d e
+      mkdir e/sub/y 0755
+      listx e
+      listx e/sub
+      listx e/sub/y
+      stat e/sub/y mode,uid,gid -> 0755 0 0
+      rmdir gone
+      mkdir gone 0755
+      listx gone
+      stat gone mode,uid,gid -> 0755 0 0
+      unlink gone-too
+      put gone-too new
+      listx gone-too
+      stat gone-too mode,uid,gid
+      unlink l
+      symlink y l
+      stat l mode,uid,gid
     `,
   },
 ]);
