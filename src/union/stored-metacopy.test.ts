@@ -11,6 +11,7 @@ import { write, writeFd } from "./ops/data.js";
 import { getattr } from "./ops/getattr.js";
 import { rename } from "./ops/rename.js";
 import { noChange, type SetAttr, setattr } from "./ops/setattr.js";
+import { getxattr, setxattr } from "./ops/xattr.js";
 import { PARK } from "./park.js";
 import { Bench, cat } from "./testing.js";
 
@@ -186,6 +187,30 @@ describe.each([1, 2] as const)("xattr_permissions=%i", (kind) => {
     b.reopen();
     expect(shown(b, "f")).toBe(before);
     expect(cat(b, "f")).toBe(text);
+  });
+
+  test("a crash in the middle of a chmod leaves the mode, and the ACL that says it too", () => {
+    const b = make(kind);
+    // user::rw-, user:1234:rwx, group::r--, mask::r--, other::---.
+    const acl = Buffer.from(
+      "0200000001000600ffffffff02000700d204000004000400ffffffff10000400ffffffff20000000ffffffff",
+      "hex",
+    );
+    const read = Buffer.alloc(acl.length);
+    const shownAcl = (): string => {
+      expect(getxattr(b.u, b.node("f"), "system.posix_acl_access", read)).toBe(acl.length);
+      return read.toString("hex");
+    };
+    expect(setxattr(b.u, b.node("f"), "system.posix_acl_access", acl, 0, false)).toBe(0);
+    const before = [shown(b, "f"), shownAcl()];
+    expect(before[1]).toBe(acl.toString("hex"));
+    const crash = vi.spyOn(native, "setxattr").mockImplementation(() => {
+      throw new Error("crash");
+    });
+    expect(() => change(b, "f", { valid: MODE, mode: 0o777 })).toThrow("crash");
+    crash.mockRestore();
+    b.reopen();
+    expect([shown(b, "f"), shownAcl()]).toEqual(before);
   });
 
   test("a metacopy whose data is gone still has its owner", () => {

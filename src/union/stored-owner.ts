@@ -79,6 +79,14 @@ export const ACL_VERSION_SIZE = 4;
 /** struct posix_acl_xattr_entry: u16 tag, u16 permissions, u32 id. */
 export const ACL_ENTRY_SIZE = 8;
 const ACL_USER_OBJ = 0x01;
+const ACL_MASK = 0x10;
+const ACL_OTHER = 0x20;
+/** Where the mode has the permissions of an entry. An ACL that says more than the mode has a mask, which is the group's there. */
+const placeInMode = new Map([
+  [ACL_USER_OBJ, 6],
+  [ACL_MASK, 3],
+  [ACL_OTHER, 0],
+]);
 
 const list = Buffer.alloc(64 * 1024);
 const value = Buffer.alloc(128);
@@ -194,13 +202,17 @@ export class StoredOwners {
     return this.chmod(fd, name, (now.mode & 0o7000) | permissions);
   }
 
-  /** Puts the owner's stored permissions into an access ACL read from (fd, name): the real entry has what the driver needs. 0 or -errno. */
+  /**
+   * Puts the stored mode into an access ACL read from (fd, name): the real entry of the owner has what the driver needs, and after a
+   * crash amid chmod(2) the real mask is not that of the mode. 0 or -errno.
+   */
   showAcl(fd: number, name: string, acl: Uint8Array): number {
     const r = this.read(fd, name, now);
     if (r < 0) return r;
     const view = new DataView(acl.buffer, acl.byteOffset, acl.byteLength);
     for (let at = ACL_VERSION_SIZE; at + ACL_ENTRY_SIZE <= acl.byteLength; at += ACL_ENTRY_SIZE) {
-      if (view.getUint16(at, true) === ACL_USER_OBJ) view.setUint16(at + 2, (now.mode >> 6) & 7, true);
+      const place = placeInMode.get(view.getUint16(at, true));
+      if (place !== undefined) view.setUint16(at + 2, (now.mode >> place) & 7, true);
     }
     return 0;
   }
