@@ -45,6 +45,18 @@ async function bind(from: string, to: string): Promise<void> {
   places.push(area.at(to));
 }
 
+test("a limit of the size of files is of those who write, not of whoever mounts", async () => {
+  const script = `
+    truncate -s 3M low/big
+    (ulimit -S -f 8; exec "$COWFS" mount --io cached --lower low --upper up m)
+    chmod 600 m/big && echo more >> m/big && truncate -s 5M m/big && head -c 1M /dev/zero > m/new && fallocate -l 2M m/new
+    stat -c %s m/big m/new
+    (trap '' XFSZ; ulimit -f 8; truncate -s 6M m/big; head -c 1M /dev/zero >> m/new) 2>/dev/null && echo no limit
+    "$COWFS" umount m`;
+  const ended = await attempt("bash", ["-c", script], { cwd: area.path, env: { ...process.env, COWFS: cowfsProgram } });
+  expect(ended).toEqual({ status: 0, stdout: `${5 << 20}\n${2 << 20}\n`, stderr: "" });
+});
+
 describe("the work directory", () => {
   test("what failed mounts and crashes have left is cleared", async () => {
     await shell(

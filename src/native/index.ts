@@ -205,6 +205,8 @@ export interface Native {
   pidfdSendSignal(fd: number, signal: number): number;
   /** Raises the soft limit of open files to the hard one; returns it. */
   raiseFileLimit(): number;
+  /** Takes the limit of this process away for sizes of files (RLIMIT_FSIZE), as far as it may: 0 or -errno. */
+  liftSizeLimit(): number;
   /**
    * CLOCK_MONOTONIC in milliseconds, with fractions. For the driver: Node loads ten modules at the first look at `performance`, 3 ms
    * that the first request of a mount would wait for.

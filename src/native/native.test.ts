@@ -55,6 +55,7 @@ describe("the interface", () => {
       "availableCpus",
       "now",
       "raiseFileLimit",
+      "liftSizeLimit",
       "replyError",
       "pollStop",
       "jobsStop",

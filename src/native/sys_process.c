@@ -34,6 +34,16 @@ static napi_value sys_raise_file_limit(napi_env env, napi_callback_info info) {
   return result(env, limit.rlim_cur > INT_MAX ? INT_MAX : (int64_t)limit.rlim_cur);
 }
 
+/* A process without CAP_SYS_RESOURCE keeps its hard limit. */
+static napi_value sys_lift_size_limit(napi_env env, napi_callback_info info) {
+  struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
+  (void)info;
+  if (setrlimit(RLIMIT_FSIZE, &limit) == 0) return result(env, 0);
+  if (getrlimit(RLIMIT_FSIZE, &limit) != 0) return result(env, -errno);
+  limit.rlim_cur = limit.rlim_max;
+  return outcome(env, setrlimit(RLIMIT_FSIZE, &limit));
+}
+
 static napi_value sys_umask(napi_env env, napi_callback_info info) {
   struct args a;
   args_read(&a, env, info);
@@ -80,6 +90,7 @@ const struct function sys_process_functions[] = {
   {"pidfdOpen", sys_pidfd_open},
   {"pidfdSendSignal", sys_pidfd_send_signal},
   {"raiseFileLimit", sys_raise_file_limit},
+  {"liftSizeLimit", sys_lift_size_limit},
   {"umask", sys_umask},
   {NULL, NULL},
 };

@@ -49,6 +49,9 @@ const inlineCopyLimit = 1 << 20;
 export async function runSession(asked: MountConfig, log: Log, onReady: () => void): Promise<number> {
   const { upper, work } = asked;
   let config = upper === undefined || work !== undefined ? asked : { ...asked, work: defaultWork(upper) };
+  // The kernel asks whoever writes; the limit of whoever mounted is nobody else's, nor for copies of files that are there.
+  const lifted = native.liftSizeLimit();
+  if (lifted < 0) log("warn", `the limit of the size of files stays as it is: ${errnoName(lifted)}`);
   if (config.transport === "fuse-native") {
     const { runFuseNative } = await import("./fuse-native.js");
     return runFuseNative(config, log, onReady);
