@@ -124,6 +124,7 @@ extern const struct function sys_names_functions[];
 extern const struct function sys_create_functions[];
 extern const struct function sys_data_functions[];
 extern const struct function files_functions[];
+extern const struct function tar_functions[];
 extern const struct function sys_mount_functions[];
 extern const struct function sys_process_functions[];
 extern const struct function channel_functions[];

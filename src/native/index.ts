@@ -170,6 +170,31 @@ export interface Native {
   /** 1 if `makeFiles` can hash (XXH64): it takes the system's libxxhash.so.0. To be asked before it is to hash. */
   canHash(): number;
 
+  // ---- tar.c ------------------------------------------------------------------------------------------------------
+  /**
+   * Looks in `content`, a part of an archive, for ordinary files that lie one behind the other, in the directory that the archive calls `directory`: puts an order down for each, and
+   * what is kept of the archive into `skeleton`, where the directory is called `real`. `run` is a struct run of tar.c. Returns how many files were found; whatever else comes then is
+   * for somebody else to understand.
+   */
+  tarFiles(
+    run: Uint8Array,
+    content: Uint8Array,
+    table: Uint8Array,
+    names: Uint8Array,
+    skeleton: Uint8Array,
+    directory: Uint8Array,
+    real: Uint8Array,
+  ): number;
+  /** Puts into `out` the manifest's lines of files that were made by `count` orders from `first` on. Returns how many bytes they are; -ERANGE if there is no room. */
+  tarLines(
+    table: Uint8Array,
+    first: number,
+    count: number,
+    names: Uint8Array,
+    real: Uint8Array,
+    out: Uint8Array,
+  ): number;
+
   // ---- sys_mount.c ------------------------------------------------------------------------------------------------
   mount(source: string, target: string, type: string, flags: number, data: string): number;
   umount(target: string, flags: number): number;

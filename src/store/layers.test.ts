@@ -33,21 +33,26 @@ test("a directory becomes a layer, and the layer gives the same archive again", 
   expect((await createLayerFromTree(root, tree, { marks: "overlay" })).diffId).toBe(layer.diffId);
 });
 
+/** The lines of a layer's manifest, the order of which tells nothing. */
+function manifestOf(directory: string): string[] {
+  return readFileSync(join(directory, "manifest"), "latin1").split("\n").sort();
+}
+
 test("a system without libxxhash gives a layer the same manifest", async () => {
   const area = scratch();
   const file = join(area, "archive.tar");
   execFileSync("tar", ["-cf", file, "-C", "/etc", "hostname", "passwd", "-C", import.meta.dirname, "."]);
-  const manifests: string[] = [];
+  const manifests: string[][] = [];
   const { canHash } = native;
   onTestFinished(() => void Object.assign(native, { canHash }));
   for (const name of ["with", "without"]) {
     const root = openDataRoot(join(area, name));
     const layer = await createLayerFromTar(root, Readable.from([readFileSync(file)]));
     expect(await verifyLayer(root, layer.diffId)).toEqual([]);
-    manifests.push(readFileSync(join(layerDirectory(root, layer.diffId), "manifest"), "latin1"));
+    manifests.push(manifestOf(layerDirectory(root, layer.diffId)));
     Object.assign(native, { canHash: () => 0 });
   }
-  expect(manifests[0]).toBe(manifests[1]);
+  expect(manifests[0]).toEqual(manifests[1]);
 });
 
 test("the archive of a layer can be had again byte for byte, also with files that were replaced", async () => {

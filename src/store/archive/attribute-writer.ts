@@ -1,4 +1,5 @@
 /** Owners, modes, times and extended attributes of the objects of a layer that is being made. */
+import { readFileSync } from "node:fs";
 import { EINVAL, ENODATA, EOPNOTSUPP, EPERM, errnoName } from "../../errno.js";
 import { native } from "../../native/index.js";
 import { StoreError } from "../error.js";
@@ -26,6 +27,8 @@ export class AttributeWriter {
   /** The owner of what this process makes. */
   readonly uid = process.geteuid?.() ?? 0;
   readonly gid = process.getegid?.() ?? 0;
+  /** Bits that the process takes out of the mode of what it makes. */
+  readonly umask = currentUmask();
   /** Things in the archive that the layer does not have, for the user to know. */
   readonly warnings: string[] = [];
 
@@ -95,4 +98,12 @@ export class AttributeWriter {
       } else throw failed(`given its attribute ${attribute}`, path, result);
     }
   }
+}
+
+/** The process's umask(2), which can only be asked for by changing it, for all threads. */
+function currentUmask(): number {
+  const status = readFileSync("/proc/self/status", "latin1");
+  const digits = /^Umask:\s*([0-7]+)$/m.exec(status)?.[1];
+  // Where it is not told, every mode is set.
+  return digits === undefined ? 0o777 : Number.parseInt(digits, 8);
 }

@@ -24,12 +24,24 @@ export interface Finish {
 }
 
 /** Content from this size on goes to the disk at once. Less waits for the sync: it would be more requests than the disk gains time. */
-const worthWriteback = 128 * 1024;
+export const worthWriteback = 128 * 1024;
 
 const orderSize = 64;
 const mostOrders = 256;
 /** Bytes for names: so many orders have room for it that only long names make a batch shorter. */
 const namesSize = mostOrders * 64;
+
+/** Files that native code found in an archive, one behind the other in one directory. */
+export interface FileRun {
+  /** The first of the orders. */
+  readonly first: number;
+  readonly count: number;
+  /** The path of the directory in the layer, as bytes. */
+  readonly real: Buffer;
+}
+
+/** Who hears that files of a run have been made: `table` and `names` hold what has become of the orders. */
+export type RunMade = (table: Uint8Array, names: Uint8Array, run: FileRun) => void;
 
 /** A batch of orders, and what to say if one fails. `content` is kept, since a thread reads it. */
 class Batch {
@@ -41,6 +53,7 @@ class Batch {
   readonly paths: string[] = [];
   /** By the number of the order, from the first on: who wants to know the hash of its content. */
   readonly wanted: (Hashed | undefined)[] = [];
+  readonly runs: FileRun[] = [];
   count = 0;
   named = 0;
   content: Uint8Array = this.bytes;
@@ -51,6 +64,7 @@ class Batch {
     this.named = 0;
     this.paths.length = 0;
     this.wanted.length = 0;
+    this.runs.length = 0;
     this.content = this.bytes;
     this.done = undefined;
   }
@@ -138,7 +152,10 @@ export class FileOrders {
   readonly canHash = native.canHash() === 1;
 
   /** With `apart` a native thread writes; otherwise all is done before `flush` returns. */
-  constructor(apart: boolean) {
+  constructor(
+    apart: boolean,
+    private readonly runMade: RunMade = () => {},
+  ) {
     this.hasThread = apart && joinThread();
   }
 
@@ -165,6 +182,28 @@ export class FileOrders {
     this.add(fd, path, steps, start, length, 0, wanted);
     batch.named += batch.names.latin1Write(name, batch.named);
     batch.names[batch.named++] = 0;
+    if (batch.count === mostOrders) this.submit(undefined);
+  }
+
+  /** Where orders for a run of files can be put down, which `addRun` adds then: the order that will be the next one, and where its name is. */
+  place(): {
+    readonly content: Uint8Array;
+    readonly table: Uint8Array;
+    readonly names: Buffer;
+    readonly count: number;
+    readonly named: number;
+  } {
+    const { content, bytes, names, count, named } = this.batch;
+    return { content, table: bytes, names, count, named };
+  }
+
+  /** Orders have been put to the place, for files with these paths; their names end at `named`. `real` is their directory in the layer. */
+  addRun(paths: readonly string[], named: number, real: Buffer): void {
+    const { batch } = this;
+    batch.runs.push({ first: batch.count, count: paths.length, real });
+    batch.paths.push(...paths);
+    batch.count += paths.length;
+    batch.named = named;
     if (batch.count === mostOrders) this.submit(undefined);
   }
 
@@ -261,7 +300,10 @@ export class FileOrders {
   private ended(batch: Batch, first: number): void {
     const { done } = batch;
     this.failure ??= batch.failure(first);
-    if (this.failure === undefined) batch.tellHashes();
+    if (this.failure === undefined) {
+      batch.tellHashes();
+      for (const run of batch.runs) this.runMade(batch.bytes, batch.names, run);
+    }
     batch.clear();
     done?.();
   }

@@ -10,6 +10,7 @@ import { StoreError } from "../error.js";
 import type { BuiltLayer } from "../layers.js";
 import type { LayerRecord } from "../records.js";
 import { FileOrders } from "./file-orders.js";
+import { RunLines } from "./file-runs.js";
 import { LayerWriter } from "./layer-writer.js";
 import type { ReadArchive } from "./pieces.js";
 import { type Hashes, loadHashes } from "./quick-manifest.js";
@@ -50,8 +51,9 @@ export class LayerBuilder {
       return directory;
     };
     this.skeletonFile = openSync(join(path, "archive.gz"), "wx", 0o600);
-    this.orders = new FileOrders(apart);
-    this.writer = new LayerWriter(this.tree, replaced, hashes, this.orders, (piece) => this.keep(piece));
+    const lines = new RunLines();
+    this.orders = new FileOrders(apart, (table, names, run) => lines.add(table, names, run));
+    this.writer = new LayerWriter(this.tree, replaced, hashes, this.orders, lines, (piece) => this.keep(piece));
     this.parser = new TarParser(this.writer);
   }
 

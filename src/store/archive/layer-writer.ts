@@ -1,5 +1,5 @@
 /** Makes the tree of a layer from the entries of its archive. Archives are anybody's: nothing they say reaches outside the tree. */
-import { readFileSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { ENOENT, EPERM } from "../../errno.js";
 import { WHITEOUT_PREFIX } from "../../layer/marks.js";
 import { S_IFBLK, S_IFCHR, S_IFIFO, S_IFLNK, S_IFREG } from "../../layer/stat.js";
@@ -9,10 +9,21 @@ import { StoreError } from "../error.js";
 import { AttributeWriter, failed } from "./attribute-writer.js";
 import { DirectoryStates } from "./directory-states.js";
 import type { FileOrders } from "./file-orders.js";
+import { FileRuns, type RunLines } from "./file-runs.js";
 import { LayerDirectories } from "./layer-directories.js";
 import { components, meaningOf, quote } from "./layer-names.js";
+import { NearDirectory } from "./near-directory.js";
 import { type FileTools, NewFile } from "./new-file.js";
-import { escapePath, extentOfRow, type Hashes, hex64, renamedRow, rowOf, sameRow } from "./quick-manifest.js";
+import {
+  escapePath,
+  extentOfRow,
+  type Hashes,
+  hex64,
+  pathOfRow,
+  renamedRow,
+  rowOf,
+  sameRow,
+} from "./quick-manifest.js";
 import { SkeletonWriter } from "./skeleton.js";
 import { BLOCK_DEVICE, CHARACTER, DIRECTORY, FIFO, FILE, LINK, SYMLINK, type TarEntry } from "./tar-header.js";
 import type { TarHandler } from "./tar-parser.js";
@@ -32,12 +43,10 @@ export interface WrittenLayer {
 
 export class LayerWriter implements TarHandler {
   private readonly skeleton: SkeletonWriter;
-  /** Bits that the process takes out of the mode of what it makes. */
-  private readonly umask: number;
   private readonly directories: LayerDirectories;
   private readonly attributes: AttributeWriter;
   private readonly states: DirectoryStates;
-  /** The manifest's lines of everything but directories. */
+  /** The manifest's lines of everything but directories, and of files that `lines` has. */
   private readonly rows = new Map<string, string>();
   /** Of all files, each counted once. */
   private size = 0;
@@ -48,9 +57,8 @@ export class LayerWriter implements TarHandler {
   /** The file whose content is coming. */
   private current: NewFile | undefined;
   private readonly fileTools: FileTools;
-  /** The directory part of the last entry's path, as the archive writes it, and that directory while it is sure to be open. */
-  private near = "";
-  private nearParent: { readonly fd: number; readonly path: string } | undefined;
+  private readonly near = new NearDirectory();
+  private readonly runs: FileRuns;
 
   /**
    * `root` is the tree, an O_PATH descriptor of an empty directory; `replaced` makes a directory for files that later entries of the same name
@@ -61,12 +69,14 @@ export class LayerWriter implements TarHandler {
     private readonly replaced: () => string,
     private readonly hashes: Hashes,
     private readonly orders: FileOrders,
+    /** Gets a line for each file that `orders` make of a run. */
+    private readonly lines: RunLines,
     skeleton: (piece: Buffer) => void,
   ) {
-    this.umask = currentUmask();
     this.skeleton = new SkeletonWriter(skeleton);
     this.attributes = new AttributeWriter(hashes);
-    this.fileTools = { hashes, attributes: this.attributes, orders, umask: this.umask };
+    this.fileTools = { hashes, attributes: this.attributes, orders };
+    this.runs = new FileRuns(orders, this.skeleton, this.attributes);
     this.states = new DirectoryStates(this.attributes);
     this.directories = new LayerDirectories(
       root,
@@ -87,19 +97,35 @@ export class LayerWriter implements TarHandler {
     this.orders.flush(done);
   }
 
+  run(chunk: Buffer, start: number): number {
+    const directory = this.orders.canHash
+      ? this.near.ofRun(chunk, start, (parts, create) => this.directories.find(parts, create))
+      : undefined;
+    if (directory === undefined) return 0;
+    const names = this.runs.find(start, directory);
+    const number = this.skeleton.files;
+    const inside = directory.path === "" ? "" : `${directory.path}/`;
+    const paths: string[] = [];
+    for (const name of names) {
+      const path = inside + name;
+      if (this.isTaken(path)) break;
+      this.files.set(path, number + paths.length);
+      paths.push(path);
+    }
+    if (paths.length === 0) return 0;
+    if (paths.length < names.length) this.runs.find(start, directory, paths.length);
+    const { size, end } = this.runs.take(paths, directory);
+    this.size += size;
+    return end - start;
+  }
+
   entry(entry: TarEntry): boolean {
     // Most entries lie where the one before them did. A name that begins with a point may be special.
     const slash = entry.path.lastIndexOf("/");
     const letter = entry.path.charCodeAt(slash + 1);
-    if (
-      entry.type === FILE &&
-      entry.lostAcl === undefined &&
-      slash === this.near.length &&
-      letter !== 0x2e &&
-      entry.path.startsWith(this.near)
-    ) {
+    if (entry.type === FILE && entry.lostAcl === undefined && letter !== 0x2e) {
       const name = entry.path.slice(slash + 1);
-      const parent = this.nearParent;
+      const parent = this.near.of(entry.path, slash);
       if (parent !== undefined && name.length <= 255 && !name.includes("\0")) {
         return this.beginFile(parent.fd, name, parent.path === "" ? name : `${parent.path}/${name}`, entry);
       }
@@ -115,8 +141,9 @@ export class LayerWriter implements TarHandler {
     }
     const name = parts[parts.length - 1] as string;
     const parent = this.directories.find(parts.slice(0, -1), true);
-    this.nearParent = entry.type === FILE && slash > 0 ? parent : undefined;
-    this.near = entry.path.slice(0, Math.max(slash, 0));
+    if (slash > 0 && (entry.type === FILE || entry.type === SYMLINK))
+      this.near.set(entry.path.slice(0, slash), parts.slice(0, -1), parent);
+    else this.near.forget();
     if (meaning === "opaque") {
       this.states.markOpaque(parent.path);
       return false;
@@ -131,6 +158,7 @@ export class LayerWriter implements TarHandler {
         return this.beginFile(parent.fd, name, path, entry);
       case DIRECTORY:
         this.directory(parent.fd, name, path, entry);
+        this.near.set(entry.path.replace(/\/+$/, ""), parts, undefined);
         return false;
       case LINK:
         this.hardLink(parts.slice(0, -1), name, path, entry);
@@ -177,12 +205,13 @@ export class LayerWriter implements TarHandler {
   finish(): WrittenLayer {
     this.skeleton.end();
     this.orders.settle();
+    const { count } = this.lines;
     const { lines, implied, opaqueRoot } = this.states.finish(this.directories);
     return {
       size: this.size,
-      entries: this.states.count + this.rows.size,
+      entries: this.states.count + this.rows.size + count,
       opaqueRoot,
-      manifest: `${lines.join("")}${[...this.rows.values()].join("")}`,
+      manifest: `${lines.join("")}${[...this.rows.values()].join("")}${this.lines.take()}`,
       implied,
       warnings: this.attributes.warnings,
     };
@@ -220,7 +249,7 @@ export class LayerWriter implements TarHandler {
     if (target.length === 0)
       throw new StoreError(`${quote(entry.path)} in the archive is a hard link to the root of the layer`);
     const targetName = target.pop() as string;
-    this.orders.settle();
+    this.settle();
     const from = this.directories.find(target, false);
     const fromPath = from.path === "" ? targetName : `${from.path}/${targetName}`;
     if (fromPath === path) return;
@@ -269,7 +298,7 @@ export class LayerWriter implements TarHandler {
     this.createAt(fd, name, path, () =>
       native.mknodAs(fd, name, kind | 0o600, major, minor, this.attributes.uid, this.attributes.gid),
     );
-    const attributes = this.attributes.set(fd, name, path, entry, 0o600 & ~this.umask);
+    const attributes = this.attributes.set(fd, name, path, entry, 0o600 & ~this.attributes.umask);
     const type = kind === S_IFCHR ? "char" : kind === S_IFIFO ? "fifo" : "block";
     this.rows.set(path, rowOf(type, path, kind, entry, kind === S_IFIFO ? "-" : `${major}:${minor}`, "-", attributes));
   }
@@ -297,6 +326,15 @@ export class LayerWriter implements TarHandler {
 
   // ---- common -----------------------------------------------------------------------------------------------------
 
+  /** All files have been made, and `rows` has a line for each. */
+  private settle(): void {
+    this.orders.settle();
+    const lines = this.lines.take().split("\n");
+    // The last one ends, too.
+    lines.pop();
+    for (const line of lines) this.rows.set(pathOfRow(line), `${line}\n`);
+  }
+
   /** What `create` returns, which makes (fd, name); what was there before goes. */
   private createAt(fd: number, name: string, path: string, create: () => number): number {
     if (this.isTaken(path)) this.makeRoom(fd, name, path);
@@ -316,8 +354,8 @@ export class LayerWriter implements TarHandler {
 
   /** Takes away what an earlier entry made, as tar does; its content may be needed for the archive. Descriptors of other directories stay open. */
   private makeRoom(fd: number, name: string, path: string): void {
-    this.nearParent = undefined;
-    this.orders.settle();
+    this.near.forget();
+    this.settle();
     if (this.states.has(path)) this.takeDirectory(fd, name, path);
     else if (this.files.has(path)) this.keep(path, fd, name);
     else {
@@ -369,12 +407,4 @@ export class LayerWriter implements TarHandler {
   private replacedPath(): string {
     return Buffer.from(this.replaced(), "utf8").toString("latin1");
   }
-}
-
-/** The process's umask(2), which can only be asked for by changing it, for all threads. */
-function currentUmask(): number {
-  const status = readFileSync("/proc/self/status", "latin1");
-  const digits = /^Umask:\s*([0-7]+)$/m.exec(status)?.[1];
-  // Where it is not told, every mode is set.
-  return digits === undefined ? 0o777 : Number.parseInt(digits, 8);
 }

@@ -11,8 +11,6 @@ export interface FileTools {
   readonly hashes: Hashes;
   readonly attributes: AttributeWriter;
   readonly orders: FileOrders;
-  /** Bits that the process takes out of the mode of what it makes. */
-  readonly umask: number;
 }
 
 /** XXH64 of nothing. */
@@ -117,7 +115,7 @@ export class NewFile implements Hashed {
 
   /** The mode it has when it has been made. */
   private madeMode(): number {
-    return this.entry.mode & ~this.tools.umask & 0o777;
+    return this.entry.mode & ~this.tools.attributes.umask & 0o777;
   }
 
   private finish(): Finish {

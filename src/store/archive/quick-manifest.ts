@@ -155,6 +155,11 @@ export function extentOfRow(row: string): string {
   return unescapePath(row.split(" ", 5)[4] as string);
 }
 
+/** The path that a line is about, which may lack its end. */
+export function pathOfRow(row: string): string {
+  return unescapePath(row.slice(row.lastIndexOf(" ") + 1));
+}
+
 /** The line of the same object under another path. */
 export function renamedRow(row: string, path: string): string {
   return `${row.slice(0, row.lastIndexOf(" "))} ${escapePath(path)}\n`;

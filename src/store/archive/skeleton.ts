@@ -60,6 +60,25 @@ export class SkeletonWriter {
     }
   }
 
+  /** For who puts files there himself, which native code does: the memory, how much of it is used, and where the bytes begin that are being collected. */
+  place(): { readonly memory: Buffer; readonly used: number; readonly start: number } {
+    this.settle();
+    return { memory: this.buffer, used: this.used, start: this.start };
+  }
+
+  /** So many files have been put to the place. */
+  placed(files: number, used: number, start: number): void {
+    this.count += files;
+    this.used = used;
+    this.start = start;
+    if (used >= batch) this.flush();
+  }
+
+  /** How many files there are so far. */
+  get files(): number {
+    return this.count;
+  }
+
   /** A file of the tree comes here; the result is its number. */
   file(path: string, size: number): number {
     this.settle();

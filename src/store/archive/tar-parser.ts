@@ -32,6 +32,11 @@ export interface TarHandler {
   entryEnd(): void;
   /** Every byte of the archive that is not passed to `content`, in order. They do not change before `push` has returned. */
   raw(chunk: Buffer, start: number, length: number): void;
+  /**
+   * Entries of which each is complete in one header and its content, from the one at `start` on, for who takes many at a time: how many bytes of the archive
+   * those are that it has taken. The others come as ever.
+   */
+  run?(chunk: Buffer, start: number): number;
 }
 
 /**
@@ -74,6 +79,8 @@ export class TarParser {
     while (at < chunk.length) {
       switch (this.state) {
         case "header":
+          at += this.readRun(chunk, at) || this.readBlock(chunk, at);
+          break;
         case "gnu map":
         case "map":
           at += this.readBlock(chunk, at);
@@ -116,6 +123,14 @@ export class TarParser {
 
   private get hasDescription(): boolean {
     return this.pax !== undefined || this.longName !== undefined || this.longLink !== undefined;
+  }
+
+  /** As many entries as the handler takes at once; only where none before says anything about the next one. */
+  private readRun(chunk: Buffer, at: number): number {
+    if (this.carried > 0 || this.globals.size > 0 || this.hasDescription) return 0;
+    const length = this.handler.run?.(chunk, at) ?? 0;
+    if (length > 0) this.zeroBlocks = 0;
+    return length;
   }
 
   private readBlock(chunk: Buffer, at: number): number {
