@@ -1,7 +1,11 @@
 import { mkdirSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { isAbsolute, join, resolve } from "node:path";
+import { errnoName } from "../errno.js";
+import { handDownNothing } from "../layer/hand-down.js";
+import { AT_FDCWD } from "../native/constants.js";
 import { inUserNamespace } from "../native/process.js";
+import { bytesOf } from "../text.js";
 import { writeAtomically } from "./atomic.js";
 import { StoreError } from "./error.js";
 import { makeDirectories } from "./make-directories.js";
@@ -107,9 +111,9 @@ export function openDataRoot(path: string = defaultRootPath()): DataRoot {
       root.volumes,
       root.buildCache,
     ]) {
-      mkdirSync(directory, { recursive: true, mode: 0o711 });
+      makeOwn(directory, 0o711);
     }
-    for (const directory of [root.temporary, root.locks]) mkdirSync(directory, { recursive: true, mode: 0o700 });
+    for (const directory of [root.temporary, root.locks]) makeOwn(directory, 0o700);
   } catch (cause) {
     throw new StoreError(
       `the data root ${root.path} cannot be made: ${reason(cause)}; choose another with --root or COWFS_ROOT`,
@@ -118,6 +122,13 @@ export function openDataRoot(path: string = defaultRootPath()): DataRoot {
   }
   checkVersion(root);
   return root;
+}
+
+/** What the data root, or the directory around it, hands down is no part of layers and containers. */
+function makeOwn(directory: string, mode: number): void {
+  if (mkdirSync(directory, { recursive: true, mode }) === undefined) return;
+  const r = handDownNothing(AT_FDCWD, bytesOf(directory));
+  if (r < 0) throw new Error(`${directory}: ${errnoName(r)}`);
 }
 
 function checkVersion(root: DataRoot): void {

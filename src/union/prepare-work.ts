@@ -1,8 +1,9 @@
 /** The work directory when the mount starts: whether it is one, and what a crash left in it. */
 import { EEXIST, ENOTDIR, errnoName, ignore, isAbsent } from "../errno.js";
+import { handDownNothing } from "../layer/hand-down.js";
 import { readListing } from "../layer/listing.js";
 import { isNoAttribute, readUpper } from "../layer/marks.js";
-import { S_ISGID, STATX_ALL, Stat } from "../layer/stat.js";
+import { Stat } from "../layer/stat.js";
 import { O_DIRECTORY, O_PATH } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { MountError } from "./mount-error.js";
@@ -94,22 +95,10 @@ export function prepareWork(workFd: number, workPath: string, isVolatile: boolea
   }
   const fd = native.open(workFd, "work", O_PATH | O_DIRECTORY, 0);
   if (fd < 0) fail(fd);
-  r = handDownNothing(fd);
+  // Copies and new objects are built in it.
+  r = handDownNothing(fd, "");
   if (r < 0) fail(r);
   return fd;
-}
-
-/**
- * A default ACL and a set-group-ID bit, which the directory around it has handed down, would be handed on to all that is built in
- * WORK/work: copies and new objects. 0 or -errno.
- */
-function handDownNothing(fd: number): number {
-  for (const acl of ["system.posix_acl_default", "system.posix_acl_access"]) {
-    const r = native.removexattr(fd, "", acl);
-    if (r < 0 && !isNoAttribute(r)) return r;
-  }
-  const r = native.statx(fd, "", STATX_ALL, stat.bytes);
-  return r < 0 || (stat.mode & S_ISGID) === 0 ? r : native.chmod(fd, "", 0o700);
 }
 
 const owner = Buffer.alloc(256);
