@@ -72,8 +72,9 @@ static void widen_descriptors(int count) {
 
 static void *work(void *data) {
   struct pool *pool = data;
-  struct scratch scratch = {NULL, 0};
+  struct scratch scratch;
   struct job *job;
+  scratch_init(&scratch);
   pthread_mutex_lock(&pool->lock);
   int descriptors = pool->descriptors;
   pool->descriptors = 0;
@@ -94,7 +95,7 @@ static void *work(void *data) {
     }
   }
   pthread_mutex_unlock(&pool->lock);
-  free(scratch.data);
+  scratch_free(&scratch);
   return NULL;
 }
 

@@ -22,11 +22,19 @@ struct job {
   int64_t result;
 };
 
-/* A thread's buffer for reads: header and data go to the kernel in one write. It grows and is kept. */
+/*
+ * What a thread keeps to answer reads: a buffer, out of which header and data go to the kernel in one write, and a pipe, which carries
+ * pages of the file to it without a copy of ours. Both grow and are kept.
+ */
 struct scratch {
   uint8_t *data;
   size_t size;
+  int pipe[2];       /* -1 where there is none */
+  int64_t pipe_room; /* bytes of a file that are sure to fit */
 };
+
+void scratch_init(struct scratch *scratch);
+void scratch_free(struct scratch *scratch);
 
 /* Does the work, answers the kernel if the job is of that sort, and closes the descriptors. Any thread. */
 void job_run(struct addon *addon, struct job *job, struct scratch *scratch);

@@ -2,7 +2,7 @@
  * The handlers of data: what may be slow is left to a native thread. Reads and syncs are answered from there; what may hear
  * that the disk is full comes back, since that is not true before pending FORGETs were handled (dispatch.ts).
  */
-import { EAGAIN, EFBIG, EINVAL, EIO, ENXIO, EOPNOTSUPP, ignore } from "../errno.js";
+import { EAGAIN, EFBIG, EINVAL, EIO, ENXIO, ignore } from "../errno.js";
 import { native } from "../native/index.js";
 import { FSYNC_FDATASYNC, WRITE_CACHE, WRITE_KILL_SUIDGID } from "../protocol/constants.js";
 import * as op from "../protocol/opcodes.js";
@@ -13,6 +13,8 @@ import { dropSetIdBits, hasSetIdBits } from "../union/set-id.js";
 import { changerOf, isRootAsking } from "./caller.js";
 import { type Handler, NO_REPLY, type Service } from "./service.js";
 
+/** A read of so much looks first whether its end is in the page cache: one system call more. */
+const probeLeast = 64 << 10;
 /** One COPY_FILE_RANGE copies at most this much, so that a thread is free again and a signal is noticed soon. */
 const copyChunk = 128 << 20;
 /** One of less than this may be done at once. */
@@ -29,6 +31,7 @@ function read(s: Service): number {
   const size = Math.min(request.u32(16), reply.room);
   const fd = readFd(s.union, request.nodeid);
   if (fd < 0) return fd;
+  if (endsUncached(s, fd, offset, size)) return readByJob(s, fd, offset, size);
   const start = reply.length;
   let done = 0;
   while (done < size) {
@@ -36,23 +39,21 @@ function read(s: Service): number {
     if (count === 0) break;
     if (count > 0) done += count;
     else if (count === -EAGAIN) return readByJob(s, fd, offset, size);
-    else if (count === -EOPNOTSUPP) return readHere(s, fd, offset, size);
     else return count;
   }
   reply.advance(done);
   return 0;
 }
 
+/** Whether a big read would end at something that is not cached, after it had copied the rest for nothing. */
+function endsUncached(s: Service, fd: number, offset: number, size: number): boolean {
+  if (size < probeLeast) return false;
+  return native.preadNowait(fd, s.reply.bytes, s.reply.length, 1, offset + size - 1) === -EAGAIN;
+}
+
 function readByJob(s: Service, fd: number, offset: number, size: number): number {
   const started = native.jobRead(s.channel, s.request.uniqueLow, s.request.uniqueHigh, fd, offset, size);
   return started < 0 ? started : NO_REPLY;
-}
-
-/** A file system without RWF_NOWAIT (tmpfs, before Linux 6.6) has its data in memory. */
-function readHere(s: Service, fd: number, offset: number, size: number): number {
-  const count = native.pread(fd, s.reply.bytes, s.reply.length, size, offset);
-  if (count > 0) s.reply.advance(count);
-  return count;
 }
 
 /** O_SYNC and O_DSYNC are the kernel's business: it follows such a write with an FSYNC. */
@@ -166,7 +167,7 @@ function copyCached(
   let done = 0;
   while (done < most) {
     const count = native.preadNowait(input, reply.bytes, reply.length + done, most - done, inOffset + done);
-    if (count < 0) return count === -EOPNOTSUPP ? -EAGAIN : count;
+    if (count < 0) return count;
     if (count === 0) break;
     done += count;
   }
