@@ -1,13 +1,14 @@
 /** `--io auto`: files of the upper are read and written by the kernel itself, others are cached, and opens are messages while that pays. */
 import { cases } from "./harness/cases.js";
+import { command } from "./harness/command.js";
 import { file } from "./harness/layers.js";
 import type { Merged } from "./harness/merged.js";
-import { status } from "./harness/passthrough.js";
+import { keeps, status } from "./harness/passthrough.js";
 
 /** Demands how many requests of a kind have come, where there is a driver. */
 async function came(merged: Merged, kind: string, fits: (count: number) => boolean): Promise<void> {
   if (merged.kind !== "cowfs") return;
-  const count = await status(merged, kind).catch(() => 0);
+  const count = await status(merged, kind);
   if (!fits(count)) merged.failures.push(`${count} requests ${kind}`);
 }
 
@@ -15,6 +16,11 @@ const options = { cowfs: ["--io", "auto", "--debug"] };
 const lowers = [
   { f: "0123456789", ...Object.fromEntries(Array.from({ length: 600 }, (_, i) => [`many/${i}`, `${i}`])) },
 ];
+
+/** As big as lower files must be to be passed through. */
+const big = { big: file("lower", { size: 16 << 20 }), other: "lower" };
+const bigLowers = [{ ...lowers[0], ...big }];
+const manyOpens = `sh "cat many/* | md5sum; cat many/* | md5sum; cat many/* | md5sum" -> /[^]*/`;
 
 cases("auto", [
   {
@@ -118,5 +124,148 @@ cases("auto", [
       await came(merged, "OPEN", (count) => count < 2500);
       await came(merged, "MKNOD", (count) => count > 0);
     },
+  },
+  {
+    name: "a big lower file is read by the kernel itself, and who has it open keeps to it; a small one shows what others write",
+    options,
+    lowers: bigLowers,
+    skip: keeps,
+    run: async (merged) => {
+      await merged.steps(`
+        r = open big O_RDONLY
+        m = mmap $r 4096 r shared
+        pread $r 5 0 -> lower
+      `);
+      await came(merged, "READ", (count) => count === 0);
+      await merged.steps(`
+        s = open other O_RDONLY
+        @b w = open big O_RDWR
+        @b pwrite $w 0 UP
+        @b v = open other O_RDWR
+        @b pwrite $v 0 UP
+        pread $r 5 0 -> lower
+        mread $m 0 5 -> lower
+        pread $s 5 0 -> UPwer
+        @b pread $w 5 0 -> UPwer
+        sh "head -c 5 big" -> "0 UPwer"
+        @b close $w
+        @b w = open big O_WRONLY|O_TRUNC
+        @b pwrite $w 0 new
+        cat big -> new
+        pread $r 5 0 -> lower
+      `);
+    },
+  },
+  {
+    name: "a big lower file that is mapped or runs does not keep opens from being no messages; what is written then is seen by all who open it",
+    options,
+    lowers: bigLowers,
+    prepare: async ({ lowers }) => {
+      await command("cp", ["/bin/sleep", `${lowers[0]}/program`]);
+      await command("truncate", ["-s", "16M", `${lowers[0]}/program`]);
+    },
+    skip: keeps,
+    run: async (merged) => {
+      await merged.steps(`
+        pid = spawn program 1000
+        r = open big O_RDONLY
+        m = mmap $r 4096 r shared
+        close $r
+        ${manyOpens}
+      `);
+      await came(merged, "OPEN", (count) => count < 1000);
+      await merged.steps(`
+        r = open big O_RDONLY
+        pread $r 5 0 -> lower
+        w = open big O_RDWR
+        pwrite $w 0 UP
+        ftruncate $w 3
+        pread $r 5 0 -> UPw
+        fstat $r size -> 3
+        fchmod $r 0640
+        stat big mode,size -> "0640 3"
+        mread $m 0 5 -> lower
+        stop $pid
+      `);
+    },
+  },
+  {
+    name: "while a big lower file is open opens stay messages, and who has it open keeps to it",
+    options,
+    lowers: bigLowers,
+    skip: keeps,
+    run: async (merged) => {
+      await merged.steps(`
+        r = open big O_RDONLY
+        ${manyOpens}
+      `);
+      await came(merged, "OPEN", (count) => count > 1500);
+      await merged.steps(`
+        w = open big O_RDWR
+        pwrite $w 0 UP
+        pread $r 5 0 -> lower
+        close $r
+        close $w
+        ${manyOpens}
+        sh "head -c 5 big" -> "0 UPwer"
+      `);
+    },
+  },
+  {
+    name: "while somebody has a big file open as it was before the copy-up, opens stay messages",
+    options,
+    lowers: bigLowers,
+    skip: keeps,
+    run: async (merged) => {
+      await merged.steps(`
+        r = open big O_RDONLY
+        truncate big 5
+        link big linked
+        ${manyOpens}
+      `);
+      await came(merged, "OPEN", (count) => count > 1500);
+      await merged.steps(`
+        w = open linked O_RDWR
+        pwrite $w 0 UP
+        cat big -> UPwer
+        pread $r 5 0 -> lower
+        close $r
+        close $w
+        ${manyOpens}
+        w = open big O_RDWR
+        pwrite $w 2 PER
+        cat linked -> UPPER
+      `);
+    },
+  },
+  {
+    name: "without an upper nobody can write: big files are read by the kernel itself",
+    options: { cowfs: [...options.cowfs, "-o", "ro"], overlay: ["ro"] },
+    lowers: bigLowers,
+    skip: { native: "has no layers", overlay: "its option is another" },
+    tree: "none",
+    litter: "it is mounted read-only",
+    run: async (merged) => {
+      await merged.steps(`
+        r = open big O_RDONLY
+        pread $r 5 0 -> lower
+        open big O_RDWR -> EROFS
+      `);
+      await came(merged, "READ", (count) => count === 0);
+      await merged.steps(`close $r\n${manyOpens}`);
+      await came(merged, "OPEN", (count) => count < 1000);
+      await merged.steps("cat other -> lower");
+    },
+  },
+  {
+    name: "with lower_passthrough=off all see what is written, whatever the size",
+    options: { cowfs: [...options.cowfs, "-o", "lower_passthrough=off"] },
+    lowers: bigLowers,
+    steps: `
+      r = open big O_RDONLY
+      @b w = open big O_RDWR
+      @b pwrite $w 0 UP
+      pread $r 5 0 -> UPwer
+    `,
   },
 ]);

@@ -7,7 +7,7 @@ import { file } from "./harness/layers.js";
 import { cowfs, cowfsProgram } from "./harness/mounts.js";
 import { keeps, passed } from "./harness/passthrough.js";
 
-passed("passthrough: what a file system does", [
+passed("what a file system does", [
   {
     name: "mappings, reads and writes of an upper file see each other, and times move",
     lowers: [{ f: file("0123456789", { size: 8192, mtime: "1000.0" }) }],
@@ -139,7 +139,7 @@ passed("passthrough: what a file system does", [
   },
 ]);
 
-passed("passthrough: layers on other file systems", [
+passed("layers on other file systems", [
   {
     name: "a layer on an overlayfs is passed through, one that lies too deep is read by the driver",
     // No directory in the deep one: those of an overlayfs on another get new numbers when they leave the kernel's cache.

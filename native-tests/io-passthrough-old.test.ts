@@ -1,17 +1,11 @@
 /** `--io passthrough`: what those who opened a lower file before its copy-up, and those who come later, have in common. */
-import { cases } from "./harness/cases.js";
+import type { Case } from "./harness/cases.js";
 import { file } from "./harness/layers.js";
+import { keeps, passed, passedBig } from "./harness/passthrough.js";
 
-const keeps = {
-  native: "there is one file only, and no layer that could be kept to",
-  overlay: "its descriptors follow the file into the upper",
-};
-const options = { cowfs: ["--io", "passthrough"] };
-
-cases("passthrough: descriptors from before the copy-up", [
+const descriptors: readonly Case[] = [
   {
     name: "locks of the old descriptor and of the new one do not see each other, those among themselves do",
-    options,
     lowers: [{ f: "0123456789" }],
     skip: keeps,
     steps: `
@@ -37,7 +31,6 @@ cases("passthrough: descriptors from before the copy-up", [
   },
   {
     name: "locks hold where only attributes or names change, or nobody had the lower file open before",
-    options,
     lowers: [{ f: "0123456789", g: "0123456789" }],
     steps: `
       @p r = open f O_RDONLY
@@ -59,7 +52,6 @@ cases("passthrough: descriptors from before the copy-up", [
   },
   {
     name: "mappings, shared and private, keep to the lower file; those made later are of the upper one",
-    options,
     lowers: [{ f: file("", { fill: 8192 }) }],
     skip: keeps,
     steps: `
@@ -83,7 +75,6 @@ cases("passthrough: descriptors from before the copy-up", [
   {
     // The kernel opens the file once more for these, by a nodeid that cannot be opened any more.
     name: "flags of chattr through an old descriptor: ESTALE once somebody has written, and nothing is changed",
-    options,
     lowers: [{ f: "lower" }],
     skip: keeps,
     steps: `
@@ -106,4 +97,7 @@ cases("passthrough: descriptors from before the copy-up", [
       stat f mode -> 0640
     `,
   },
-]);
+];
+
+passed("descriptors from before the copy-up", descriptors);
+passedBig("descriptors from before the copy-up", descriptors);

@@ -108,6 +108,8 @@ test("values", () => {
     volatile: true,
   });
   expect(parse("timeout=1000000000,spin=1000000")).toMatchObject({ timeout: 1e9, spinMicroseconds: 1e6 });
+  expect(parse("lower_passthrough=64k").lowerPassthrough).toBe(65_536);
+  expect(parse("lower_passthrough=64k,lower_passthrough=off").lowerPassthrough).toBe("off");
   expect(parse("volatile,fsync=1").volatile).toBe(false);
   expect(parse("fsync=strict")).toMatchObject({ volatile: false, syncsCopies: true });
   expect(parse("fsync=strict,fsync=volatile")).toMatchObject({ volatile: true, syncsCopies: false });
@@ -182,6 +184,7 @@ test.each([
     `timeout="${value}"`,
     `timeout=${value} is no such number: use seconds from 0 to 1000000000, in decimal digits`,
   ]),
+  ["lower_passthrough=big", "lower_passthrough=big is no size: use off, or from how many bytes on, as in 512k or 4m"],
   ["timeout=1000000001", "timeout=1000000001 is too much: use seconds from 0 to 1000000000"],
   ["spin=99999999999", "spin=99999999999 is too much: use microseconds from 0 to 1000000"],
 ])("a wrong value is named with the choices: %s", (list, message) => {

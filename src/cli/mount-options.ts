@@ -1,3 +1,4 @@
+import { parseSize } from "../assemble/specs/size.js";
 import {
   defaultMountFlags,
   type IoPolicy,
@@ -46,6 +47,7 @@ export interface MountOptions {
   /** Seconds. */
   timeout: number;
   spinMicroseconds?: number;
+  lowerPassthrough?: MountConfig["lowerPassthrough"];
   ownership: Writable<OwnershipOptions>;
   squashToRoot: boolean;
   mountFlags: Writable<MountFlags>;
@@ -193,6 +195,15 @@ const settings: Record<string, (options: MountOptions, value: string) => void> =
   },
   io: (o, value) => {
     o.io = ioNamed(value);
+  },
+  lower_passthrough: (o, value) => {
+    const size = value === "off" ? value : parseSize(value);
+    if (size === undefined) {
+      throw new UsageError(
+        `lower_passthrough=${shown(value)} is no size: use off, or from how many bytes on, as in 512k or 4m`,
+      );
+    }
+    o.lowerPassthrough = size;
   },
   metacopy: (o, value) => {
     o.metacopy = choice("metacopy", value, ["on", "off"]) === "on";

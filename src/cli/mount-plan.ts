@@ -106,6 +106,7 @@ export function planMount(words: MountWords, cwd: string, root: boolean): MountP
       debug,
       spinMicroseconds: options.spinMicroseconds ?? defaultSpinMicroseconds,
       io,
+      ...(options.lowerPassthrough === undefined ? {} : { lowerPassthrough: options.lowerPassthrough }),
       transport,
       ...(words.covered === true ? { covered: true } : {}),
       ...(words.volumeUses === undefined ? {} : { volumeUses: words.volumeUses }),

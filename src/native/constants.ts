@@ -17,6 +17,8 @@ export const { O_DIRECT, O_DIRECTORY, O_NOATIME, O_NOFOLLOW } = constants;
 export const O_PATH = 0o10000000;
 export const O_TMPFILE = 0o20000000 | O_DIRECTORY;
 
+export const SEEK_END = 2;
+
 export const RENAME_NOREPLACE = 1;
 export const RENAME_EXCHANGE = 2;
 export const RENAME_WHITEOUT = 4;

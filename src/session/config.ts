@@ -103,6 +103,8 @@ export interface MountConfig {
    * layers' files (`passthrough`).
    */
   readonly io: IoPolicy;
+  /** With `auto`: from how many bytes on lower files are passed through for reading. Default: `defaultLowerPassthrough`. */
+  readonly lowerPassthrough?: number | "off";
   /** `fuse-native` needs the npm package of that name. */
   readonly transport: "kernel" | "fuse-native";
   /** What is mounted over it belongs to it, and goes with it. The driver only keeps that on record, for whoever unmounts. */
@@ -118,8 +120,14 @@ export interface MountConfig {
 export type RedirectDir = "on" | "follow" | "nofollow";
 
 export const ioPolicies = ["auto", "cached", "passthrough"] as const;
-/** `auto`: files of the upper are passed through where that can be had, others are cached. */
+/** `auto`: files of the upper, and big lower ones for reading, are passed through where that can be had, others are cached. */
 export type IoPolicy = (typeof ioPolicies)[number];
+
+/**
+ * Bytes. Most of what is read again and again is smaller, and cached without a message for opening it. Of bigger files (programs, libraries,
+ * data) one copy in memory serves all mounts, and the kernel reads them as fast as without cowfs.
+ */
+export const defaultLowerPassthrough = 16 << 20;
 
 /** A thousand years would overflow jiffies; the kernel clamps this itself. About 30 years: for ever, for a mount. */
 export const timeoutForever = 1e9;

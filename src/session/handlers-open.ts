@@ -4,9 +4,9 @@ import { FOPEN_KEEP_CACHE, FOPEN_PASSTHROUGH, OPEN_KILL_SUIDGID } from "../proto
 import * as op from "../protocol/opcodes.js";
 import {
   create as createFile,
+  openAuto,
   openCreated,
   open as openFile,
-  openOwn,
   release as releaseFile,
 } from "../union/ops/open.js";
 import { tmpfile as makeTemporary } from "../union/ops/tmpfile.js";
@@ -30,7 +30,7 @@ function open(s: Service): number {
   const flags = request.u32(0);
   const changer = (request.u32(4) & OPEN_KILL_SUIDGID) === 0 ? null : changerOf(request);
   const backing =
-    opens.io === "auto" ? openOwn(union, request.nodeid, flags) : openFile(union, request.nodeid, flags, changer);
+    opens.io === "auto" ? openAuto(union, request.nodeid, flags) : openFile(union, request.nodeid, flags, changer);
   if (backing < 0) return backing;
   opens.note(backing);
   if (!opens.silent) return opened(s, backing);

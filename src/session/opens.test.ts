@@ -58,6 +58,30 @@ describe("opens are messages", () => {
     expect(opens.silent).toBe(true);
   });
 
+  it("with auto while a lower file is open with a backing; a mapping of it that is left does no harm", () => {
+    const files = new OpenFiles();
+    const opens = new Opens("auto", files, notifier);
+    files.add(5, 7, false);
+    opens.note(7);
+    vain(opens, 600);
+    expect(opens.silent).toBe(false);
+    expect(files.remove(5)).toBe(-1);
+    vain(opens, 1);
+    expect(opens.silent).toBe(true);
+  });
+
+  it("with auto while a row has a successor; the kernel is asked to forget it", () => {
+    const files = new OpenFiles();
+    const opens = new Opens("auto", files, notifier);
+    files.succeed(5, 6);
+    vain(opens, 512);
+    expect(asked).toEqual([5]);
+    expect(opens.silent).toBe(false);
+    expect(files.forget(5)).toBe(6);
+    vain(opens, 1);
+    expect(opens.silent).toBe(true);
+  });
+
   it("with auto for as long as one in sixteen brings a backing file", () => {
     const opens = new Opens("auto", new OpenFiles(), notifier);
     for (let i = 0; i < 10_000; i++) opens.note(i % 16 === 0 ? 7 : 0);

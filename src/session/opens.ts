@@ -37,11 +37,9 @@ export class Opens {
     if (backing > 0) this.served++;
     else this.vain++;
     if (this.vain < vainMost || this.vain <= this.served * vainForEach) return;
-    // Whoever has a backing file open, or mapped although it is closed, would not see what others write into the kernel's cache.
-    const { backed } = this.files;
-    if (backed.size > 0 && this.vain % pruneEvery === 0) {
-      ignore(this.notifier.prune([...backed]), "before Linux 6.18 it cannot be told, and opens stay messages");
+    if (this.files.isBound && this.vain % pruneEvery === 0) {
+      ignore(this.notifier.prune(this.files.bound()), "before Linux 6.18 it cannot be told, and opens stay messages");
     }
-    this.silent = backed.size === 0;
+    this.silent = !this.files.isBound;
   }
 }

@@ -9,7 +9,7 @@ import { openUnion } from "../union/open.js";
 import { noChange } from "../union/ops/setattr.js";
 import { defaultWork } from "../union/places.js";
 import type { Union } from "../union/union.js";
-import type { Log, MountConfig } from "./config.js";
+import { defaultLowerPassthrough, type Log, type MountConfig } from "./config.js";
 import { ReplySink } from "./dir-sink.js";
 import { Dispatcher, setxattrExtended } from "./dispatch.js";
 import { Forgets } from "./forgets.js";
@@ -117,6 +117,8 @@ class Session {
     const agreement = this.handshake(request, reply);
     const notifier = new ChannelNotifier(mounted.channel);
     if (agreement.io !== "cached") union.openFiles.attach(new ChannelBackings(mounted.channel, notifier, log));
+    const least = config.lowerPassthrough ?? defaultLowerPassthrough;
+    if (agreement.io === "auto" && least !== "off") union.openFiles.lowerLeast = least;
     this.opens = new Opens(agreement.io, union.openFiles, notifier);
     const listings = new Listings(union);
     const service: Service = {
@@ -147,8 +149,8 @@ class Session {
     const refuse = (why: string) => new MountError(`${shown(mountpoint)}: ${why}`, mountpoint);
     let io = this.config.io;
     const depth = io === "cached" ? 0 : stackDepth(this.union);
-    // Only what lies in the upper is passed through; and whoever did not ask for it is to be able to mount an overlayfs on top.
-    if (io === "auto" && (this.union.readOnly || depth > 1)) io = "cached";
+    // Whoever did not ask for it is to be able to mount an overlayfs on top.
+    if (io === "auto" && depth > 1) io = "cached";
     for (;;) {
       const received = native.receive(channel, request.bytes, initPatience);
       if (received === -EAGAIN) continue;

@@ -37,10 +37,14 @@ export class OpenFiles {
   private readonly mappable = new Set<number>();
   private backings: Backings | null = null;
   /**
-   * Nodes that have a backing, or had one since the kernel knows them: a mapping outlives its descriptor and the RELEASE of that,
+   * Nodes that have a backing of the upper, or had one since the kernel knows them: a mapping outlives its descriptor and the RELEASE of that,
    * and it is of the backing file. The kernel forgets no node that is so mapped.
    */
-  readonly backed = new Set<number>();
+  private readonly backed = new Set<number>();
+  /** How many nodes are open with a backing that is lower data. */
+  private lowerOpen = 0;
+  /** From how many bytes on `openAuto` passes a lower file through; infinite: none. */
+  lowerLeast = Number.POSITIVE_INFINITY;
 
   /** From now on files are opened through the kernel. */
   attach(backings: Backings): void {
@@ -67,7 +71,9 @@ export class OpenFiles {
   /** The first open of a node. `backing`, which is taken over, and `own` as in OpenNode. */
   add(node: number, backing: number, own: boolean): void {
     this.open.set(node, { backing, own, below: -1, handles: 1, written: false });
-    if (backing > 0) this.backed.add(node);
+    if (backing <= 0) return;
+    if (own) this.backed.add(node);
+    else this.lowerOpen++;
   }
 
   /** A node that is open was opened for writing. */
@@ -99,6 +105,7 @@ export class OpenFiles {
     const one = this.open.get(node);
     if (one === undefined) return -1;
     this.open.delete(node);
+    if (one.backing > 0 && !one.own) this.lowerOpen--;
     this.unregister(one.backing);
     return one.below;
   }
@@ -134,6 +141,20 @@ export class OpenFiles {
     this.successors.set(node, successor);
     this.predecessors.set(successor, (this.predecessors.get(successor) ?? 0) + 1);
     this.backings?.stale(node);
+  }
+
+  /**
+   * Whether nodes stand in the way of opens that are no messages. Such an open reads and writes by the kernel's cache of the node: the kernel
+   * refuses it (EIO) while a backing is open; and it would not see what is written through a mapping of an upper backing, nor, by the nodeid
+   * of an old row, what is cached for the successor. A mapping of lower data alone does no harm.
+   */
+  get isBound(): boolean {
+    return this.backed.size > 0 || this.successors.size > 0 || this.lowerOpen > 0;
+  }
+
+  /** Those of them that the kernel may not need any more. */
+  bound(): number[] {
+    return [...this.backed, ...this.successors.keys()];
   }
 
   /** A row is freed: returns its successor, which may not be needed any more, or 0. */

@@ -1,7 +1,7 @@
 /** Opening regular files for passthrough: the kernel reads, writes and maps the backing file by itself. */
 import { EINVAL, EROFS, ESTALE, ignore } from "../../errno.js";
 import { S_IFREG } from "../../layer/stat.js";
-import { O_ACCMODE, O_DIRECT, O_RDONLY, O_RDWR, O_TRUNC } from "../../native/constants.js";
+import { O_ACCMODE, O_DIRECT, O_RDONLY, O_RDWR, O_TRUNC, SEEK_END } from "../../native/constants.js";
 import { native } from "../../native/index.js";
 import { copyUpData } from "../copy-up.js";
 import { creation } from "../create-at.js";
@@ -67,30 +67,46 @@ function opened(u: Union, node: number, access: number, backing: number, isOwn: 
 }
 
 /**
- * Opens a regular file once more, like `open`, but only what is the upper's own, and no copy that is not synced yet, is passed through: nothing that is open there ever
- * has to make room for a copy, so that all who have a file open see the same data whatever happens to it. A lower file, which
- * is copied up at the first write, has no backing (0), and a file that is open without one stays so until it is closed. O_TRUNC is
- * left to the truncation that the kernel asks for next.
+ * Opens a regular file once more, like `open`, but passes through only what is the upper's own, and no copy that is not synced yet, so that
+ * all who have a file open see the same data whatever happens to it; and, for reading, lower files that are big (`lowerLeast`): who has such a
+ * one open keeps to it when it is copied up. Any other lower file, which is copied up at the first write, has no backing (0), and a file that is
+ * open without one stays so until it is closed. O_TRUNC is left to the truncation that the kernel asks for next.
  */
-export function openOwn(u: Union, node: number, flags: number): number {
+export function openAuto(u: Union, node: number, flags: number): number {
   const { table, openFiles } = u;
-  if (!table.isAlive(node)) return -ESTALE;
+  if (!table.isAlive(node) || openFiles.successor(node) > 0) return -ESTALE;
+  if (openFiles.isOld(node)) return open(u, node, flags & ~O_TRUNC, null);
   const access = flags & O_ACCMODE;
   const may = mayOpen(u, node, flags & ~O_TRUNC);
   if (may < 0) return may;
   const before = openFiles.get(node);
-  let backing = before?.backing ?? 0;
-  if (before === undefined ? mayPassOwn(u, node) : backing > 0) {
-    const fd = backingFd(u, node, flags);
-    if (fd < 0) return fd;
-    if (before === undefined) backing = openFiles.register(fd);
-  }
-  return opened(u, node, access, backing, backing > 0);
+  if (before !== undefined && before.backing === 0) return opened(u, node, access, 0, false);
+  const isOwn = before !== undefined || mayPassOwn(u, node);
+  const fd = isOwn ? backingFd(u, node, flags) : bigLowerFd(u, node, flags);
+  if (fd < 0) return fd;
+  const backing = before?.backing ?? (fd > 0 ? openFiles.register(fd) : 0);
+  return opened(u, node, access, backing, isOwn && backing > 0);
 }
 
 /** The kernel would not tell of O_SYNC and msync(2), which must settle a copy that is not synced yet. */
 function mayPassOwn(u: Union, node: number): boolean {
   return u.table.protection(node) === 0 && u.unsynced.of(node) === undefined && hasOwnData(u, node);
+}
+
+/** The kernel opens a program to run it (__FMODE_EXEC). */
+const EXECUTES = 0x20;
+
+/**
+ * A descriptor of data in a lower layer that are worth a backing, 0 if they are not, or -errno. Lower files keep their size. A program is not
+ * passed through: it stays open for as long as it runs, and would keep opens from being no messages (`isBound`).
+ */
+function bigLowerFd(u: Union, node: number, flags: number): number {
+  const { openFiles, table } = u;
+  if (openFiles.lowerLeast === Number.POSITIVE_INFINITY || (flags & (O_ACCMODE | EXECUTES)) !== O_RDONLY) return 0;
+  if (table.protection(node) !== 0 || hasOwnData(u, node)) return 0;
+  const fd = backingFd(u, node, flags);
+  if (fd < 0) return fd;
+  return native.lseek(fd, 0, SEEK_END) >= openFiles.lowerLeast ? fd : 0;
 }
 
 /**
