@@ -228,6 +228,35 @@ cases("removed directories", [
     `,
   },
   {
+    name: "attributes of a removed directory change for those who have it open",
+    lowers: [{ "d/": { mode: 0o750, gid: 2000, xattrs: { "user.a": "b" } }, "merged/": {} }],
+    upper: { "u/": {}, "merged/": { mode: 0o700 } },
+    skip: { overlay: "of lower directories it answers ENOTDIR" },
+    steps: `
+      fd = open d O_RDONLY|O_DIRECTORY
+      fdm = open merged O_RDONLY|O_DIRECTORY
+      fdu = open u O_RDONLY|O_DIRECTORY
+      ino = fstat $fd ino
+      rmdir d
+      rmdir merged
+      rmdir u
+      fchmod $fd 0711
+      fchmod $fdm 0711
+      fchmod $fdu 0711
+      fstat $fd mode,uid,gid,nlink,ino -> 0711 0 2000 0 $ino
+      fstat $fdm mode,nlink -> 0711 0
+      fstat $fdu mode,nlink -> 0711 0
+      fchown $fd 5 6
+      futimens $fd 5.0 6.0
+      fsetx $fd user.c d
+      fgetx $fd user.a -> b
+      fstat $fd mode,uid,gid,nlink,mtime
+      mkdir d 0755
+      stat d mode,uid,gid -> 0755 0 0
+      listx d
+    `,
+  },
+  {
     name: "a process works on in a directory that was renamed, and not in one that was removed",
     lowers: [{ "d/e/x": "x", "other/": {} }],
     steps: `

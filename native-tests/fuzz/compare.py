@@ -151,6 +151,9 @@ class Comparison:
             known = step.op == "dinos" and self.union.kernel
             # Of an immutable directory the kernel sees the type, but on FUSE not the flag.
             known = known or (step.op, want, have) == ("unlink", "EPERM", "EISDIR")
+            # The kernel opens a file anew for that, whose old data is passed through to whoever has it open (cli.md).
+            stale = step.op in ("getflags", "setflags") and have == "ESTALE"
+            known = known or stale and "io=passthrough" in self.case.options
             if compared and want != have and not known:
                 raise Failure(f"answer to {step.op}", f"{step}\n    native {want[:300]!r}\n    union  {have[:300]!r}")
 

@@ -68,7 +68,7 @@ export function copyUp(u: Union, node: number): number {
   const writable = u.checkWritable();
   if (writable < 0) return writable;
   if (table.type(node) === DT_DIR) {
-    const r = copyUpDirectory(u, node);
+    const r = table.isNameless(node) ? copyUpRemoved(u, node) : copyUpDirectory(u, node);
     const directory = table.directory(node);
     if (directory !== undefined) directory.ctime = null; // the caller is about to change it
     return r;
@@ -104,6 +104,26 @@ export function copyUpData(u: Union, node: number, size = Number.MAX_SAFE_INTEGE
   if (isUnderWay(u, node)) return PARK;
   const above = table.isNameless(node) ? 0 : copyUpDirectory(u, table.parent(node));
   return above < 0 ? above : copyUpFile(u, node, size);
+}
+
+/** A directory that was removed gets a copy that was removed, too, for those who have it open: 0 or -errno. */
+function copyUpRemoved(u: Union, node: number): number {
+  const directory = u.table.directory(node);
+  if (directory === undefined) return -ESTALE;
+  if (directory.upper !== null) return 0;
+  const temporary = u.work.temporary();
+  let r = statBacking(u, node, source);
+  if (r === 0) r = native.mkdirAs(u.work.fd, temporary, 0o700, 0, 0);
+  if (r < 0) return r;
+  r = copyAttributes(u, u.atFd, u.atName, source, u.work.fd, temporary);
+  const fd = r < 0 ? r : native.open(u.work.fd, temporary, O_PATH, 0);
+  u.work.discard(temporary);
+  if (fd < 0) return fd;
+  hold(u, node, fd, ACCESS_PATH);
+  directory.parts.length = 0;
+  directory.parts.push(newPart(0, null));
+  u.table.setLayer(node, 0);
+  return 0;
 }
 
 /** Whether a job is copying the node's data: `u.parkedOn` is then that job. */
