@@ -90,8 +90,9 @@ export class Reply {
   /** A number from 0 to 2^53. */
   u64(value: number): void {
     const word = this.length >>> 2;
-    this.words[word] = value % two32;
-    this.words[word + 1] = Math.floor(value / two32);
+    // The array keeps of a number what 32 bits have room for.
+    this.words[word] = value;
+    this.words[word + 1] = value / two32;
     this.length += 8;
   }
 
@@ -248,8 +249,8 @@ export class Reply {
     const at = this.length >>> 2;
     words[at] = inoLow;
     words[at + 1] = inoHigh;
-    words[at + 2] = next % two32;
-    words[at + 3] = Math.floor(next / two32);
+    words[at + 2] = next;
+    words[at + 3] = next / two32;
     words[at + 4] = name.length;
     words[at + 5] = type;
     this.length += direntHeader;

@@ -93,7 +93,7 @@ export class Directory {
 
   /** What is known of the names in the lower parts. */
   get known(): LowerNames | null {
-    return (this.parts.at(-1) as Part).known;
+    return (this.parts[this.parts.length - 1] as Part).known;
   }
 
   partIn(layer: number): Part | null {

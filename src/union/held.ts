@@ -109,6 +109,7 @@ export function dropParts(u: Union, directory: Directory): void {
       part.known = null;
       part.listed = false;
     }
+    u.keptLists.drop(part);
     if (part.fd < 0) continue;
     const fd = part.fd;
     part.fd = -1;

@@ -1,6 +1,6 @@
 /** Merged listings: what readdir shows, what rmdir must find empty, what st_nlink counts. */
 import { ignore, isAbsent } from "../errno.js";
-import { type EntrySink, readEntries, readListing } from "../layer/listing.js";
+import { RawListing } from "../layer/listing.js";
 import {
   classifyMarkedName,
   NAME_GONE,
@@ -14,52 +14,48 @@ import { S_IFMT, STATX_ALL, Stat } from "../layer/stat.js";
 import { DT_CHR, DT_DIR, DT_REG, DT_UNKNOWN } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { type Directory, type Part, WH_NONE, WH_SOME } from "./directory.js";
-import { openPartListing, partFd } from "./locate.js";
+import { holdPart, openPartListing, partFd } from "./locate.js";
 import { type LowerNames, MENTIONS_LIMIT, NameGatherer } from "./lower-names.js";
+import { nameOffset } from "./name-hash.js";
 import type { Union } from "./union.js";
 
 const stat = new Stat();
 
 /**
- * The entries of a merged directory, in the order of their offsets. An offset is a hash of the name, so it means the same
- * place in every listing of the directory, whatever came and went.
+ * What a merged directory shows: the entries as its parts list them, top first, and the order of their offsets. An offset is a hash of the
+ * name, so it means the same place in every listing of the directory, whatever came and went. Only the order is sorted, and the numbers
+ * that users see are worked out where they are asked for: most directories are listed once, by code that is not optimized yet.
  */
-export interface Listing {
-  readonly names: string[];
-  readonly types: Uint8Array;
-  /** Number of the part that shows the entry. */
-  readonly parts: Uint16Array;
-  readonly inoLow: Uint32Array;
-  readonly inoHigh: Uint32Array;
-  readonly offsets: Float64Array;
+export class Listing {
+  readonly names: string[] = [];
+  /** DT_* */
+  readonly types: number[] = [];
+  /** Number of the part that shows the entry, and which of that part's it is. */
+  readonly parts: number[] = [];
+  readonly places: number[] = [];
+  readonly lists: RawListing[] = [];
+  subdirectories = 0;
+  /** Offsets, ascending, and the entry of each. */
+  offsets = new Float64Array(0);
+  order = new Uint32Array(0);
   readonly version: number;
-}
+  /** The parts as they were then: a copy-up puts one on top. */
+  readonly sources: readonly Part[];
+  /** What tells the file systems of the parts apart, once that is known. */
+  private fileSystems: number[] | null = null;
 
-/** 53 bits of a name, above the offsets of `.` and `..`. */
-function offsetOf(name: string): number {
-  let a = 0x811c9dc5;
-  let b = 0x9747b28c;
-  for (let i = 0; i < name.length; i++) {
-    const c = name.charCodeAt(i);
-    a = Math.imul(a ^ c, 0x01000193);
-    b = Math.imul(b ^ (c + i), 0x5bd1e995);
-    b ^= b >>> 13;
+  constructor(directory: Directory) {
+    this.version = directory.version;
+    this.sources = directory.parts.slice();
   }
-  a ^= a >>> 15;
-  return ((b >>> 0) & 0xfffff) * 4294967296 + (a >>> 0) + 16;
-}
 
-/** The raw entries of one part, as getdents(2) gives them. */
-class RawEntries implements EntrySink {
-  names: string[] = [];
-  types: number[] = [];
-  lows: number[] = [];
-  highs: number[] = [];
-  entry(name: string, type: number, low: number, high: number): void {
-    this.names.push(name);
-    this.types.push(type);
-    this.lows.push(low);
-    this.highs.push(high);
+  /** Sets `u.inodes` to the number that the layer's object shows. */
+  showNumber(u: Union, node: number, i: number): void {
+    this.fileSystems ??= this.sources.map((part) => fileSystemOf(u, node, part));
+    const part = this.parts[i] as number;
+    const list = this.lists[part] as RawListing;
+    const place = this.places[i] as number;
+    u.inodes.showReal(this.fileSystems[part] as number, list.inoLow(place), list.inoHigh(place));
   }
 }
 
@@ -67,7 +63,8 @@ const gathered = new NameGatherer();
 
 /** Reads the listing of an upper part for what it says about later lookups: 0 or -errno. */
 export function learnMarks(u: Union, node: number, part: Part): number {
-  return Math.min(readPart(u, node, part, new RawEntries()), 0);
+  const list = readPart(u, node, part);
+  return typeof list === "number" ? list : 0;
 }
 
 /**
@@ -87,15 +84,23 @@ export function learnNames(u: Union, node: number, directory: Directory): number
 }
 
 function gatherPart(u: Union, node: number, part: Part): number {
-  gathered.beginLayer(part.layer);
   const fd = openPartListing(u, node, part);
   if (fd < 0) return fd;
-  const count = readEntries(fd, gathered);
+  const list = gatherOpen(u, part, fd, gathered);
   ignore(native.close(fd), "nothing was written through it");
+  return typeof list === "number" ? list : 0;
+}
+
+/** Gathers what the directory `fd`, which is `part`, lists: that, or -errno. */
+export function gatherOpen(u: Union, part: Part, fd: number, into: NameGatherer): RawListing | number {
+  const list = new RawListing();
+  const count = list.read(fd);
   if (count < 0) return count;
-  part.marked = gathered.marked ? WH_SOME : WH_NONE;
+  into.gather(list, part.layer);
+  part.marked = list.marked ? WH_SOME : WH_NONE;
   part.listed = true;
-  return 0;
+  u.keptLists.keep(part, list);
+  return list;
 }
 
 /** Keeps what all lower parts of a directory mention, as long as there is room. */
@@ -105,15 +110,21 @@ export function keepNames(u: Union, directory: Directory, names: LowerNames): vo
   if (directory.known !== null) u.listedNames += names.count;
 }
 
-function readPart(u: Union, node: number, part: Part, raw: RawEntries): number {
-  const fd = partFd(u, node, part);
+/** Reads the listing of a part, or takes it where it was read already: that, or -errno. */
+function readPart(u: Union, node: number, part: Part): RawListing | number {
+  const kept = u.keptLists.take(part);
+  if (kept !== undefined) return kept;
+  const fd = openPartListing(u, node, part);
   if (fd < 0) return fd;
-  const count = readListing(fd, raw);
+  const list = new RawListing();
+  const count = list.read(fd);
+  // What is open to be read leads to the names in it as well as an O_PATH descriptor.
+  if (part.fd < 0) holdPart(u, node, part, fd);
+  else ignore(native.close(fd), "nothing was written through it");
   if (count < 0) return count;
-  const marks = raw.names.some((name) => name.startsWith(WHITEOUT_PREFIX));
-  part.marked = marks ? WH_SOME : WH_NONE;
+  part.marked = list.marked ? WH_SOME : WH_NONE;
   part.listed = true;
-  return fd;
+  return list;
 }
 
 /** What a raw entry is: its DT_* type, HIDDEN (a mark), HIDES (a whiteout of its own name), or -errno. */
@@ -126,13 +137,13 @@ const HIDES = 101;
  */
 const device = { known: false, low: 0, high: 0 };
 
-function judgeEntry(fd: number, part: Part, raw: RawEntries, k: number): number {
+function judgeEntry(fd: number, part: Part, raw: RawListing, k: number): number {
   const name = raw.names[k] as string;
   const type = raw.types[k] as number;
-  const low = raw.lows[k] as number;
-  const high = raw.highs[k] as number;
+  const low = raw.inoLow(k);
+  const high = raw.inoHigh(k);
   if (type === DT_CHR && device.known && low === device.low && high === device.high) return HIDES;
-  const prefixed = name.startsWith(WHITEOUT_PREFIX);
+  const prefixed = raw.marked && name.startsWith(WHITEOUT_PREFIX);
   const suspicious = type === DT_UNKNOWN || type === DT_CHR || prefixed || (type === DT_REG && part.xattrWhiteouts);
   if (!suspicious) return type;
   const r = native.statx(fd, name, STATX_ALL, stat.bytes);
@@ -160,111 +171,110 @@ function judgeEntry(fd: number, part: Part, raw: RawEntries, k: number): number 
   return real;
 }
 
-/** Collects the merged entries, unordered: 0 or -errno. `each` gets the part's number and the inode number of its layer. */
-function collect(
-  u: Union,
-  node: number,
-  directory: Directory,
-  each: (part: number, fd: number, name: string, type: number, low: number, high: number) => void,
-): number {
-  const { parts } = directory;
+/** Collects the merged entries, unordered: 0 or -errno. */
+function collect(u: Union, node: number, listing: Listing): number {
+  const { names, types, parts: numbers, places, sources: parts } = listing;
   const decided = parts.length > 1 ? new Set<string>() : null;
-  const gathers = parts.length === 1 && directory.upper === null && directory.known === null;
-  if (gathers) gathered.begin();
   for (let i = 0; i < parts.length; i++) {
     const part = parts[i] as Part;
-    const raw = new RawEntries();
-    const fd = readPart(u, node, part, raw);
-    if (fd < 0) return fd;
-    if (gathers) {
-      gathered.beginLayer(part.layer);
-      for (let k = 0; k < raw.names.length; k++) gathered.entry(raw.names[k] as string, raw.types[k] as number);
-      keepNames(u, directory, gathered.finish());
-    }
+    const raw = readPart(u, node, part);
+    if (typeof raw === "number") return raw;
+    listing.lists.push(raw);
+    const maybeMarks = raw.marked || part.xattrWhiteouts;
     const hidden: string[] = [];
     device.known = false;
-    for (let k = 0; k < raw.names.length; k++) {
+    const count = raw.names.length;
+    for (let k = 0; k < count; k++) {
       const name = raw.names[k] as string;
-      const type = judgeEntry(fd, part, raw, k);
-      if (type < 0) return type;
-      if (type === HIDDEN) continue;
-      if (type === HIDDEN + HIDES) {
-        // A `.wh.` file hides its name in the layers below, never beside itself.
-        hidden.push(name.slice(WHITEOUT_PREFIX.length));
-        continue;
+      let type = raw.types[k] as number;
+      if (maybeMarks || type === DT_CHR || type === DT_UNKNOWN) {
+        const fd = partFd(u, node, part);
+        type = fd < 0 ? fd : judgeEntry(fd, part, raw, k);
+        if (type < 0) return type;
+        if (type === HIDDEN) continue;
+        if (type === HIDDEN + HIDES) {
+          // A `.wh.` file hides its name in the layers below, never beside itself.
+          hidden.push(name.slice(WHITEOUT_PREFIX.length));
+          continue;
+        }
       }
       if (decided !== null) {
-        if (decided.has(name)) continue;
-        decided.add(name);
+        if (i > 0 && decided.has(name)) continue;
+        if (i < parts.length - 1) decided.add(name);
       }
-      if (type !== HIDES) each(i, fd, name, type, raw.lows[k] as number, raw.highs[k] as number);
+      if (type === HIDES) continue;
+      if (type === DT_DIR) listing.subdirectories++;
+      names.push(name);
+      types.push(type);
+      numbers.push(i);
+      places.push(k);
     }
     if (decided !== null) for (const name of hidden) decided.add(name);
   }
   return 0;
 }
 
-/** The entries by their offsets, those of one offset by name. V8 sorts numbers alone without a call for each comparison. */
-function inOrder(offsets: Float64Array, names: readonly string[]): Uint32Array {
-  const order = new Uint32Array(names.length);
-  const places = new Map<number, number>();
-  for (let i = 0; i < offsets.length; i++) places.set(offsets[i] as number, i);
-  if (places.size === offsets.length) {
-    const sorted = offsets.slice().sort();
-    for (let k = 0; k < sorted.length; k++) order[k] = places.get(sorted[k] as number) as number;
-    return order;
-  }
-  for (let i = 0; i < order.length; i++) order[i] = i;
-  return order.sort(
-    (a, b) => (offsets[a] as number) - (offsets[b] as number) || ((names[a] as string) < (names[b] as string) ? -1 : 1),
-  );
-}
+/** An offset without its lowest 21 bits has room for the number of an entry: both in one number, V8 sorts without a call for each comparison. */
+const ROOM = 1 << 21;
 
-/** The merged entries of a directory, sorted by offset, or -errno. */
-export function mergedListing(u: Union, node: number, directory: Directory): Listing | number {
-  const names: string[] = [];
-  const types: number[] = [];
-  const parts: number[] = [];
-  const lows: number[] = [];
-  const highs: number[] = [];
-  const r = collect(u, node, directory, (part, _fd, name, type, low, high) => {
-    names.push(name);
-    types.push(type);
-    parts.push(part);
-    lows.push(low);
-    highs.push(high);
-  });
-  if (r < 0) return r;
-  const unsorted = new Float64Array(names.length);
-  for (let i = 0; i < names.length; i++) unsorted[i] = offsetOf(names[i] as string);
-  const order = inOrder(unsorted, names);
-  const fileSystems = directory.parts.map((part) => fileSystemOf(u, node, part));
-  const count = order.length;
-  const listing: Listing = {
-    names: Array.from(order, (i) => names[i] as string),
-    types: new Uint8Array(count),
-    parts: new Uint16Array(count),
-    inoLow: new Uint32Array(count),
-    inoHigh: new Uint32Array(count),
-    offsets: new Float64Array(count),
-    version: directory.version,
-  };
-  let subdirectories = 0;
+/** Sorts a listing by the offsets of its names, those of one offset by name. */
+function sort(listing: Listing): void {
+  const { names } = listing;
+  const count = names.length;
+  const hashed = new Float64Array(count);
+  const keys = new Float64Array(count);
+  for (let i = 0; i < count; i++) {
+    const offset = nameOffset(names[i] as string);
+    hashed[i] = offset;
+    keys[i] = Math.floor(offset / ROOM) * ROOM + (i % ROOM);
+  }
+  keys.sort();
+  const order = new Uint32Array(count);
+  const offsets = new Float64Array(count);
+  let crowded = count > ROOM;
   let before = 0;
   for (let k = 0; k < count; k++) {
-    const i = order[k] as number;
-    const part = parts[i] as number;
-    listing.types[k] = types[i] as number;
-    listing.parts[k] = part;
-    if (types[i] === DT_DIR) subdirectories++;
-    u.inodes.showReal(fileSystems[part] as number, lows[i] as number, highs[i] as number);
-    listing.inoLow[k] = u.inodes.low;
-    listing.inoHigh[k] = u.inodes.high;
-    // Two names of one hash get neighbouring offsets.
-    before = Math.max(unsorted[i] as number, before + 1);
-    listing.offsets[k] = before;
+    const key = keys[k] as number;
+    const i = key & (ROOM - 1);
+    order[k] = i;
+    offsets[k] = hashed[i] as number;
+    if (key - before < ROOM) crowded = true;
+    before = key;
   }
-  directory.subdirectories = subdirectories;
+  listing.order = order;
+  listing.offsets = offsets;
+  if (crowded) sortRuns(listing, hashed, keys);
+}
+
+/** Sorts those whose keys are next to each other by all of their offsets. Two names of one hash get neighbouring offsets. */
+function sortRuns(listing: Listing, hashed: Float64Array, keys: Float64Array): void {
+  const { names, order, offsets } = listing;
+  const count = order.length;
+  if (count > ROOM) for (let i = 0; i < count; i++) order[i] = i;
+  for (let start = 0, end = 1; end <= count; end++) {
+    if (end < count && (count > ROOM || (keys[end] as number) - (keys[end - 1] as number) < ROOM)) continue;
+    order
+      .subarray(start, end)
+      .sort(
+        (a, b) =>
+          (hashed[a] as number) - (hashed[b] as number) || ((names[a] as string) < (names[b] as string) ? -1 : 1),
+      );
+    start = end;
+  }
+  let before = 0;
+  for (let k = 0; k < count; k++) {
+    before = Math.max(hashed[order[k] as number] as number, before + 1);
+    offsets[k] = before;
+  }
+}
+
+/** The merged entries of a directory, in the order of their offsets, or -errno. */
+export function mergedListing(u: Union, node: number, directory: Directory): Listing | number {
+  const listing = new Listing(directory);
+  const r = collect(u, node, listing);
+  if (r < 0) return r;
+  directory.subdirectories = listing.subdirectories;
+  sort(listing);
   return listing;
 }
 
@@ -275,9 +285,9 @@ function fileSystemOf(u: Union, node: number, part: Part): number {
 
 /** Whether a merged directory shows no entry: 1, 0 or -errno. */
 export function isEmpty(u: Union, node: number, directory: Directory): number {
-  let count = 0;
-  const r = collect(u, node, directory, () => void count++);
-  return r < 0 ? r : count === 0 ? 1 : 0;
+  const listing = new Listing(directory);
+  const r = collect(u, node, listing);
+  return r < 0 ? r : listing.names.length === 0 ? 1 : 0;
 }
 
 /** The number of subdirectories a merged directory shows, counted once and kept up to date, or -errno. */
@@ -289,11 +299,9 @@ export function countSubdirectories(u: Union, node: number, directory: Directory
     if (directory.subdirectories >= 0) return directory.subdirectories;
   }
   // Something above a directory may hide it.
-  let count = 0;
-  const r = collect(u, node, directory, (_part, _fd, _name, type) => {
-    if (type === DT_DIR) count++;
-  });
+  const listing = new Listing(directory);
+  const r = collect(u, node, listing);
   if (r < 0) return r;
-  directory.subdirectories = count;
-  return count;
+  directory.subdirectories = listing.subdirectories;
+  return listing.subdirectories;
 }

@@ -27,10 +27,14 @@ export function partFd(u: Union, node: number, part: Part): number {
   }
   let fd = openPart(u, node, part);
   if (fd < 0 && u.descriptors.makeRoom(fd)) fd = openPart(u, node, part);
-  if (fd < 0) return fd;
+  if (fd >= 0) holdPart(u, node, part, fd);
+  return fd;
+}
+
+/** Gives a directory's part, which has none, its descriptor: into the cache. */
+export function holdPart(u: Union, node: number, part: Part, fd: number): void {
   part.fd = fd;
   u.descriptors.keep(fd, node, part.layer);
-  return fd;
 }
 
 /**

@@ -3,31 +3,27 @@
  * there, without a system call and whatever the number of layers; a mention is only a reason to look. Names are kept as
  * hashes: two of one hash cost a needless look, and 20 bytes for each mention are all it takes, in one typed array for a directory.
  */
+import type { RawListing } from "../layer/listing.js";
 import { WHITEOUT_PREFIX } from "../layer/marks.js";
 import { DT_DIR, DT_UNKNOWN } from "../native/constants.js";
+import { hashBehind, nameHash } from "./name-hash.js";
 
 /** Mentions that are kept in memory, all directories together: at most 10 MB. */
 export const MENTIONS_LIMIT = 500_000;
 
-const NONE = 0xffffffff;
+const NONE = -1;
 /** Words of a mention: the hash, the layer, the next mention of that hash, in a lower layer or the same. */
 const WORDS = 3;
 
-function hashOf(name: string, from = 0): number {
-  let h = 0x811c9dc5;
-  for (let i = from; i < name.length; i++) h = Math.imul(h ^ name.charCodeAt(i), 0x01000193);
-  return (h ^ (h >>> 15)) >>> 0;
-}
-
 export class LowerNames {
   /** `heads` words with the first mention of each bucket, then the mentions. */
-  private readonly words: Uint32Array;
+  private readonly words: Int32Array;
   private readonly heads: number;
 
   constructor(hashes: readonly number[], layers: readonly number[]) {
     const count = hashes.length;
     this.heads = 2 ** Math.ceil(Math.log2(Math.max(1, count)));
-    this.words = new Uint32Array(this.heads + count * WORDS);
+    this.words = new Int32Array(this.heads + count * WORDS);
     this.words.fill(NONE, 0, this.heads);
     // The last one first, so that each chain is in the order of the layers.
     for (let i = count - 1; i >= 0; i--) {
@@ -48,7 +44,7 @@ export class LowerNames {
   /** The first layer, from `layer` on, whose listing mentions the name or a `.wh.` of it; -1: none does. */
   next(name: string, layer: number): number {
     const { words } = this;
-    const hash = hashOf(name);
+    const hash = nameHash(name);
     for (let at = words[hash & (this.heads - 1)] as number; at !== NONE; at = words[at + 2] as number) {
       if (words[at] === hash && (words[at + 1] as number) >= layer) return words[at + 1] as number;
     }
@@ -69,8 +65,6 @@ export class NameGatherer {
   private directories = new Map<string, number>();
   private layer = 0;
   private certain = true;
-  /** The layer that is being gathered has names that begin with `.wh.`. */
-  marked = false;
 
   begin(): void {
     this.hashes = [];
@@ -79,22 +73,21 @@ export class NameGatherer {
     this.certain = true;
   }
 
-  /** The entries that follow are those of `layer`, below all those before. */
-  beginLayer(layer: number): void {
+  /** Adds the listing of `layer`, which is below all those before. */
+  gather(list: RawListing, layer: number): void {
+    const { names, types } = list;
     this.layer = layer;
-    this.marked = false;
-  }
-
-  /** `type` is the DT_* value of the listing. */
-  entry(name: string, type: number): void {
-    this.mention(hashOf(name));
-    if (name.startsWith(WHITEOUT_PREFIX)) {
-      this.marked = true;
-      this.mention(hashOf(name, WHITEOUT_PREFIX.length));
-      if (type === DT_DIR) this.certain = false;
-    } else if (type === DT_DIR) {
-      if (!this.directories.has(name)) this.directories.set(name, this.layer);
-    } else if (type === DT_UNKNOWN) this.certain = false;
+    for (let k = 0; k < names.length; k++) {
+      const name = names[k] as string;
+      const type = types[k] as number;
+      this.mention(nameHash(name));
+      if (list.marked && name.startsWith(WHITEOUT_PREFIX)) {
+        this.mention(hashBehind(name, WHITEOUT_PREFIX.length));
+        if (type === DT_DIR) this.certain = false;
+      } else if (type === DT_DIR) {
+        if (!this.directories.has(name)) this.directories.set(name, layer);
+      } else if (type === DT_UNKNOWN) this.certain = false;
+    }
   }
 
   private mention(hash: number): void {

@@ -5,7 +5,6 @@
  * layers below know the directory.
  */
 import { EACCES, EINVAL, EIO, ENOENT, EPERM, ignore, isAbsent } from "../errno.js";
-import { readEntries } from "../layer/listing.js";
 import {
   classifyMarkedName,
   type DirectoryMarks,
@@ -22,9 +21,9 @@ import {
 import { STATX_ALL, Stat } from "../layer/stat.js";
 import { O_DIRECTORY, O_PATH } from "../native/constants.js";
 import { native } from "../native/index.js";
-import { type Directory, newPart, type Part, WH_NONE, WH_SOME } from "./directory.js";
+import { type Directory, newPart, type Part, WH_NONE } from "./directory.js";
 import type { InodeNumbers } from "./inode-numbers.js";
-import { learnMarks, learnNames } from "./listing.js";
+import { gatherOpen, learnMarks, learnNames } from "./listing.js";
 import { openListingIn, partFd, partPath, pathBelow } from "./locate.js";
 import { type LowerNames, NameGatherer } from "./lower-names.js";
 import type { Union } from "./union.js";
@@ -138,6 +137,11 @@ export function isMarked(u: Union, node: number, part: Part, name: string): numb
 /** Looks for a name in one part of a directory: ABSENT, PRESENT (`stat` filled), WHITEOUT, or -errno. */
 export function probe(u: Union, node: number, part: Part, name: string, stat: Stat): number {
   if (part.known !== null && !part.known.mentions(name, part.layer)) return ABSENT;
+  return look(u, node, part, name, stat);
+}
+
+/** The same where the listing, if it is known, is known to mention the name. */
+function look(u: Union, node: number, part: Part, name: string, stat: Stat): number {
   const fd = partFd(u, node, part);
   if (fd < 0) return fd;
   const r = native.statx(fd, name, STATX_ALL, stat.bytes);
@@ -158,11 +162,11 @@ function learn(u: Union, node: number, part: Part): number {
 }
 
 /**
- * Searches the merged directory `node` for `name`, starting at part number `from`. Returns 0 with `u.found` describing the
+ * Searches the merged directory `node` for `name`, starting at part number `from`, which lists it; -1: nothing is known. Returns 0 with `u.found` describing the
  * object and `u.stat` holding the attributes of its topmost backing, -ENOENT, or another -errno (EIO: a mark that
  * makes no sense).
  */
-export function find(u: Union, node: number, directory: Directory, name: string, from = 0): number {
+export function find(u: Union, node: number, directory: Directory, name: string, from = -1): number {
   const { found, stat } = u;
   found.reset();
   gathering.begun = false;
@@ -170,9 +174,9 @@ export function find(u: Union, node: number, directory: Directory, name: string,
   if (known < 0) return known;
   let nameBelow = name;
   let last = 0;
-  for (let i = from; i < directory.parts.length; i++) {
+  for (let i = from < 0 ? 0 : from; i < directory.parts.length; i++) {
     let part = directory.parts[i] as Part;
-    if (part.known !== null) {
+    if (part.known !== null && i !== from) {
       const layer = part.known.next(nameBelow, part.layer);
       if (layer < 0) break;
       while (part.layer < layer) part = directory.parts[++i] as Part;
@@ -183,7 +187,7 @@ export function find(u: Union, node: number, directory: Directory, name: string,
     let added = first ? 0 : addListed(u, node, part, nameBelow, path);
     if (added === 0) {
       const into = first ? stat : below;
-      const seen = probe(u, node, part, nameBelow, into);
+      const seen = look(u, node, part, nameBelow, into);
       if (seen < 0) return seen;
       if (seen === ABSENT) continue;
       if (seen === WHITEOUT) break;
@@ -257,18 +261,10 @@ function gatherLast(u: Union, node: number, from: Part, name: string): void {
 
 function gather(u: Union, node: number, part: Part, from: Part, name: string): void {
   const fd = openListingIn(u, partFd(u, node, from), name);
-  const count = fd < 0 ? fd : gatherOpen(part, fd);
+  const list = fd < 0 ? fd : gatherOpen(u, part, fd, gathered);
   if (fd >= 0) ignore(native.close(fd), "nothing was written through it");
   // Whoever needs all listings reads them, and finds out what is wrong.
-  if (count < 0) gathering.failed = true;
-}
-
-function gatherOpen(part: Part, fd: number): number {
-  gathered.beginLayer(part.layer);
-  const count = readEntries(fd, gathered);
-  part.marked = gathered.marked ? WH_SOME : WH_NONE;
-  part.listed = count >= 0;
-  return count;
+  if (typeof list === "number") gathering.failed = true;
 }
 
 /**
@@ -284,10 +280,10 @@ function addListed(u: Union, node: number, from: Part, name: string, path: strin
   const fd = openListingIn(u, partFd(u, node, from), name);
   if (fd < 0) return 0;
   const part = newPart(from.layer, path);
-  let r = gatherOpen(part, fd);
+  const list = gatherOpen(u, part, fd, gathered);
   const isLowest = from.layer === u.lastLayer;
-  const marker = r >= 0 && gathered.marked && !isLowest ? hasOpaqueMarker(fd, "") : Math.min(r, 0);
-  r = marker < 0 ? marker : readMarksBeside(marker === 1, fd, "", isLowest, marks);
+  const marker = typeof list === "number" ? list : list.marked && !isLowest ? hasOpaqueMarker(fd, "") : 0;
+  let r = marker < 0 ? marker : readMarksBeside(marker === 1, fd, "", isLowest, marks);
   if (r >= 0) r = mayFollow(u, marks);
   ignore(native.close(fd), "nothing was written through it");
   if (r < 0) return r;

@@ -7,6 +7,7 @@
 import { ENOENT, ignore } from "../errno.js";
 import { Aliases, type Place } from "./aliases.js";
 import { Buckets } from "./buckets.js";
+import { nameHash } from "./name-hash.js";
 import { NameStore } from "./name-store.js";
 import { NodeColumns, rowAt } from "./node-columns.js";
 import {
@@ -46,10 +47,9 @@ export {
   ROOT,
 } from "./node-row.js";
 
-/** FNV-1a over the parent and the bytes of the name; 31 bits, a small integer of V8's. */
+/** Of the parent and the name: 31 bits, a small integer of V8's. */
 function hash(parent: number, name: string): number {
-  let h = 0x811c9dc5 ^ parent;
-  for (let i = 0; i < name.length; i++) h = Math.imul(h ^ name.charCodeAt(i), 0x01000193);
+  const h = Math.imul(nameHash(name) ^ Math.imul(parent, 0x9e3779b1), 0x85ebca6b);
   return (h ^ (h >>> 15)) & 0x7fffffff;
 }
 

@@ -16,6 +16,7 @@ import type { HardlinkIndex } from "./hardlink-index.js";
 import { forgetDescriptor } from "./held.js";
 import { Identities } from "./identities.js";
 import { InodeNumbers } from "./inode-numbers.js";
+import { KeptLists } from "./kept-lists.js";
 import { Found } from "./merge.js";
 import type { Verity } from "./metacopy-mark.js";
 import { NodeTable, ROOT } from "./node-table.js";
@@ -131,6 +132,7 @@ export class Union {
   readonly project: ProjectQuota | null;
   /** Mentions of names in lower parts that are kept (lower-names.ts). */
   listedNames = 0;
+  readonly keptLists = new KeptLists();
   readonly index: HardlinkIndex | null;
   /** Null: objects belong to whom their layers say. */
   readonly ownership: Ownership | null;

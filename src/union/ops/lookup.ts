@@ -1,4 +1,5 @@
 import { ENAMETOOLONG, isAbsent } from "../../errno.js";
+import type { Directory } from "../directory.js";
 import { enter } from "../enter.js";
 import { parentOf } from "../locate.js";
 import { find, NAME_MAX } from "../merge.js";
@@ -11,14 +12,13 @@ import type { Union } from "../union.js";
  * `u.stat`; -ENOENT where nothing shows; or another -errno.
  */
 export function lookup(u: Union, parent: number, name: string): number {
-  return lookupFrom(u, parent, name, 0);
-}
-
-/** The same for a name of which it is known that no part of the directory above number `from` has it. */
-export function lookupFrom(u: Union, parent: number, name: string, from: number): number {
   const directory = parentOf(u, parent);
   if (typeof directory === "number") return directory;
-  if (name.length > NAME_MAX) return -ENAMETOOLONG;
+  return name.length > NAME_MAX ? -ENAMETOOLONG : lookupIn(u, parent, directory, name, -1);
+}
+
+/** The same in a directory that is there; part number `from` of it is the topmost one that lists the name, -1: that is not known. */
+export function lookupIn(u: Union, parent: number, directory: Directory, name: string, from: number): number {
   const known = u.table.find(parent, name);
   if (known > 0) {
     const r = statNode(u, known);

@@ -9,7 +9,7 @@ import { ROOT } from "../node-table.js";
 import { nodeAt } from "../remove.js";
 import { release } from "../rows.js";
 import type { Union } from "../union.js";
-import { lookupFrom } from "./lookup.js";
+import { lookupIn } from "./lookup.js";
 
 /** Receives directory entries; lives as long as the session. */
 export interface DirSink {
@@ -41,27 +41,26 @@ export function readdir(u: Union, handle: number, offset: number, plus: boolean,
   if (removed) return 0;
   const listing = listingOf(u, open, offset);
   if (typeof listing === "number") return listing;
-  for (let i = firstAfter(listing.offsets, offset); i < listing.names.length; i++) {
-    const name = listing.names[i] as string;
+  const { names, order, offsets } = listing;
+  const isFresh = listing.version === directory.version;
+  for (let k = firstAfter(offsets, offset); k < order.length; k++) {
+    const i = order[k] as number;
+    const name = names[i] as string;
     if (!sink.fits(name)) break;
-    const next = listing.offsets[i] as number;
-    if (!plus) {
-      const { inodes } = u;
-      inodes.low = listing.inoLow[i] as number;
-      inodes.high = listing.inoHigh[i] as number;
-      if (mayDiffer(u, node, directory, listing, i)) childNumber(u, node, directory, name);
-      sink.add(name, shownType(u, listing.types[i] as number), inodes.low, inodes.high, next, 0);
-      continue;
-    }
-    const from = listing.version === directory.version ? (listing.parts[i] as number) : 0;
-    const child = lookupFrom(u, node, name, from);
-    if (child < 0) {
-      if (isAbsent(child)) continue;
+    const next = offsets[k] as number;
+    if (plus) {
+      const child = lookupIn(u, node, directory, name, isFresh ? (listing.parts[i] as number) : -1);
+      if (child >= 0) {
+        sink.add(name, (u.stat.mode & S_IFMT) >> 12, u.stat.inoLow, u.stat.inoHigh, next, child);
+        continue;
+      }
       // One entry that cannot be read must not hide the others: it is listed, and its own lookup says what is wrong.
-      sink.add(name, listing.types[i] as number, listing.inoLow[i] as number, listing.inoHigh[i] as number, next, 0);
-      continue;
+      if (isAbsent(child)) continue;
     }
-    sink.add(name, (u.stat.mode & S_IFMT) >> 12, u.stat.inoLow, u.stat.inoHigh, next, child);
+    listing.showNumber(u, node, i);
+    if (!plus && mayDiffer(u, node, directory, listing, i)) childNumber(u, node, directory, name);
+    const type = listing.types[i] as number;
+    sink.add(name, plus ? type : shownType(u, type), u.inodes.low, u.inodes.high, next, 0);
   }
   return 0;
 }
@@ -76,7 +75,7 @@ function shownType(u: Union, type: number): number {
  * directories that are merged. Only of those is more asked than a listing says.
  */
 function mayDiffer(u: Union, node: number, directory: Directory, listing: Listing, i: number): boolean {
-  if (directory.parts[listing.parts[i] as number]?.layer !== 0) return false;
+  if (listing.sources[listing.parts[i] as number]?.layer !== 0) return false;
   if (listing.types[i] === DT_DIR && directory.hasLower) return true;
   return isImpure(u, node) !== 0;
 }
