@@ -1,5 +1,5 @@
 import { cases } from "./harness/cases.js";
-import { fifo, hard, link } from "./harness/layers.js";
+import { fifo, hard, link, many } from "./harness/layers.js";
 import type { Merged } from "./harness/merged.js";
 import { mountStack, unmount } from "./harness/mounts.js";
 
@@ -138,6 +138,46 @@ cases("inode numbers", [
       append to/d2/x more
       ino to/d2/x -> $x
       ino to/f2 -> $f
+    `,
+  },
+  {
+    name: "stay the same while the kernel gives back thousands of nodes, and looks some of them up again",
+    lowers: [{ "d/f%": many(3000), "d/kept": "k", "d/one": "1", "d/two": hard("d/one") }],
+    tree: "none",
+    steps: `
+      f = ino d/f7
+      one = ino d/one
+      fd = open d/kept O_RDWR
+      kept = fino $fd
+      many_stat d f% 3000 -> 3000
+      drop_caches
+      ino d/f7 -> $f
+      rename d/f7 g
+      ino g -> $f
+      chmod d/one 0600
+      ino d/two -> $one
+      many_unlink d f% 1000 500
+      many_stat d f% 3000 -> 1999
+      drop_caches
+      rename d e
+      ino e/two -> $one
+      unlink e/kept
+      count_entries e -> "2001 2001"
+      drop_caches
+      fino $fd -> $kept
+      pwrite $fd 0 x
+      mkdir d
+      rename g d/f7
+      ino d/f7 -> $f
+      many_stat e f% 3000 -> 1999
+      drop_caches
+      many_unlink e f% 1000 2000
+      ino e/one -> $one
+      pread $fd 10 0 -> x
+      remount
+      ino d/f7 -> $f
+      ino e/two -> $one
+      count_entries e -> "1001 1001"
     `,
   },
   {
