@@ -159,6 +159,12 @@ describe("files in runs", () => {
     expect(found).toBe(4);
   });
 
+  test("may be looked for behind a directory with a path longer than what is left of the piece", async () => {
+    const long = `${"d".repeat(250)}/`.repeat(5);
+    await compare([directory(long), entry(`${long}file`, "1")]);
+    await compare([directory(long)]);
+  });
+
   test("end where anything else comes", async () => {
     const records = new Map([["SCHILY.xattr.user.name", "value"]]);
     const found = await compare([

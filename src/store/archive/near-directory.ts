@@ -48,7 +48,7 @@ export class NearDirectory {
     const { written } = this;
     if (this.open === undefined) {
       // Many directories have no files.
-      if (chunk.latin1Slice(start, start + written.length + 1) !== `${written}/`) return undefined;
+      if (chunk.toString("latin1", start, start + written.length + 1) !== `${written}/`) return undefined;
       this.open = find(this.parts, true);
     }
     const { fd, path } = this.open;

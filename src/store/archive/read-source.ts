@@ -22,7 +22,7 @@ export function isFile(source: LayerSource): source is FileSource {
   return "offset" in source;
 }
 
-type Compression = "none" | "gzip" | "zstd";
+export type Compression = "none" | "gzip" | "zstd";
 
 /** Reads a source to its end. Throws StoreError for what cannot be read or decompressed. */
 export async function readSource(source: LayerSource, sink: PieceSink): Promise<ReadArchive> {
@@ -40,13 +40,18 @@ export async function readSource(source: LayerSource, sink: PieceSink): Promise<
   return out.finish(blobDigest());
 }
 
+/** How an archive is compressed. Throws StoreError for other compressions. */
+export function fileCompression(source: FileSource): Compression {
+  return compressionOf(fileHead(source));
+}
+
 /** Whether an archive is compressed by gzip or zstd. Throws StoreError for other compressions. */
 export function isCompressed(source: FileSource): boolean {
-  return compressionOf(fileHead(source)) !== "none";
+  return fileCompression(source) !== "none";
 }
 
 function compressionOf(head: Buffer): Compression {
-  const start = head.latin1Slice(0, 6);
+  const start = head.toString("latin1", 0, 6);
   if (start.startsWith("\x1f\x8b")) return "gzip";
   if (start.startsWith("\x28\xb5\x2f\xfd")) return "zstd";
   if (start === "\xfd7zXZ\0" || start.startsWith("BZh")) {
