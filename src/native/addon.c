@@ -5,7 +5,7 @@
 
 static const struct function *const tables[] = {
   sys_open_functions, sys_attributes_functions, sys_xattr_functions, sys_names_functions, sys_create_functions,
-  sys_data_functions, files_functions, tar_functions, sys_mount_functions, sys_process_functions, channel_functions, jobs_functions, job_submit_functions, zstd_functions,
+  sys_data_functions, files_functions, tar_functions, sys_mount_functions, sys_process_functions, channel_functions, jobs_functions, job_submit_functions, zstd_functions, archive_functions,
 };
 
 void addon_handle_opened(struct addon *addon) { addon->open_handles++; }

@@ -131,5 +131,6 @@ extern const struct function channel_functions[];
 extern const struct function jobs_functions[];
 extern const struct function job_submit_functions[];
 extern const struct function zstd_functions[];
+extern const struct function archive_functions[];
 
 #endif

@@ -15,6 +15,9 @@ import { join } from "node:path";
 export type JobDone = (id: number, result: number) => void;
 
 /** A stream that is being decompressed. */
+export interface OpenArchive {
+  readonly archive: unique symbol;
+}
 export interface ZstdStream {
   readonly zstd: unique symbol;
 }
@@ -303,6 +306,32 @@ export interface Native {
   jobRead(channel: number, uniqueLow: number, uniqueHigh: number, fd: number, offset: number, length: number): number;
   /** `kind`: 0 fsync, 1 fdatasync, 2 syncfs. */
   jobSync(channel: number, uniqueLow: number, uniqueHigh: number, fd: number, kind: number): number;
+
+  // ---- archive.c --------------------------------------------------------------------------------------------------
+  /** 1 if `archiveOpen` can read what is compressed by zstd, or for 0 what is not: Node must show its OpenSSL to addons, and the system have libzstd.so.1. */
+  canReadArchives(isZstd: number): number;
+  /**
+   * Begins to read a part of a file, decompressed by zstd if `isZstd` is 1, on a thread, into pieces of `memory`. `filled` is told of each piece that `archiveFill` asked for, in their order: how many bytes of
+   * content it has, 0 after the end, or -errno, as for each one then (-ENODATA: the file is cut off; -EPROTO: a frame of zstd is; -EBADMSG and -E2BIG as with `zstdDecompress`). It keeps
+   * the process alive. -ENOSYS where `canReadArchives` says 0. To be closed by `archiveClose`.
+   */
+  archiveOpen(
+    fd: number,
+    offset: number,
+    length: number,
+    isZstd: number,
+    memory: Uint8Array,
+    filled: (length: number) => void,
+  ): OpenArchive | number;
+  /** A piece of the memory is to be filled; nobody may touch it until it is. At most 16 at a time, -ENOSPC for more. */
+  archiveFill(archive: OpenArchive, start: number, length: number): number;
+  /** How many bytes of the source have been read so far. */
+  archiveRead(archive: OpenArchive): number;
+  /**
+   * Pieces that have not been filled are given up. `digests`, of 64 bytes, receives the SHA-256 digests of the content that was read, and of the source if that was decompressed;
+   * returns how many these are, or the error that there was.
+   */
+  archiveClose(archive: OpenArchive, digests: Uint8Array): number;
 
   // ---- zstd.c -----------------------------------------------------------------------------------------------------
   /** A stream to be closed by `zstdClose`; -ENOSYS where the system has no libzstd.so.1. */

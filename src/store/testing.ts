@@ -36,3 +36,18 @@ export async function createLayerFromTree(
 ): Promise<LayerRecord> {
   return createLayerFromTar(root, layerTarChunks(path, { marks, ...(merged !== undefined && { merged }) }), options);
 }
+
+/** A frame of zstd, of blocks that are not compressed. */
+export function frame(content: Buffer, { windowLog = 20, checksum = Buffer.alloc(0) } = {}): Buffer {
+  const parts: Buffer[] = [Buffer.from([0x28, 0xb5, 0x2f, 0xfd, checksum.length > 0 ? 4 : 0, (windowLog - 10) << 3])];
+  for (let at = 0; at === 0 || at < content.length; at += 128 * 1024) {
+    const block = content.subarray(at, at + 128 * 1024);
+    const head = Buffer.alloc(3);
+    head.writeUIntLE((block.length << 3) | (at + block.length === content.length ? 1 : 0), 0, 3);
+    parts.push(head, block);
+  }
+  return Buffer.concat([...parts, checksum]);
+}
+
+/** A frame that has no content. */
+export const skippable = Buffer.from([0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3]);

@@ -12,6 +12,7 @@ import { synced } from "../synced.js";
 import { LayerBuilder } from "./layer-builder.js";
 import { type PieceSink, pieceSize, type ReadArchive } from "./pieces.js";
 import { type FileSource, isFile, type LayerSource, readSource } from "./read-source.js";
+import { readOnThread, readsOnThread } from "./threaded-read.js";
 
 export interface BuildOptions extends LayerOptions {
   /** Of the source as it is, if that is known: throws StoreError if it has another one. */
@@ -44,11 +45,37 @@ export class LayerTeam {
     if (programPath === undefined || (isFile(source) && source.length < smallArchive))
       return buildHere(path, source, options);
     checkInterruption();
+    if (!isFile(source) || !readsOnThread(source)) return this.buildApart(programPath, path, source, options);
+    if (this.here) return buildReading(path, source, options);
+    const unpacker = this.takeUnpacker(programPath);
+    const interrupted = (): void => void this.end();
+    interruption.addEventListener("abort", interrupted);
+    try {
+      const job: Job = { kind: "build", path, source, options: expected(options) };
+      return (await unpacker.run(job, undefined, options.progress)) as BuiltLayer;
+    } finally {
+      interruption.removeEventListener("abort", interrupted);
+      checkInterruption();
+    }
+  }
+
+  private takeUnpacker(program: string): LayerThread {
+    this.unpacker ??= new LayerThread(program);
+    return this.unpacker;
+  }
+
+  /** Read by a thread of JavaScript, or here what is in no file. */
+  private async buildApart(
+    program: string,
+    path: string,
+    source: LayerSource,
+    options: BuildOptions,
+  ): Promise<BuiltLayer> {
     const memory = new SharedArrayBuffer(pieces * pieceSize);
     const { port1, port2 } = new MessageChannel();
     const way = { memory, port: port1 };
     const wayBack = { memory, port: port2 };
-    if (isFile(source)) this.reader ??= new LayerThread(programPath);
+    if (isFile(source)) this.reader ??= new LayerThread(program);
     // What is not in a file comes to this thread, which reads it then.
     const reading = isFile(source)
       ? (this.reader as LayerThread).run(
@@ -61,8 +88,7 @@ export class LayerTeam {
     const mine = !isFile(source) ? port2 : this.here ? port1 : undefined;
     if (mine === port1) unpacking = unpackFrom(path, way);
     else {
-      this.unpacker ??= new LayerThread(programPath);
-      unpacking = this.unpacker.run({ kind: "unpack", path, way }, port1);
+      unpacking = this.takeUnpacker(program).run({ kind: "unpack", path, way }, port1);
     }
     const interrupted = (): void => {
       mine?.close();
@@ -82,6 +108,19 @@ export class LayerTeam {
     await Promise.all([this.reader?.end(), this.unpacker?.end()]);
     this.reader = undefined;
     this.unpacker = undefined;
+  }
+}
+
+/** As the pieces come that native code reads. */
+async function buildReading(path: string, source: FileSource, options: BuildOptions): Promise<BuiltLayer> {
+  const builder = await LayerBuilder.create(path, true);
+  try {
+    const push = (content: Buffer, done: () => void): void => builder.push(content, done);
+    const archive = await readOnThread(source, push, inLargeSteps(options.progress));
+    checkDigests(archive, options);
+    return builder.finish(archive);
+  } finally {
+    builder.close();
   }
 }
 
@@ -126,6 +165,7 @@ function expected({ expectedDiffId, expectedBlobDigest }: BuildOptions): Expecte
 
 /** What a thread is to do. */
 export type Job =
+  | { readonly kind: "build"; readonly path: string; readonly source: FileSource; readonly options: Expected }
   | { readonly kind: "unpack"; readonly path: string; readonly way: Way }
   | { readonly kind: "read"; readonly source: FileSource; readonly way: Way; readonly options: Expected };
 
@@ -175,8 +215,8 @@ class LayerThread {
     this.worker = new Worker(program, { argv: ["--layer-thread"], resourceLimits: { maxYoungGenerationSizeMb: 96 } });
   }
 
-  /** `port` is that of the job. */
-  run(job: Job, port: MessagePort, progress?: (read: number) => void): Promise<Answer> {
+  /** `port` is that of the job, if it has one. */
+  run(job: Job, port: MessagePort | undefined, progress?: (read: number) => void): Promise<Answer> {
     return new Promise((resolve, reject) => {
       const { worker } = this;
       const done = (): void => {
@@ -200,7 +240,7 @@ class LayerThread {
       };
       const exited = (): void => failed(new StoreError("a thread that builds a layer has ended"));
       worker.on("message", message).on("error", failed).on("exit", exited);
-      worker.postMessage({ number, what: job } satisfies Numbered<Job>, [port]);
+      worker.postMessage({ number, what: job } satisfies Numbered<Job>, port === undefined ? [] : [port]);
     });
   }
 
@@ -216,15 +256,32 @@ export async function runLayerJob(
 ): Promise<void> {
   const say = (what: Message): void => post({ number, what });
   try {
-    const answer =
-      job.kind === "unpack"
-        ? await unpackFrom(job.path, job.way)
-        : await readTo(job.source, job.way, { ...job.options, progress: (read) => say({ read }) });
-    say({ answer });
+    say({ answer: await answerTo(job, (read) => say({ read })) });
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;
     say({ error: error.message, otherEnd: error instanceof OtherEndError });
   }
+}
+
+function answerTo(job: Job, progress: (read: number) => void): Promise<Answer> {
+  switch (job.kind) {
+    case "build":
+      return buildReading(job.path, job.source, { ...job.options, progress });
+    case "unpack":
+      return unpackFrom(job.path, job.way);
+    case "read":
+      return readTo(job.source, job.way, { ...job.options, progress });
+  }
+}
+
+/** Tells every few MiB. */
+function inLargeSteps(progress: ((read: number) => void) | undefined): (read: number) => void {
+  let told = 0;
+  return (read) => {
+    if (read - told < 4 * pieceSize) return;
+    told = read;
+    progress?.(read);
+  };
 }
 
 /** Reads a source into pieces, sends word of each, and hears when it is empty again. Closes its end of the way. */
@@ -243,7 +300,6 @@ async function readTo(source: LayerSource, { memory, port }: Way, options: Build
     closed = true;
     waiting?.reject(writerEnded());
   });
-  let told = 0;
   const sink: PieceSink = {
     take: () =>
       empty.pop() ??
@@ -254,11 +310,7 @@ async function readTo(source: LayerSource, { memory, port }: Way, options: Build
     send: (piece, length) => {
       port.postMessage({ piece: piece.byteOffset / pieceSize, length } satisfies Piece);
     },
-    progress: (read) => {
-      if (read - told < 4 * pieceSize) return;
-      told = read;
-      options.progress?.(read);
-    },
+    progress: inLargeSteps(options.progress),
   };
   try {
     const archive = await readSource(source, sink);

@@ -2,23 +2,10 @@ import { afterEach, expect, it, vi } from "vitest";
 import { ENOSYS } from "../../errno.js";
 import { native } from "../../native/index.js";
 import { StoreError } from "../error.js";
+import { frame, skippable } from "../testing.js";
 import { pieceSize } from "./pieces.js";
 import { type LayerSource, readSource } from "./read-source.js";
 import { NoDecoderError } from "./zstd.js";
-
-/** A frame of blocks that are not compressed. */
-function frame(content: Buffer, { windowLog = 20, checksum = Buffer.alloc(0) } = {}): Buffer {
-  const parts: Buffer[] = [Buffer.from([0x28, 0xb5, 0x2f, 0xfd, checksum.length > 0 ? 4 : 0, (windowLog - 10) << 3])];
-  for (let at = 0; at === 0 || at < content.length; at += 128 * 1024) {
-    const block = content.subarray(at, at + 128 * 1024);
-    const head = Buffer.alloc(3);
-    head.writeUIntLE((block.length << 3) | (at + block.length === content.length ? 1 : 0), 0, 3);
-    parts.push(head, block);
-  }
-  return Buffer.concat([...parts, checksum]);
-}
-
-const skippable = Buffer.from([0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3]);
 
 async function read(source: LayerSource): Promise<Buffer> {
   const piece = Buffer.alloc(pieceSize);

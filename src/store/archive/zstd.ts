@@ -3,7 +3,7 @@
  * Node's own decompressor (since version 22.15) is no way out where the library is missing: of several frames, which archives that can be read in part
  * consist of, it gives the first one alone, and says nothing.
  */
-import { E2BIG, EBADMSG, ENOSYS, errnoName, ignore } from "../../errno.js";
+import { E2BIG, EBADMSG, ENOSYS, EPROTO, errnoName, ignore } from "../../errno.js";
 import { native } from "../../native/index.js";
 import { StoreError } from "../error.js";
 import type { PieceFiller } from "./pieces.js";
@@ -18,7 +18,7 @@ export async function unzstd(source: AsyncIterable<Buffer>, out: PieceFiller): P
     throw new NoDecoderError(
       "the archive is compressed by zstd, which needs the library libzstd.so.1 (in Debian: apt-get install libzstd1)",
     );
-  if (typeof stream === "number") throw failed(stream);
+  if (typeof stream === "number") throw zstdFailed(stream);
   try {
     const counts = new Uint32Array(2);
     const moved = new Uint8Array(counts.buffer);
@@ -31,7 +31,7 @@ export async function unzstd(source: AsyncIterable<Buffer>, out: PieceFiller): P
         const { used } = out;
         const room = piece.length - used;
         more = native.zstdDecompress(stream, chunk, at, chunk.length - at, piece, used, room, moved);
-        if (more < 0) throw failed(more);
+        if (more < 0) throw zstdFailed(more);
         const [read = 0, written = 0] = counts;
         at += read;
         out.add(written);
@@ -39,13 +39,15 @@ export async function unzstd(source: AsyncIterable<Buffer>, out: PieceFiller): P
         isFull = written === room && more > 0;
       }
     }
-    if (more > 0) throw new StoreError("the archive is damaged: zstd: it is cut off");
+    if (more > 0) throw zstdFailed(-EPROTO);
   } finally {
     ignore(native.zstdClose(stream), "it is open");
   }
 }
 
-function failed(result: number): StoreError {
+/** What an error of the decompressor means. */
+export function zstdFailed(result: number): StoreError {
+  if (result === -EPROTO) return new StoreError("the archive is damaged: zstd: it is cut off");
   if (result === -EBADMSG)
     return new StoreError("the archive is damaged: zstd: its content is not what was compressed");
   if (result === -E2BIG)
