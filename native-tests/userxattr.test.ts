@@ -75,6 +75,20 @@ END
   expect(answer).toBe("t\nn\n6755\n");
 });
 
+test("an ACL with somebody whom the user namespace does not have is not copied up, which the error says as of owners", async () => {
+  const answer = await inArea(`
+    mkdir -p l/d u m; echo f >l/f; setfacl -m g:5:rwx l/d; setfacl -m u:5:r l/f
+    unshare -Urm --propagation private bash -c '
+      ${cowfs} mount --lower l --upper u --work w --log log m
+      touch m/d/x; chmod 600 m/f; touch m/new; cat m/f
+      ${cowfs} umount m' 2>&1`);
+  expect(answer.trim().split("\n")).toEqual([
+    expect.stringMatching(/^touch: .*Value too large/),
+    expect.stringMatching(/^chmod: .*Value too large/),
+    "f",
+  ]);
+});
+
 test("kernel overlayfs with userxattr reads what cowfs writes, and the other way round", async () => {
   await inArea(`
     ${script.replace("mount --lower", "mount -o userxattr --lower").replace("grep -q user.overlay. log", "")}

@@ -85,6 +85,8 @@ export function copyXattrs(u: Union, fromFd: number, fromName: string, toFd: num
     const size = native.getxattr(fromFd, fromName, name, value);
     if (size < 0) return size;
     const r = native.setxattr(toFd, toName, stored, value.subarray(0, size), 0);
+    // Somebody in an ACL whom the driver's user namespace does not have: as with owners.
+    if (r === -EINVAL && stored.startsWith("system.posix_acl_")) return -EOVERFLOW;
     if (r < 0 && (r !== -EOPNOTSUPP || mustCopyUp(stored))) return r;
     if (r < 0 && u.isNewWarning(`lost attribute\0${name}`))
       u.log("warn", "an extended attribute is lost: the upper cannot hold it", { name, error: errnoName(r) });
