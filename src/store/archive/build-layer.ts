@@ -11,7 +11,7 @@ import { shortId } from "../names.js";
 import { synced } from "../synced.js";
 import { LayerBuilder } from "./layer-builder.js";
 import { type PieceSink, pieceSize, type ReadArchive } from "./pieces.js";
-import { type FileSource, isFile, type LayerSource, readSource } from "./read-source.js";
+import { type FileSource, isFile, type LayerSource, peek, readSource } from "./read-source.js";
 import { readOnThread, readsOnThread } from "./threaded-read.js";
 
 export interface BuildOptions extends LayerOptions {
@@ -19,8 +19,10 @@ export interface BuildOptions extends LayerOptions {
   readonly expectedBlobDigest?: string;
 }
 
-/** What is worth two threads, which take 50 ms to start. */
+/** What is worth threads: those of JavaScript take 20 ms to start, and compile the code anew. */
 const smallArchive = 8 * 1024 * 1024;
+/** So much is waited for of what comes through a pipe or is made meanwhile: one that is complete then is small. */
+const smallStream = 2 * 1024 * 1024;
 
 /** Builds a layer in the directory `path`, which must not exist, and syncs it. Throws StoreError; what is in `path` then is the caller's to remove. */
 export async function buildLayer(path: string, source: LayerSource, options: BuildOptions = {}): Promise<BuiltLayer> {
@@ -42,10 +44,14 @@ export class LayerTeam {
 
   /** As `buildLayer`, but what it wrote is the caller's to sync. */
   async build(path: string, source: LayerSource, options: BuildOptions): Promise<BuiltLayer> {
-    if (programPath === undefined || (isFile(source) && source.length < smallArchive))
-      return buildHere(path, source, options);
+    if (programPath === undefined) return buildHere(path, source, options);
     checkInterruption();
-    if (!isFile(source) || !readsOnThread(source)) return this.buildApart(programPath, path, source, options);
+    if (!isFile(source)) {
+      const { head, ended, rest } = await peek(source, smallStream);
+      return ended ? buildHere(path, [head], options) : this.buildApart(programPath, path, rest, options);
+    }
+    if (source.length < smallArchive) return buildHere(path, source, options);
+    if (!readsOnThread(source)) return this.buildApart(programPath, path, source, options);
     if (this.here) return buildReading(path, source, options);
     const unpacker = this.takeUnpacker(programPath);
     const interrupted = (): void => void this.end();

@@ -26,7 +26,7 @@ export type Compression = "none" | "gzip" | "zstd";
 
 /** Reads a source to its end. Throws StoreError for what cannot be read or decompressed. */
 export async function readSource(source: LayerSource, sink: PieceSink): Promise<ReadArchive> {
-  const { head, rest } = isFile(source) ? { head: fileHead(source), rest: undefined } : await peek(source);
+  const { head, rest } = isFile(source) ? { head: fileHead(source), rest: undefined } : await peek(source, 6);
   const compression = compressionOf(head);
   if (compression === "none") {
     return isFile(source) ? readPlainFile(source, sink) : readPieces(rest ?? [], sink, undefined);
@@ -69,19 +69,28 @@ function fileHead(source: FileSource): Buffer {
   return head;
 }
 
-/** The first bytes of a source, and the source as if nothing had been read. */
-async function peek(
+/**
+ * The first bytes of a source, `length` or more unless all of it has `ended` before, and the source as if nothing had been read: that is the caller's
+ * to read, or to let be if it has ended.
+ */
+export async function peek(
   source: AsyncIterable<Buffer> | Iterable<Buffer>,
-): Promise<{ head: Buffer; rest: AsyncIterable<Buffer> }> {
+  length: number,
+): Promise<{ head: Buffer; ended: boolean; rest: AsyncIterable<Buffer> }> {
   const iterator = Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]();
-  let head: Buffer = Buffer.alloc(0);
-  let done = false;
-  while (!done && head.length < 6) {
+  const chunks: Buffer[] = [];
+  let ended = false;
+  for (let have = 0; !ended && have < length; ) {
     const next = await iterator.next();
-    if (next.done === true) done = true;
-    else head = head.length === 0 ? next.value : Buffer.concat([head, next.value]);
+    if (next.done === true) ended = true;
+    else {
+      chunks.push(next.value);
+      have += next.value.length;
+    }
   }
+  const head = chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks);
   async function* rest(): AsyncGenerator<Buffer> {
+    let done = ended;
     try {
       if (head.length > 0) yield head;
       while (!done) {
@@ -93,7 +102,7 @@ async function peek(
       if (!done) await iterator.return?.();
     }
   }
-  return { head, rest: rest() };
+  return { head, ended, rest: rest() };
 }
 
 async function readPlainFile({ fd, offset, length }: FileSource, sink: PieceSink): Promise<ReadArchive> {
