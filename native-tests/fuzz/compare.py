@@ -23,7 +23,7 @@ STABLE_OVER_REMOUNTS = True
 
 VARIATIONS = (
     ((), (), ("timeout=0",), ("timeout=1",)),
-    ((), (), ("io=passthrough",)),
+    ((), (), ("io=passthrough",), ("lower_passthrough=0",)),
     ((), (), ("metacopy=off",)),
 )
 """Mount options: each seed takes one of each line."""
@@ -35,6 +35,8 @@ OF_COWFS_ALONE = (
 """Others, which kernel overlayfs has nothing like."""
 SEEDS_BY_PATH = 12
 """One seed of so many is for the transport fuse-native, where there is less to compare."""
+PASSED = {"io=passthrough", "lower_passthrough=0"}
+"""With these whoever has a lower file open keeps to it when it is copied up."""
 
 
 def random_case(seed, kind, options):
@@ -43,11 +45,11 @@ def random_case(seed, kind, options):
     for number, choices in enumerate(VARIATIONS + OF_COWFS_ALONE if kind == "cowfs" else VARIATIONS):
         for word in random.Random(f"option {number} {seed}").choice(choices):
             # Where the driver counts what the upper holds, it passes no file through.
-            if not (counted and word == "io=passthrough"):
+            if not (counted and word in PASSED):
                 chosen += ["-o", word]
     by_path = kind == "cowfs" and random.Random(f"transport {seed}").randrange(SEEDS_BY_PATH) == 0
     # There new objects are the driver's user's, who may have no counterpart in a mapping.
-    if by_path and not {"io=passthrough", *OF_COWFS_ALONE[1][-1]} & {*chosen}:
+    if by_path and not {*PASSED, *OF_COWFS_ALONE[1][-1]} & {*chosen}:
         chosen += ["--transport", "fuse-native"]
     chance = random.Random(f"layers {seed}")
     lowers, upper = Layers(chance, foreign=kind == "cowfs", hard="index=off" not in ",".join(chosen)).stack()
@@ -95,7 +97,7 @@ class Comparison:
     def generate(self, seed, operations, until):
         """Random operations, so many or until that time. Returns how many steps were done."""
         options = self.case.options
-        generator = Generator(random.Random(f"steps {seed}"), self.case.kind == "turns", "io=passthrough" in options, by_path="fuse-native" in options)
+        generator = Generator(random.Random(f"steps {seed}"), self.case.kind == "turns", bool(PASSED & {*options}), by_path="fuse-native" in options)
         compared = 0
         while len(self.done) < operations and time.monotonic() < until:
             generator.know(names(self.native.root))
