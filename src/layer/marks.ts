@@ -59,6 +59,15 @@ export function readMarks(dirfd: number, name: string, isLowest: boolean, marks:
   return marker < 0 ? marker : readMarksBeside(marker === 1, dirfd, name, isLowest, marks);
 }
 
+/**
+ * The same for a directory whose name nothing below has: the marker file matters only beside a redirect, and is not looked for
+ * without one.
+ */
+export function readMarksAlone(dirfd: number, name: string, marks: DirectoryMarks): number {
+  const r = readMarksBeside(false, dirfd, name, false, marks);
+  return r === 0 && marks.redirect === null ? 0 : readMarks(dirfd, name, false, marks);
+}
+
 /** The same where it is known whether the directory has the marker file. */
 export function readMarksBeside(
   marker: boolean,

@@ -10,7 +10,7 @@ import { Directory } from "./directory.js";
 import type { Entry } from "./hardlink-index.js";
 import { isImpure } from "./impure.js";
 import { keepNames } from "./listing.js";
-import { partFd, statBacking, upperFd } from "./locate.js";
+import { holdPart, partFd, statBacking, upperFd } from "./locate.js";
 import { DATA_BELOW, DATA_OWN } from "./node-table.js";
 import { findProtattr, noteAttributes, noteProtattr } from "./protection.js";
 import { regainName, release } from "./rows.js";
@@ -36,6 +36,7 @@ export function enter(u: Union, parent: number, name: string): number {
   directory.subdirectories = found.subdirectories;
   if (found.names !== null) keepNames(u, directory, found.names);
   table.setDirectory(node, directory);
+  for (const part of directory.parts) if (part.fd >= 0) holdPart(u, node, part, part.fd);
   const r = found.layer === 0 && !found.fresh ? enterUpperDirectory(u, node, parent, name) : 0;
   if (r === 0) return node;
   release(u, node);

@@ -13,6 +13,7 @@ import {
   NAME_PLAIN,
   NAME_WHITEOUT,
   readMarks,
+  readMarksAlone,
   readMarksBeside,
   readPlain,
   readXattrWhiteout,
@@ -22,10 +23,9 @@ import { STATX_ALL, Stat } from "../layer/stat.js";
 import { O_DIRECTORY, O_PATH } from "../native/constants.js";
 import { native } from "../native/index.js";
 import { type Directory, newPart, type Part, WH_NONE } from "./directory.js";
-import type { InodeNumbers } from "./inode-numbers.js";
 import { gatherOpen, learnMarks, learnNames } from "./listing.js";
 import { openListingIn, partFd, partPath, pathBelow } from "./locate.js";
-import { type LowerNames, NameGatherer } from "./lower-names.js";
+import { NameGatherer } from "./lower-names.js";
 import type { Union } from "./union.js";
 
 export const ABSENT = 0;
@@ -38,63 +38,6 @@ export const NAME_MAX = 255;
 
 /** Misses after which the listing of a part is read, so that further ones cost nothing. */
 const LEARN_AFTER = 4;
-
-/** What a search found; one object a union, reused. */
-export class Found {
-  /** The topmost layer that has the object. */
-  layer = 0;
-  /** For a directory found in the upper: where the layers below know it, if a redirect says so. */
-  redirect: string | null = null;
-  /** The object was made just now: it has no marks. */
-  fresh = false;
-  /** For a directory found in the upper: the topmost lower part has the number in `inoLow` and `inoHigh`. */
-  hasLower = false;
-  inoLow = 0;
-  inoHigh = 0;
-  /** What the lower parts of a directory mention, if all of them were read; and how many subdirectories it shows, or -1. */
-  names: LowerNames | null = null;
-  subdirectories = -1;
-  private parts: Part[] = [];
-
-  reset(): void {
-    this.names = null;
-    this.subdirectories = -1;
-    this.redirect = null;
-    this.fresh = false;
-    this.hasLower = false;
-    this.parts = [];
-  }
-  /** A further part was found, which `stat` describes: the topmost lower one gives a merged directory its number. */
-  noteLower(numbers: InodeNumbers, stat: Stat): void {
-    if (this.layer !== 0 || this.hasLower) return;
-    this.hasLower = true;
-    numbers.show(stat);
-    this.inoLow = numbers.low;
-    this.inoHigh = numbers.high;
-  }
-  add(part: Part): void {
-    this.parts.push(part);
-  }
-  /** All parts were read: what their listings say. */
-  gathered(listings: NameGatherer): void {
-    this.names = listings.finish();
-    this.subdirectories = listings.subdirectories(this.names);
-  }
-  get first(): Part {
-    return this.parts[0] as Part;
-  }
-  get last(): Part {
-    return this.parts.at(-1) as Part;
-  }
-  get hasParts(): boolean {
-    return this.parts.length > 0;
-  }
-  takeParts(): Part[] {
-    const parts = this.parts;
-    this.parts = [];
-    return parts;
-  }
-}
 
 const marked = new Stat();
 const below = new Stat();
@@ -198,11 +141,12 @@ export function find(u: Union, node: number, directory: Directory, name: string,
       }
       if (first) found.layer = part.layer;
       else found.noteLower(u.inodes, below);
-      hidden = isMarked(u, node, part, nameBelow);
+      const isAlone = part === directory.parts.at(-1) || (directory.known?.next(nameBelow, part.layer + 1) ?? 0) < 0;
+      hidden = isAlone ? 0 : isMarked(u, node, part, nameBelow);
       if (hidden < 0) return hidden;
       const fd = partFd(u, node, part);
       if (fd < 0) return fd;
-      added = addPart(u, part.layer, fd, nameBelow, path);
+      added = addPart(u, part.layer, fd, nameBelow, path, isAlone);
       if (first) {
         gathering.from = part;
         gathering.name = nameBelow;
@@ -262,14 +206,14 @@ function gatherLast(u: Union, node: number, from: Part, name: string): void {
 function gather(u: Union, node: number, part: Part, from: Part, name: string): void {
   const fd = openListingIn(u, partFd(u, node, from), name);
   const list = fd < 0 ? fd : gatherOpen(u, part, fd, gathered);
-  if (fd >= 0) ignore(native.close(fd), "nothing was written through it");
+  if (fd >= 0) u.found.hold(part, fd);
   // Whoever needs all listings reads them, and finds out what is wrong.
   if (typeof list === "number") gathering.failed = true;
 }
 
 /**
  * Adds a further part of a directory, where the listing of `part` leaves no doubt but whether its `name` is one: 1 with what it says
- * about itself in `marks`, -errno, or 0: it must be looked at more closely. Five system calls: open, getdents twice, listxattr, close.
+ * about itself in `marks`, -errno, or 0: it must be looked at more closely. Four system calls: open, getdents twice, listxattr.
  */
 function addListed(u: Union, node: number, from: Part, name: string, path: string | null): number {
   const { found } = u;
@@ -285,10 +229,10 @@ function addListed(u: Union, node: number, from: Part, name: string, path: strin
   const marker = typeof list === "number" ? list : list.marked && !isLowest ? hasOpaqueMarker(fd, "") : 0;
   let r = marker < 0 ? marker : readMarksBeside(marker === 1, fd, "", isLowest, marks);
   if (r >= 0) r = mayFollow(u, marks);
-  ignore(native.close(fd), "nothing was written through it");
+  found.add(part);
+  found.hold(part, fd);
   if (r < 0) return r;
   part.xattrWhiteouts = marks.xattrWhiteouts;
-  found.add(part);
   return 1;
 }
 
@@ -311,17 +255,21 @@ export function mayFollow(u: Union, read: DirectoryMarks): number {
   return read.redirect === null || u.followsRedirects ? 0 : -EPERM;
 }
 
-/** Reads what a directory says about itself into `marks`, a redirect only if it may be followed: 0 or -errno. */
-function readDirectory(u: Union, layer: number, fd: number, name: string): number {
-  const r = readMarks(fd, name, layer === u.lastLayer, marks);
+/**
+ * Reads what a directory says about itself into `marks`, a redirect only if it may be followed: 0 or -errno. `isAlone`: nothing
+ * below has its name.
+ */
+function readDirectory(u: Union, layer: number, fd: number, name: string, isAlone = false): number {
+  const isLowest = layer === u.lastLayer;
+  const r = isAlone && !isLowest ? readMarksAlone(fd, name, marks) : readMarks(fd, name, isLowest, marks);
   return r < 0 ? r : mayFollow(u, marks);
 }
 
 /** Adds the directory (fd, name) to `found`, with what it says about itself in `marks`: 0 or -errno. */
-function addPart(u: Union, layer: number, fd: number, name: string, path: string | null): number {
+function addPart(u: Union, layer: number, fd: number, name: string, path: string | null, isAlone = false): number {
   const part = newPart(layer, path);
   u.found.add(part);
-  const r = readDirectory(u, layer, fd, name);
+  const r = readDirectory(u, layer, fd, name, isAlone);
   part.xattrWhiteouts = marks.xattrWhiteouts;
   return r;
 }

@@ -11,13 +11,13 @@ import { Copies } from "./copies.js";
 import { finishCopy } from "./copy-file.js";
 import type { DataSource } from "./data-source.js";
 import { Descriptors } from "./descriptors.js";
+import { Found } from "./found.js";
 import { DirectoryHandles } from "./handles.js";
 import type { HardlinkIndex } from "./hardlink-index.js";
 import { forgetDescriptor } from "./held.js";
 import { Identities } from "./identities.js";
 import { InodeNumbers } from "./inode-numbers.js";
 import { KeptLists } from "./kept-lists.js";
-import { Found } from "./merge.js";
 import type { Verity } from "./metacopy-mark.js";
 import { NodeTable, ROOT } from "./node-table.js";
 import { OpenFiles } from "./open-files.js";
@@ -195,6 +195,7 @@ export class Union {
   /** Ends the union: everything on disk, the work directory empty, the locks released. */
   close(): void {
     settleAll(this);
+    this.found.reset();
     this.descriptors.clear();
     this.origins.close();
     this.closed();
