@@ -165,7 +165,7 @@ static napi_value tar_files(napi_env env, napi_callback_info info) {
   if (state.length != sizeof run || (uintptr_t)places.orders.data % _Alignof(struct order) != 0) return result(env, -EINVAL);
   memcpy(&run, state.data, sizeof run);
   if (run.names > places.names.length || run.skeleton > places.skeleton.length || run.open > run.skeleton || (run.open > 0 && run.open < 4) ||
-      places.content.length > INT_MAX || places.real.length > PATH_MAX || places.directory.length > PATH_MAX)
+      places.content.length > INT_MAX || places.real.length > INT_MAX)
     return result(env, -EINVAL);
   uint32_t count = 0, kept = run.at;
   run.size = 0;
@@ -216,7 +216,7 @@ static napi_value tar_lines(napi_env env, napi_callback_info info) {
   const struct order *orders = (void *)table.data;
   size_t used = 0;
   if (args_bad(&a)) return args_refuse(&a);
-  if ((uint64_t)first + count > table.length / sizeof *orders || (uintptr_t)orders % _Alignof(struct order) != 0 || real.length > PATH_MAX)
+  if ((uint64_t)first + count > table.length / sizeof *orders || (uintptr_t)orders % _Alignof(struct order) != 0 || real.length > INT_MAX)
     return result(env, -EINVAL);
   for (uint32_t i = first; i < first + count; i++) {
     if (orders[i].name >= names.length) return result(env, -EINVAL);

@@ -1,7 +1,7 @@
 /** Files that native code takes from an archive become what they would be one by one. */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
@@ -74,6 +74,20 @@ async function build(archive: Buffer, pieceSize: number, apart: boolean): Promis
       }),
       kept: await keptOf(path),
     };
+  } finally {
+    builder.close();
+  }
+}
+
+/** Looks at the tree of the layer that is built from these entries. */
+async function tree(parts: readonly Buffer[], look: (path: string) => void): Promise<void> {
+  const area = mkdtempSync(join(tmpdir(), "cowfs-runs-"));
+  onTestFinished(() => void execFileSync("rm", ["-rf", area]));
+  const builder = await LayerBuilder.create(join(area, "layer"), false);
+  try {
+    builder.push(Buffer.concat([...parts, endOfArchive]));
+    builder.finish({ diffId: "sha256:0", archiveSize: 0, blobDigest: "" });
+    look(join(area, "layer", "tree"));
   } finally {
     builder.close();
   }
@@ -163,6 +177,30 @@ describe("files in runs", () => {
     const long = `${"d".repeat(250)}/`.repeat(5);
     await compare([directory(long), entry(`${long}file`, "1")]);
     await compare([directory(long)]);
+  });
+
+  test("may come behind entries with paths that no system call takes, or that are mostly slashes", async () => {
+    const long = `${"d".repeat(250)}/`.repeat(20);
+    const slashes = "/".repeat(1 << 20);
+    await tree([entry(`${long}a`, "1"), entry("b", "2"), entry(`${long}c`, "3")], (path) => {
+      expect(readdirSync(path).sort()).toEqual(["b", "d".repeat(250)]);
+    });
+    await tree([directory(`d${slashes}d`), directory(`e${slashes}`), entry("e/f", "1"), entry("e/g", "2")], (path) => {
+      expect(readdirSync(join(path, "e"))).toEqual(["f", "g"]);
+      expect(readdirSync(path)).toEqual(["d", "e"]);
+    });
+  });
+
+  test("lie where their paths say, whatever the path of the entry before ended with", async () => {
+    await tree([entry("d/e/.."), entry("d/e/f")], () => {}).then(
+      () => expect.fail("a file has become a directory"),
+      (error) => expect(String(error)).toContain("no directory"),
+    );
+    const files = [entry("d/l/", "", { type: "2", linkPath: "../to" }), directory("to/"), entry("d/l/f", "1")];
+    await tree([directory("to/"), entry("to/x"), ...files, entry("d/l/g", "2")], (path) => {
+      expect(readdirSync(join(path, "to"))).toEqual(["f", "g", "x"]);
+      expect(readdirSync(join(path, "d"))).toEqual(["l"]);
+    });
   });
 
   test("end where anything else comes", async () => {

@@ -141,7 +141,9 @@ export class LayerWriter implements TarHandler {
     }
     const name = parts[parts.length - 1] as string;
     const parent = this.directories.find(parts.slice(0, -1), true);
-    if (slash > 0 && (entry.type === FILE || entry.type === SYMLINK))
+    // With `..` or a slash at its end a path does not say where it lies by what is before its last slash.
+    const isPlain = slash > 0 && entry.path.length === slash + 1 + name.length && entry.path.endsWith(name);
+    if (isPlain && (entry.type === FILE || entry.type === SYMLINK))
       this.near.set(entry.path.slice(0, slash), parts.slice(0, -1), parent);
     else this.near.forget();
     if (meaning === "opaque") {
@@ -158,7 +160,7 @@ export class LayerWriter implements TarHandler {
         return this.beginFile(parent.fd, name, path, entry);
       case DIRECTORY:
         this.directory(parent.fd, name, path, entry);
-        this.near.set(entry.path.replace(/\/+$/, ""), parts, undefined);
+        this.near.setDirectory(entry.path, parts);
         return false;
       case LINK:
         this.hardLink(parts.slice(0, -1), name, path, entry);

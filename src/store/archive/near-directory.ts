@@ -24,6 +24,13 @@ export class NearDirectory {
     this.forRuns = undefined;
   }
 
+  /** The directory itself, whose path in the archive may end with slashes: megabytes of them, for which a regular expression would take its time. */
+  setDirectory(path: string, parts: readonly string[]): void {
+    let end = path.length;
+    while (path[end - 1] === "/") end--;
+    this.set(path.slice(0, end), parts, undefined);
+  }
+
   /** Nothing is near: descriptors of directories may be closed, or directories replaced. */
   forget(): void {
     this.parts = undefined;
