@@ -12,7 +12,7 @@ import { copyAttributes } from "./copy-attributes.js";
 import { copyUpFile, keepPlain } from "./copy-file.js";
 import { dataPlace } from "./data-source.js";
 import { newPart, PURE, WH_NONE } from "./directory.js";
-import { dropDescriptor, hold } from "./held.js";
+import { dropDescriptor, dropParts, hold } from "./held.js";
 import { locate, statBacking } from "./locate.js";
 import { copyUpMetadata, mayStayBelow } from "./metacopy.js";
 import { ACCESS_PATH, DATA_OWN } from "./node-table.js";
@@ -120,6 +120,7 @@ function copyUpRemoved(u: Union, node: number): number {
   u.work.discard(temporary);
   if (fd < 0) return fd;
   hold(u, node, fd, ACCESS_PATH);
+  dropParts(u, directory);
   directory.parts.length = 0;
   directory.parts.push(newPart(0, null));
   u.table.setLayer(node, 0);

@@ -5,7 +5,7 @@
 import type { RawListing } from "../layer/listing.js";
 import type { Part } from "./directory.js";
 
-/** Names in all of them, at most: a megabyte of memory. */
+/** Names in all of them, at most, each list counted as one more: a megabyte of memory. */
 const LIMIT = 8192;
 
 export class KeptLists {
@@ -14,10 +14,10 @@ export class KeptLists {
   private count = 0;
 
   keep(part: Part, list: RawListing): void {
-    if (part.layer === 0 || list.names.length > LIMIT) return;
+    if (part.layer === 0 || weight(list) > LIMIT) return;
     this.drop(part);
     this.lists.set(part, list);
-    this.count += list.names.length;
+    this.count += weight(list);
     while (this.count > LIMIT) this.drop(this.lists.keys().next().value as Part);
   }
 
@@ -33,6 +33,11 @@ export class KeptLists {
     const list = this.lists.get(part);
     if (list === undefined) return;
     this.lists.delete(part);
-    this.count -= list.names.length;
+    this.count -= weight(list);
   }
+}
+
+/** Empty lists take memory, too. */
+function weight(list: RawListing): number {
+  return list.names.length + 1;
 }
