@@ -17,9 +17,10 @@ const lowers = [
   { f: "0123456789", ...Object.fromEntries(Array.from({ length: 600 }, (_, i) => [`many/${i}`, `${i}`])) },
 ];
 
-/** As big as lower files must be to be passed through. */
+/** As big as lower files must be to be passed through where nothing can be written. */
 const big = { big: file("lower", { size: 16 << 20 }), other: "lower" };
 const bigLowers = [{ ...lowers[0], ...big }];
+const passesBig = { cowfs: [...options.cowfs, "-o", "lower_passthrough=16m"] };
 const manyOpens = `sh "cat many/* | md5sum; cat many/* | md5sum; cat many/* | md5sum" -> /[^]*/`;
 
 cases("auto", [
@@ -127,7 +128,7 @@ cases("auto", [
   },
   {
     name: "a big lower file is read by the kernel itself, and who has it open keeps to it; a small one shows what others write",
-    options,
+    options: passesBig,
     lowers: bigLowers,
     skip: keeps,
     run: async (merged) => {
@@ -158,7 +159,7 @@ cases("auto", [
   },
   {
     name: "a big lower file that is mapped or runs does not keep opens from being no messages; what is written then is seen by all who open it",
-    options,
+    options: passesBig,
     lowers: bigLowers,
     prepare: async ({ lowers }) => {
       await command("cp", ["/bin/sleep", `${lowers[0]}/program`]);
@@ -191,7 +192,7 @@ cases("auto", [
   },
   {
     name: "while a big lower file is open opens stay messages, and who has it open keeps to it",
-    options,
+    options: passesBig,
     lowers: bigLowers,
     skip: keeps,
     run: async (merged) => {
@@ -213,7 +214,7 @@ cases("auto", [
   },
   {
     name: "while somebody has a big file open as it was before the copy-up, opens stay messages",
-    options,
+    options: passesBig,
     lowers: bigLowers,
     skip: keeps,
     run: async (merged) => {
@@ -240,11 +241,11 @@ cases("auto", [
   },
   {
     name: "without an upper nobody can write: big files are read by the kernel itself",
-    options: { cowfs: [...options.cowfs, "-o", "ro"], overlay: ["ro"] },
+    options,
     lowers: bigLowers,
-    skip: { native: "has no layers", overlay: "its option is another" },
+    upper: false,
+    skip: { native: "has no layers", overlay: "wants two layers" },
     tree: "none",
-    litter: "it is mounted read-only",
     run: async (merged) => {
       await merged.steps(`
         r = open big O_RDONLY
@@ -258,14 +259,18 @@ cases("auto", [
     },
   },
   {
-    name: "with lower_passthrough=off all see what is written, whatever the size",
-    options: { cowfs: [...options.cowfs, "-o", "lower_passthrough=off"] },
+    name: "with a writable upper all see what is written, whatever the size, and however they come to the file",
+    options,
     lowers: bigLowers,
     steps: `
       r = open big O_RDONLY
-      @b w = open big O_RDWR
+      @b w = open big O_WRONLY|O_APPEND
+      @b write $w end
+      fstat $r size -> 16777219
+      pread $r 5 16777216 -> end
       @b pwrite $w 0 UP
-      pread $r 5 0 -> UPwer
+      sh "exec 3<big; echo x 1<>/proc/self/fd/3; head -c 2 big | tr '\\\\n' -" -> /[^]*x-/
+      pread $r 1 0 -> x
     `,
   },
 ]);

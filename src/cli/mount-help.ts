@@ -23,7 +23,7 @@ Mount options (-o), all of them in docs/cli.md:
     xattr_permissions=0|1|2             owner and mode are kept in attributes: security. (1), user.containers. (2)
   Speed
     io=cached|passthrough|auto          as --io
-    lower_passthrough=SIZE|off          from which size on io=auto passes lower files through, for reading (16m)
+    lower_passthrough=SIZE|off          from which size on io=auto passes lower files through (off; 16m without an upper)
     timeout=SECONDS                     how long the kernel trusts names and attributes (for ever)
     spin=MICROSECONDS                   how long to wait for a request without sleeping (100)
     debug                               as --debug

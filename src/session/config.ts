@@ -103,7 +103,7 @@ export interface MountConfig {
    * layers' files (`passthrough`).
    */
   readonly io: IoPolicy;
-  /** With `auto`: from how many bytes on lower files are passed through for reading. Default: `defaultLowerPassthrough`. */
+  /** With `auto`: from how many bytes on lower files are passed through for reading. Default: `off`, and `readOnlyLowerPassthrough` where the driver writes nothing. */
   readonly lowerPassthrough?: number | "off";
   /** `fuse-native` needs the npm package of that name. */
   readonly transport: "kernel" | "fuse-native";
@@ -120,14 +120,15 @@ export interface MountConfig {
 export type RedirectDir = "on" | "follow" | "nofollow";
 
 export const ioPolicies = ["auto", "cached", "passthrough"] as const;
-/** `auto`: files of the upper, and big lower ones for reading, are passed through where that can be had, others are cached. */
+/** `auto`: files of the upper are passed through where that can be had, and lower ones as `lowerPassthrough` says; others are cached. */
 export type IoPolicy = (typeof ioPolicies)[number];
 
 /**
- * Bytes. Most of what is read again and again is smaller, and cached without a message for opening it. Of bigger files (programs, libraries,
- * data) one copy in memory serves all mounts, and the kernel reads them as fast as without cowfs.
+ * Bytes. Most of what is read again and again is smaller, and cached without a message for opening it. Of bigger files (libraries, data) one copy in
+ * memory serves all mounts, and the kernel reads them as fast as without cowfs. Where a lower file can be written, its readers would keep to it, unlike on any
+ * other file system: that is for whoever asks for it.
  */
-export const defaultLowerPassthrough = 16 << 20;
+export const readOnlyLowerPassthrough = 16 << 20;
 
 /** A thousand years would overflow jiffies; the kernel clamps this itself. About 30 years: for ever, for a mount. */
 export const timeoutForever = 1e9;

@@ -9,7 +9,7 @@ import { openUnion } from "../union/open.js";
 import { noChange } from "../union/ops/setattr.js";
 import { defaultWork } from "../union/places.js";
 import type { Union } from "../union/union.js";
-import { defaultLowerPassthrough, type Log, type MountConfig } from "./config.js";
+import { type Log, type MountConfig, readOnlyLowerPassthrough } from "./config.js";
 import { ReplySink } from "./dir-sink.js";
 import { Dispatcher, setxattrExtended } from "./dispatch.js";
 import { Forgets } from "./forgets.js";
@@ -117,7 +117,7 @@ class Session {
     const agreement = this.handshake(request, reply);
     const notifier = new ChannelNotifier(mounted.channel);
     if (agreement.io !== "cached") union.openFiles.attach(new ChannelBackings(mounted.channel, notifier, log));
-    const least = config.lowerPassthrough ?? defaultLowerPassthrough;
+    const least = config.lowerPassthrough ?? (union.readOnly ? readOnlyLowerPassthrough : "off");
     if (agreement.io === "auto" && least !== "off") union.openFiles.lowerLeast = least;
     this.opens = new Opens(agreement.io, union.openFiles, notifier);
     const listings = new Listings(union);
