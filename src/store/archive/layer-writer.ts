@@ -254,7 +254,7 @@ export class LayerWriter implements TarHandler {
     this.settle();
     const from = this.directories.find(target, false);
     const fromPath = from.path === "" ? targetName : `${from.path}/${targetName}`;
-    if (fromPath === path) return;
+    if (fromPath === path && this.rows.has(path) && !this.isWhiteout(path)) return;
     // The next search may close the descriptor.
     const held = native.openBeneath(from.fd, "", O_PATH | O_DIRECTORY);
     if (held < 0) throw failed("linked", path, held);

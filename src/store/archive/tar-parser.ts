@@ -248,6 +248,7 @@ export class TarParser {
       entry.size = map.size;
       entry.sparse = true;
     }
+    checkOwner(entry);
     const wanted = this.handler.entry(entry);
     this.reader = map?.reader();
     this.body(stored, !wanted ? "skipped" : map === undefined ? "content" : "sparse");
@@ -300,6 +301,14 @@ export class TarParser {
       else this.longLink = name;
     }
   }
+}
+
+/** The kernel takes -1 for no change of the owner, and what a system call gets are 32 bits. */
+const highestId = 0xfffffffe;
+
+function checkOwner({ path, uid, gid }: TarEntry): void {
+  if (uid >= 0 && uid <= highestId && gid >= 0 && gid <= highestId) return;
+  throw new StoreError(`${JSON.stringify(path)} in the archive belongs to ${uid}:${gid}, which nobody can be`);
 }
 
 const xattrPrefix = "SCHILY.xattr.";
