@@ -141,6 +141,28 @@ test("whiteouts and opaque directories of archives hide what lies below, in any 
   expect(LowerDir.split(":")).toHaveLength(1);
 });
 
+test("paths longer than what the kernel takes at once are made, verified and given again", async () => {
+  const long = (length: number): string =>
+    "directory/"
+      .repeat(1000)
+      .slice(0, length - 2)
+      .replace(/\/$/, "x")
+      .concat("/f");
+  const paths = [4095, 4096, 4097, 4200, 9000].map(long);
+  await here(`python3 - <<'EOF'
+import tarfile, io
+t = tarfile.open("deep.tar", "w", format=tarfile.PAX_FORMAT)
+for path in ${JSON.stringify(paths)}:
+    i = tarfile.TarInfo(path); i.size = len(str(len(path))); t.addfile(i, io.BytesIO(str(len(path)).encode()))
+t.close()
+EOF`);
+  const id = (await store.run("image", "import", "deep.tar", "deep")).trim();
+  await store.run("image", "verify", "--digests", id);
+  await store.run("image", "save", "-q", "-o", "saved.tar", "deep");
+  await here("tar xOf saved.tar --wildcards '*.tar' | cmp - deep.tar");
+  await store.run("image", "rm", "deep");
+});
+
 test("marks in an archive are attributes like others, and lead nowhere", async () => {
   await here(
     `mkdir -p base/secret base/dir t/dir; echo s >base/secret/file; echo o >base/dir/old; touch t/file

@@ -15,6 +15,8 @@ import { quote } from "./layer-names.js";
 import { readSkeleton, type SkeletonFile } from "./skeleton.js";
 
 const pieceSize = 512 * 1024;
+/** PATH_MAX, less the zero at its end; names in it have 255 bytes at most. */
+const longestPath = 4095;
 
 /**
  * The uncompressed archive of a layer. Its SHA-256 is the layer's diff ID, if nobody has changed the tree: whoever sends it on compares. A file that is
@@ -100,7 +102,7 @@ function openFile(
   const number = String(file.number);
   const fd = kept.has(number)
     ? native.openBeneath(replaced, number, O_RDONLY | O_NONBLOCK)
-    : native.openBeneath(tree, file.path, O_RDONLY | O_NONBLOCK);
+    : openDeep(tree, file.path, O_RDONLY | O_NONBLOCK);
   if (fd === -EACCES)
     throw new StoreError(`${quote(file.path)} of the layer ${shortId(diffId)} cannot be read: EACCES`);
   if (fd < 0) throw changed(file.path, diffId, errnoName(fd));
@@ -108,6 +110,20 @@ function openFile(
   if (result === 0 && stat.isRegular && stat.size === file.size) return fd;
   native.close(fd);
   throw changed(file.path, diffId, "its size is not what it was");
+}
+
+/** As `openBeneath`, which takes no longer path than the kernel: an archive may have longer ones. */
+function openDeep(tree: number, path: string, flags: number): number {
+  let at = tree;
+  for (let start = 0; ; ) {
+    const end = path.length - start > longestPath ? path.lastIndexOf("/", start + longestPath) : path.length;
+    const isLast = end === path.length;
+    const fd = native.openBeneath(at, path.slice(start, end), isLast ? flags : O_PATH | O_DIRECTORY);
+    if (at !== tree) native.close(at);
+    if (isLast || fd < 0) return fd;
+    at = fd;
+    start = end + 1;
+  }
 }
 
 function changed(path: string, diffId: string, why: string): StoreError {

@@ -61,8 +61,7 @@ export function decodeHeader(bytes: Buffer, offset: number): TarEntry | undefine
     if (prefix !== "") path = `${prefix}/${path}`;
   }
   let type = String.fromCharCode(bytes[offset + 156] as number);
-  // Before POSIX, directories were files whose names end so.
-  if (type === "\0" || type === "7" || type === FILE) type = path.endsWith("/") ? DIRECTORY : FILE;
+  if (type === "\0" || type === "7") type = FILE;
   const hasDevice = type === CHARACTER || type === BLOCK_DEVICE;
   return {
     path,

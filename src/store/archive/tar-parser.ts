@@ -3,6 +3,7 @@ import { StoreError } from "../error.js";
 import { aclOfText } from "./acl-text.js";
 import {
   BLOCK,
+  DIRECTORY,
   decodeHeader,
   decodePax,
   FIFO,
@@ -224,6 +225,8 @@ export class TarParser {
       else this.begin(entry, sparse.map, entry.size);
       return;
     }
+    // Before POSIX, directories were files whose names end so. The name in the header may be the beginning of a longer one, up to a slash.
+    if (entry.type === FILE && entry.path.endsWith("/")) entry.type = DIRECTORY;
     // Links, devices, directories have no content, though some writers give the size of what a link leads to.
     this.begin(entry, undefined, entry.type >= LINK && entry.type <= FIFO ? 0 : entry.size);
   }
