@@ -163,6 +163,30 @@ EOF`);
   await store.run("image", "rm", "deep");
 });
 
+test("a file that is replaced keeps its other names, which count themselves alone; the archive is given again as it was", async () => {
+  await here(`python3 - <<'EOF'
+import tarfile, io
+t = tarfile.open("again.tar", "w")
+def add(name, data=b"", **more):
+    i = tarfile.TarInfo(name); i.size = len(data)
+    for key, value in more.items(): setattr(i, key, value)
+    t.addfile(i, io.BytesIO(data))
+add("d", type=tarfile.DIRTYPE, mode=0o755)
+add("d/x", b"first")
+add("d/y", type=tarfile.LNKTYPE, linkname="d/x")
+add("z", type=tarfile.LNKTYPE, linkname="d/x")
+add("d/x", b"second")
+add("d", b"a file now")
+t.close()
+EOF`);
+  const id = (await store.run("image", "import", "again.tar", "again")).trim();
+  expect(await here("stat -c %h root/layers/*/tree/z; cat root/layers/*/tree/z")).toBe("1\nfirst");
+  await store.run("image", "verify", "--digests", id);
+  await store.run("image", "save", "-q", "-o", "saved.tar", "again");
+  await here("tar xOf saved.tar --wildcards '*.tar' | cmp - again.tar");
+  await store.run("image", "rm", "again");
+});
+
 test("marks in an archive are attributes like others, and lead nowhere", async () => {
   await here(
     `mkdir -p base/secret base/dir t/dir; echo s >base/secret/file; echo o >base/dir/old; touch t/file

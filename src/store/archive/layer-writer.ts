@@ -10,6 +10,7 @@ import { AttributeWriter, failed } from "./attribute-writer.js";
 import { DirectoryStates } from "./directory-states.js";
 import type { FileOrders } from "./file-orders.js";
 import { FileRuns, type RunLines } from "./file-runs.js";
+import { keepFile } from "./kept-file.js";
 import { LayerDirectories } from "./layer-directories.js";
 import { components, meaningOf, quote } from "./layer-names.js";
 import { NearDirectory } from "./near-directory.js";
@@ -397,10 +398,11 @@ export class LayerWriter implements TarHandler {
     rmSync(Buffer.from(aside, "latin1"), { recursive: true });
   }
 
-  /** Moves a file of the layer, which is (dirfd, name) now, to where the skeleton finds it. */
+  /** Takes a file of the layer, which is (dirfd, name) now, to where the skeleton finds it. */
   private keep(path: string, dirfd: number, name: string): void {
     const number = this.files.get(path) as number;
-    const moved = native.rename(dirfd, name, AT_FDCWD, `${this.replacedPath()}/${number}`, 0);
+    const isLinked = (this.otherNames.get(path)?.size ?? 0) > 0;
+    const moved = keepFile(dirfd, name, `${this.replacedPath()}/${number}`, isLinked);
     if (moved < 0) throw failed("replaced", path, moved);
     this.files.delete(path);
   }
