@@ -22,7 +22,7 @@ export function hashBehind(name: string, from: number): number {
   return fnv(name, from);
 }
 
-/** 53 bits of a name, above 15: what tells its place in a listing. Counts its hash as well. */
+/** 52 bits of a name, plus 16: what tells its place in a listing. Counts its hash as well. */
 export function nameOffset(name: string): number {
   let a = 0x811c9dc5 | 0;
   let b = 0x9747b28c | 0;
