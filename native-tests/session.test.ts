@@ -1,4 +1,5 @@
 /** The life of a driver: what ends it, what must not, and what waits for what. */
+import { spawn } from "node:child_process";
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, readSync, statSync, writeFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Area } from "./harness/area.js";
@@ -169,6 +170,42 @@ test("SIGUSR1 writes a status report into the log", async () => {
   await until(() => log().includes('"GETATTR"'));
   expect(log()).toContain('"nodes"');
   await unmount();
+});
+
+/** Needs PM QoS in the kernel, and a device that a container may not have. */
+const latencyDevice = "/dev/cpu_dma_latency";
+const hasLatencyDevice = existsSync(latencyDevice);
+
+describe("idle CPUs", () => {
+  /** What status reports have said of it so far, the last one last. */
+  const states = (): string[] => [...log().matchAll(/"idlePoll":"([^"]*)"/g)].map(([, state]) => state ?? "");
+  const stateOf = async (pid: number): Promise<string> => {
+    const before = states().length;
+    process.kill(pid, "SIGUSR1");
+    await until(() => states().length > before);
+    return states().at(-1) ?? "";
+  };
+  const requests = "import os\nfor i in range(50000): os.path.exists(f'missing-{i}')\n";
+
+  test.skipIf(!hasLatencyDevice)("poll while requests keep coming, and no longer", async () => {
+    const pid = await mount("-o", "idle_poll=on");
+    expect(await stateOf(pid)).toBe("not needed yet");
+    const client = spawn("python3", ["-c", requests], { cwd: area.at("m"), stdio: "ignore" });
+    const ended = new Promise((resolve) => client.on("exit", resolve));
+    await until(() => readFileSync(latencyDevice).readInt32LE() === 0);
+    expect(await ended).toBe(0);
+    for (let tries = 0; tries < 100 && (await stateOf(pid)) === "held"; tries++);
+    expect(states().at(-1)).toBe("released");
+    await unmount();
+  });
+
+  test("are left alone with idle_poll=off, and the log says so", async () => {
+    const pid = await mount("-o", "idle_poll=off", "--debug");
+    await command("python3", ["-c", requests], { cwd: area.at("m") });
+    expect(await stateOf(pid)).toBe("not wanted");
+    expect(log()).toContain("idle CPUs sleep: not wanted");
+    await unmount();
+  });
 });
 
 describe("the transport fuse-native", () => {

@@ -200,6 +200,7 @@ export function makeDrivers(base, native) {
     new FuseOverlayfs("fuse-overlayfs", place("fuse-overlayfs")),
     new Unionfs("unionfs", place("unionfs")),
     new Cowfs("cowfs", place("cowfs")),
+    new Cowfs("cowfs-asleep", place("cowfs-asleep"), ["-o", "idle_poll=off"]),
     io("cached"),
     io("passthrough"),
   ];

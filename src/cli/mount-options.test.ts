@@ -108,6 +108,7 @@ test("values", () => {
     volatile: true,
   });
   expect(parse("timeout=1000000000,spin=1000000")).toMatchObject({ timeout: 1e9, spinMicroseconds: 1e6 });
+  expect(parse("idle_poll=off").idlePoll).toBe("off");
   expect(parse("lower_passthrough=64k").lowerPassthrough).toBe(65_536);
   expect(parse("lower_passthrough=64k,lower_passthrough=off").lowerPassthrough).toBe("off");
   expect(parse("volatile,fsync=1").volatile).toBe(false);
@@ -186,6 +187,7 @@ test.each([
   ]),
   ["lower_passthrough=big", "lower_passthrough=big is no size: use off, or from how many bytes on, as in 512k or 4m"],
   ["timeout=1000000001", "timeout=1000000001 is too much: use seconds from 0 to 1000000000"],
+  ["idle_poll=yes", "idle_poll=yes is unknown: use idle_poll=auto, idle_poll=on, idle_poll=off"],
   ["spin=99999999999", "spin=99999999999 is too much: use microseconds from 0 to 1000000"],
 ])("a wrong value is named with the choices: %s", (list, message) => {
   expect(() => parse(list)).toThrow(message);

@@ -1,7 +1,9 @@
 import { parseSize } from "../assemble/specs/size.js";
 import {
   defaultMountFlags,
+  type IdlePollOption,
   type IoPolicy,
+  idlePollOptions,
   ioPolicies,
   type MountConfig,
   type MountFlags,
@@ -47,6 +49,7 @@ export interface MountOptions {
   /** Seconds. */
   timeout: number;
   spinMicroseconds?: number;
+  idlePoll?: IdlePollOption;
   lowerPassthrough?: MountConfig["lowerPassthrough"];
   ownership: Writable<OwnershipOptions>;
   squashToRoot: boolean;
@@ -240,6 +243,9 @@ const settings: Record<string, (options: MountOptions, value: string) => void> =
   },
   spin: (o, value) => {
     o.spinMicroseconds = numberValue("spin", value, spinMost, "microseconds");
+  },
+  idle_poll: (o, value) => {
+    o.idlePoll = choice("idle_poll", value, idlePollOptions);
   },
   uidmapping: (o, value) => {
     o.ownership.uids = parseIdMapping("uidmapping", value);

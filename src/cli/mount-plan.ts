@@ -105,6 +105,7 @@ export function planMount(words: MountWords, cwd: string, root: boolean): MountP
       timeout: options.timeout,
       debug,
       spinMicroseconds: options.spinMicroseconds ?? defaultSpinMicroseconds,
+      ...(options.idlePoll === undefined ? {} : { idlePoll: options.idlePoll }),
       io,
       ...(options.lowerPassthrough === undefined ? {} : { lowerPassthrough: options.lowerPassthrough }),
       transport,

@@ -98,6 +98,8 @@ export interface MountConfig {
   readonly debug: boolean;
   /** The most microseconds the request loop waits for the next request without sleeping; 0 never waits. */
   readonly spinMicroseconds: number;
+  /** Whether idle CPUs poll while requests keep coming: see `session/idle-poll.ts`. Default: `auto`. */
+  readonly idlePoll?: IdlePollOption;
   /**
    * Who reads and writes open files: the driver, asked by the kernel, which caches (`cached`); or the kernel by itself, in the
    * layers' files (`passthrough`).
@@ -132,6 +134,10 @@ export const readOnlyLowerPassthrough = 16 << 20;
 
 /** A thousand years would overflow jiffies; the kernel clamps this itself. About 30 years: for ever, for a mount. */
 export const timeoutForever = 1e9;
+
+/** `auto`: on virtual machines of few CPUs. */
+export const idlePollOptions = ["auto", "on", "off"] as const;
+export type IdlePollOption = (typeof idlePollOptions)[number];
 
 /** The cap of the adaptive wait for the next request. */
 export const defaultSpinMicroseconds = 100;

@@ -1,6 +1,7 @@
 import { EAGAIN, ENODEV, errnoName } from "../errno.js";
 import { native } from "../native/index.js";
 import type { Dispatcher } from "./dispatch.js";
+import type { IdlePoll } from "./idle-poll.js";
 import type { Service } from "./service.js";
 
 /** The loop gives way to signals, timers and jobs after this many milliseconds, asked for every `clockEvery` requests. */
@@ -50,6 +51,7 @@ export class Loop {
     private readonly service: Service,
     private readonly dispatcher: Dispatcher,
     spinMicroseconds: number,
+    private readonly idlePoll: IdlePoll,
     private readonly onEnd: (result: number) => void,
   ) {
     this.spin = new Spin(spinMicroseconds);
@@ -81,7 +83,8 @@ export class Loop {
     const started = native.now();
     spin.woken(started);
     let received = native.receive(channel, bytes, 0);
-    for (let handled = 1; received >= 0 || (received === -EAGAIN && forgets.wait); handled++) {
+    let handled = 1;
+    for (; received >= 0 || (received === -EAGAIN && forgets.wait); handled++) {
       const length = received >= 0 ? dispatcher.dispatch(received) : 0;
       const jobs = (ended[0] as number) > 0 || dispatcher.hasKept;
       const turnEnds = handled % clockEvery === 0 && native.now() - started > turnMilliseconds;
@@ -93,6 +96,7 @@ export class Loop {
           dispatcher.handleKept();
           this.pollJobs();
         } else if (turnEnds) {
+          this.idlePoll.answered(handled, native.now());
           // The channel calls when there are requests, but not for what was put off.
           if (forgets.wait) setImmediate(() => this.drain());
           return;
@@ -106,8 +110,13 @@ export class Loop {
       }
     }
     dispatcher.checkSent(native.replyError());
-    if (received === -EAGAIN) spin.gaveUp(native.now());
-    else this.end(received);
+    if (received !== -EAGAIN) {
+      this.end(received);
+      return;
+    }
+    const now = native.now();
+    spin.gaveUp(now);
+    this.idlePoll.answered(handled - 1, now);
   }
 
   private pollJobs(): void {

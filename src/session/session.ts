@@ -13,6 +13,7 @@ import { type Log, type MountConfig, readOnlyLowerPassthrough } from "./config.j
 import { ReplySink } from "./dir-sink.js";
 import { Dispatcher, setxattrExtended } from "./dispatch.js";
 import { Forgets } from "./forgets.js";
+import { IdlePoll } from "./idle-poll.js";
 import { answerInit, maxWrite } from "./init.js";
 import { endSignals, unionOptions } from "./lifecycle.js";
 import { Listings } from "./listings.js";
@@ -104,6 +105,7 @@ class Session {
   private stopping = false;
   private graceTimer: NodeJS.Timeout | undefined;
   private readonly settler: Settler;
+  private readonly idlePoll: IdlePoll;
 
   /** Agrees on the protocol; throws MountError if that fails. */
   constructor(
@@ -140,7 +142,10 @@ class Session {
     };
     this.settler = new Settler(union);
     this.dispatcher = new Dispatcher(service, config.debug);
-    this.loop = new Loop(service, this.dispatcher, config.spinMicroseconds, (result) => this.channelEnded(result));
+    this.idlePoll = new IdlePoll(config.idlePoll ?? "auto", log);
+    this.loop = new Loop(service, this.dispatcher, config.spinMicroseconds, this.idlePoll, (result) =>
+      this.channelEnded(result),
+    );
   }
 
   private handshake(request: Request, reply: Reply): Agreement {
@@ -262,6 +267,7 @@ class Session {
       exceptions: statistics.exceptions,
       parked: parking.count,
       spinMicroseconds: Math.round(this.loop.spin.microseconds),
+      idlePoll: this.idlePoll.state,
       io: this.opens.io,
       opensAreMessages: !this.opens.silent,
       residentBytes: process.memoryUsage.rss(),
@@ -287,6 +293,7 @@ class Session {
     for (const signal of endSignals) process.off(signal, this.onEndSignal);
     process.off("SIGUSR1", this.onStatus);
     this.settler.stop();
+    this.idlePoll.stop();
     ignore(this.loop.stop(), "the channel is closed next");
     ignore(native.jobsStop(), "answers of the last jobs have no one to go to");
     this.dispatcher.parking.clear();
