@@ -45,26 +45,22 @@ export async function serve(
   return await runSession(plan.config, log, () => {
     ready = true;
     onReady(warnings);
-    setTimeout(() => {
-      // A larger nursery is no reason for a driver to end.
-      keepNurserySmall().catch((error: unknown) => log("debug", "V8's nursery may grow", { error: messageOf(error) }));
-    }, nurseryGrows);
+    const set = native.setV8Flags(v8Flags);
+    if (set < 0) log("debug", `V8's flags stay as they are: ${errnoName(set)}`);
   });
 }
-
-/** Milliseconds until then: the module takes 3 to 7 ms to load, which the first requests shall not wait for. */
-const nurseryGrows = 300;
 
 /**
  * V8's nursery grows to 16 MiB under load and never shrinks; what a driver allocates is garbage at once, so that the 1 MiB
  * it starts with will do. After a walk of 126,000 objects this is the difference between 111 and 85 MiB of resident memory.
- * It is not said on the command line: with other flags than its own, V8 refuses the compiled code that Node brings of its modules,
+ *
+ * V8 optimizes a function once it has run through 66 KiB of its bytecode, some four times. Most of a driver's functions get there within the first
+ * seconds of work, when the optimizer takes the CPUs from the programs that wait for answers: later is better (docs/performance.md).
+ *
+ * None of it is said on the command line: with other flags than its own, V8 refuses the compiled code that Node brings of its modules,
  * and they load several times more slowly.
  */
-async function keepNurserySmall(): Promise<void> {
-  const { setFlagsFromString } = await import("node:v8");
-  setFlagsFromString("--semi-space-growth-factor=1");
-}
+const v8Flags = "--semi-space-growth-factor=1 --interrupt-budget=300000";
 
 /** Lets go of the standard descriptors and the working directory of whoever started this process, and says that the mount answers. */
 export function becomeDaemon(plan: MountPlan, logger: Logger): void {

@@ -2,6 +2,7 @@
 import { spawn, spawnSync } from "node:child_process";
 import * as fs from "node:fs";
 import { join } from "node:path";
+import { runInNewContext } from "node:vm";
 import { describe, expect, it } from "vitest";
 import {
   EAGAIN,
@@ -335,6 +336,13 @@ describe("creating as the caller", () => {
 });
 
 describe("process", () => {
+  it("sets flags of V8", () => {
+    expect(runInNewContext("typeof gc")).toBe("undefined");
+    expect(native.setV8Flags("--expose-gc --no-use-osr")).toBe(0);
+    expect(runInNewContext("typeof gc")).toBe("function");
+    expect(native.setV8Flags("--no-expose-gc --use-osr")).toBe(0);
+  });
+
   it("flock is exclusive between open file descriptions", () => {
     const first = fd(native.reopen(dir, O_RDONLY | O_DIRECTORY));
     const second = fd(native.reopen(dir, O_RDONLY | O_DIRECTORY));

@@ -1,6 +1,7 @@
-/* Processes: locks, limits, the mask of new files, signals, time. */
+/* Processes: locks, limits, the mask of new files, signals, time, V8's flags. */
 #include "addon.h"
 
+#include <dlfcn.h>
 #include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -83,6 +84,23 @@ static napi_value sys_available_cpus(napi_env env, napi_callback_info info) {
   return result(env, uv_available_parallelism());
 }
 
+/*
+ * v8::V8::SetFlagsFromString(const char *), which Node shows to addons. Node's own module for it loads streams and much else that a driver does not
+ * have, for some milliseconds.
+ */
+static napi_value sys_set_v8_flags(napi_env env, napi_callback_info info) {
+  struct args a;
+  char flags[256];
+  void (*set)(const char *);
+  args_read(&a, env, info);
+  arg_text(&a, 0, flags, sizeof flags);
+  if (args_bad(&a)) return args_refuse(&a);
+  *(void **)&set = dlsym(RTLD_DEFAULT, "_ZN2v82V818SetFlagsFromStringEPKc");
+  if (set == NULL) return result(env, -ENOSYS);
+  set(flags);
+  return result(env, 0);
+}
+
 const struct function sys_process_functions[] = {
   {"availableCpus", sys_available_cpus},
   {"flock", sys_flock},
@@ -91,6 +109,7 @@ const struct function sys_process_functions[] = {
   {"pidfdSendSignal", sys_pidfd_send_signal},
   {"raiseFileLimit", sys_raise_file_limit},
   {"liftSizeLimit", sys_lift_size_limit},
+  {"setV8Flags", sys_set_v8_flags},
   {"umask", sys_umask},
   {NULL, NULL},
 };
