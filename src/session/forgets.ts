@@ -1,3 +1,4 @@
+import { fromHalves } from "../protocol/request.js";
 import { forget } from "../union/ops/forget.js";
 import type { Union } from "../union/union.js";
 import type { Listings } from "./listings.js";
@@ -6,7 +7,6 @@ import type { Listings } from "./listings.js";
 const atOnce = 128;
 /** Words of a pair: a nodeid and a count, of 64 bits each. */
 const pairWords = 4;
-const two32 = 4294967296;
 
 /**
  * Lookups that the kernel gives back. When it drops its caches, one message brings 65,000 of them, which would be a pause of
@@ -62,8 +62,8 @@ export class Forgets {
 
   private handle(pairs: Uint32Array, from: number, to: number): void {
     for (let at = from; at < to; at += pairWords) {
-      const nodeid = (pairs[at] as number) + (pairs[at + 1] as number) * two32;
-      this.one(nodeid, (pairs[at + 2] as number) + (pairs[at + 3] as number) * two32);
+      const nodeid = fromHalves(pairs[at] as number, pairs[at + 1] as number);
+      this.one(nodeid, fromHalves(pairs[at + 2] as number, pairs[at + 3] as number));
     }
   }
 }

@@ -187,7 +187,13 @@ export class NodeColumns {
   dropLookups(node: number, count: number): number {
     const chunk = this.chunk(node);
     const at = rowAt(node);
-    const before = (chunk[at + LOOKUPS_HIGH] as number) * two32 + ((chunk[at + LOOKUPS_LOW] as number) >>> 0);
+    const low = chunk[at + LOOKUPS_LOW] as number;
+    // Nearly always. The product below would be a double, an object until this code is optimized.
+    if (chunk[at + LOOKUPS_HIGH] === 0 && count >= 0 && count <= low) {
+      chunk[at + LOOKUPS_LOW] = low - count;
+      return low - count;
+    }
+    const before = (chunk[at + LOOKUPS_HIGH] as number) * two32 + (low >>> 0);
     const left = Math.max(0, before - count);
     chunk[at + LOOKUPS_LOW] = left;
     chunk[at + LOOKUPS_HIGH] = left / two32;

@@ -83,6 +83,7 @@ test("more rows than fit into a chunk are found while buckets split, and when so
   expect(table.isAlive(nodes[0] as number)).toBe(false);
   expect(table.isAlive(1e7)).toBe(false);
   expect(table.isAlive(2 ** 32 + ROOT)).toBe(false);
+  expect(table.isAlive(Number.NaN)).toBe(false);
   expect(table.protection(1e7)).toBe(0);
 });
 
