@@ -24,7 +24,7 @@ export function passedBig(theme: string, list: readonly Case[]): void {
     `auto, big lower files: ${theme}`,
     list.map((one) => ({
       ...one,
-      options: { cowfs: ["-o", "lower_passthrough=0"], ...one.options },
+      options: { cowfs: ["--io", "auto", "-o", "lower_passthrough=0"], ...one.options },
       skip: { native: before, overlay: before },
     })),
   );
