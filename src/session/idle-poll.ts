@@ -1,16 +1,19 @@
 import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
 import { O_WRONLY } from "../native/constants.js";
-import { native } from "../native/index.js";
 import type { IdlePollOption, Log } from "./config.js";
 
 const device = "/dev/cpu_dma_latency";
 const cpuidleDriver = "/sys/devices/system/cpu/cpuidle/current_driver";
+const onlineCpus = "/sys/devices/system/cpu/online";
 /** More idle CPUs than these would wait awake for two that talk to each other. */
 const mostCpus = 8;
 
-/** A pause of so many milliseconds ends a stream of requests; in that time so many requests are one. */
+/**
+ * So many requests in so many milliseconds are a stream. Each gains some 10 microseconds: with fewer, that would not be worth the CPUs that
+ * wait awake.
+ */
 const span = 20;
-const least = 10;
+const least = 30;
 
 const microseconds = (value: number): Buffer => {
   const bytes = Buffer.alloc(4);
@@ -28,11 +31,21 @@ function whyNot(option: IdlePollOption): string {
   try {
     const driver = readFileSync(cpuidleDriver, "latin1").trim();
     if (driver !== "haltpoll") return `idle CPUs are not halted through a hypervisor: ${cpuidleDriver} is ${driver}`;
-  } catch {
-    return `${cpuidleDriver} cannot be read`;
+    const cpus = countCpus(readFileSync(onlineCpus, "latin1"));
+    return cpus > mostCpus ? `there are ${cpus} CPUs` : "";
+  } catch (error) {
+    return (error as Error).message;
   }
-  const cpus = native.availableCpus();
-  return cpus > mostCpus ? `there are ${cpus} CPUs` : "";
+}
+
+/** How many CPUs a list of them has, `0-3,6`. It is all those of the machine that would poll, not only those this process may use. */
+export function countCpus(list: string): number {
+  let count = 0;
+  for (const range of list.trim().split(",")) {
+    const [first, last] = range.split("-").map(Number);
+    count += (last ?? first ?? 0) - (first ?? 0) + 1;
+  }
+  return count;
 }
 
 /**
