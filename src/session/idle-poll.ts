@@ -51,7 +51,7 @@ export function countCpus(list: string): number {
 /**
  * Each answer wakes a client, and most requests wake the driver. On a virtual machine a CPU that went idle has been given back to the
  * hypervisor: to wake it costs as much as the whole rest of a small request. So while requests keep coming the kernel is asked to let
- * idle CPUs poll (Documentation/power/pm_qos_interface.rst), and no longer than `span` afterwards. The kernel takes the wish back when this process ends.
+ * idle CPUs poll (Documentation/power/pm_qos_interface.rst), and for at most twice `span` afterwards. The kernel takes the wish back when this process ends.
  */
 export class IdlePoll {
   /** What a status report says: what is so, or why it cannot be. */
