@@ -1,4 +1,4 @@
-import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readFileSync, writeSync } from "node:fs";
 import { O_WRONLY } from "../native/constants.js";
 import type { IdlePollOption, Log } from "./config.js";
 
@@ -14,6 +14,9 @@ const mostCpus = 8;
  */
 const span = 20;
 const least = 30;
+/** How often it is seen to whether the stream goes on, in milliseconds, and how many requests must have come meanwhile. */
+const look = 5;
+const leastMeanwhile = 8;
 
 const microseconds = (value: number): Buffer => {
   const bytes = Buffer.alloc(4);
@@ -51,7 +54,7 @@ export function countCpus(list: string): number {
 /**
  * Each answer wakes a client, and most requests wake the driver. On a virtual machine a CPU that went idle has been given back to the
  * hypervisor: to wake it costs as much as the whole rest of a small request. So while requests keep coming the kernel is asked to let
- * idle CPUs poll (Documentation/power/pm_qos_interface.rst), and for at most twice `span` afterwards. The kernel takes the wish back when this process ends.
+ * idle CPUs poll (Documentation/power/pm_qos_interface.rst), and for at most twice `look` afterwards. The kernel takes the wish back when this process ends.
  */
 export class IdlePoll {
   /** What a status report says: what is so, or why it cannot be. */
@@ -93,9 +96,9 @@ export class IdlePoll {
   private watch(): void {
     this.count = 0;
     this.timer = setTimeout(() => {
-      if (this.count >= least) this.watch();
+      if (this.count >= leastMeanwhile) this.watch();
       else this.release();
-    }, span);
+    }, look);
   }
 
   private release(): void {
@@ -113,6 +116,7 @@ export class IdlePoll {
     }
     try {
       this.fd = openSync(device, O_WRONLY);
+      if (!fstatSync(this.fd).isCharacterDevice()) this.giveUp(`${device} is no device`);
     } catch (error) {
       this.giveUp((error as Error).message);
     }
