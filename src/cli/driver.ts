@@ -45,8 +45,11 @@ export async function serve(
   return await runSession(plan.config, log, () => {
     ready = true;
     onReady(warnings);
-    const set = native.setV8Flags(v8Flags);
-    if (set < 0) log("debug", `V8's flags stay as they are: ${errnoName(set)}`);
+    // One by one: V8 leaves out what comes after a flag that it does not know.
+    for (const flag of v8Flags) {
+      const set = native.setV8Flags(flag);
+      if (set < 0) log("debug", `V8's flag ${flag} is not set: ${errnoName(set)}`);
+    }
   });
 }
 
@@ -60,7 +63,7 @@ export async function serve(
  * None of it is said on the command line: with other flags than its own, V8 refuses the compiled code that Node brings of its modules,
  * and they load several times more slowly.
  */
-const v8Flags = "--semi-space-growth-factor=1 --interrupt-budget=300000";
+const v8Flags = ["--semi-space-growth-factor=1", "--interrupt-budget=300000"];
 
 /** Lets go of the standard descriptors and the working directory of whoever started this process, and says that the mount answers. */
 export function becomeDaemon(plan: MountPlan, logger: Logger): void {

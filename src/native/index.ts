@@ -240,7 +240,7 @@ export interface Native {
    * that the first request of a mount would wait for.
    */
   now(): number;
-  /** Sets flags of V8, as on Node's command line: 0, also if V8 does not know one (it says so on stderr), or -ENOSYS where Node does not show how. */
+  /** Sets flags of V8, as on Node's command line: 0, also if V8 does not know one (it says so on stderr, and leaves out the rest), or -ENOSYS where Node does not show how. */
   setV8Flags(flags: string): number;
   /** umask(2): returns the old mask. */
   umask(mask: number): number;

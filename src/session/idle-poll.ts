@@ -1,5 +1,5 @@
 import { closeSync, fstatSync, openSync, readFileSync, writeSync } from "node:fs";
-import { O_WRONLY } from "../native/constants.js";
+import { O_NONBLOCK, O_WRONLY } from "../native/constants.js";
 import type { IdlePollOption, Log } from "./config.js";
 
 const device = "/dev/cpu_dma_latency";
@@ -115,7 +115,8 @@ export class IdlePoll {
       return;
     }
     try {
-      this.fd = openSync(device, O_WRONLY);
+      // Not to wait for a reader, if it is a fifo.
+      this.fd = openSync(device, O_WRONLY | O_NONBLOCK);
       if (!fstatSync(this.fd).isCharacterDevice()) this.giveUp(`${device} is no device`);
     } catch (error) {
       this.giveUp((error as Error).message);
