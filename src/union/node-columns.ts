@@ -194,7 +194,8 @@ export class NodeColumns {
       return low - count;
     }
     const before = (chunk[at + LOOKUPS_HIGH] as number) * two32 + (low >>> 0);
-    const left = Math.max(0, before - count);
+    // A count that no double holds (NaN) is more than there are.
+    const left = count < before ? before - count : 0;
     chunk[at + LOOKUPS_LOW] = left;
     chunk[at + LOOKUPS_HIGH] = left / two32;
     return left;

@@ -100,4 +100,6 @@ test("a lookup count may pass 32 bits", () => {
   expect(table.dropLookups(node, 2 ** 32)).toBe(0);
   expect(table.hasLookups(node)).toBe(false);
   expect(table.dropLookups(node, 5)).toBe(0);
+  table.addLookup(node);
+  expect(table.dropLookups(node, Number.NaN)).toBe(0);
 });
