@@ -1,10 +1,20 @@
 /** The life of a driver: what ends it, what must not, and what waits for what. */
 import { spawn } from "node:child_process";
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, readSync, statSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Area } from "./harness/area.js";
 import { attempt, command, shell } from "./harness/command.js";
-import { cowfs, processEnd } from "./harness/mounts.js";
+import { cowfs, cowfsProgram, processEnd } from "./harness/mounts.js";
 import { mountInfo } from "./harness/namespace.js";
 
 let area: Area;
@@ -163,6 +173,21 @@ signal.setitimer(signal.ITIMER_REAL, 0)
   });
 });
 
+test.each(["umount /dev", "kill $pid"])("a mount over /dev serves, and ends: %s", async (end) => {
+  // In namespaces of its own: whatever happens, the tests keep their /dev.
+  const script = `
+    cd '${area.path}'
+    '${cowfsProgram}' mount --lower l --upper u -o idle_poll=on /dev
+    python3 -c "import os; [os.path.exists(f'/dev/missing-{i}') for i in range(2000)]"
+    cat /dev/small
+    pid=$(pgrep -f '^cowfs --driver')
+    ${end}
+    for tries in $(seq 100); do [ -e /proc/$pid ] || exit 0; sleep 0.1; done
+    exit 1`;
+  const words = ["-m", "-p", "-f", "--kill-child", "--mount-proc", "/bin/bash", "-euc", script];
+  expect(await command("unshare", words, { timeout: 30_000 })).toBe("small\n");
+});
+
 test("SIGUSR1 writes a status report into the log", async () => {
   const pid = await mount();
   expect(statSync(area.at("m", "small")).size).toBe(6);
@@ -174,7 +199,14 @@ test("SIGUSR1 writes a status report into the log", async () => {
 
 /** Needs PM QoS in the kernel, and a device that a container may not have. */
 const latencyDevice = "/dev/cpu_dma_latency";
-const hasLatencyDevice = existsSync(latencyDevice);
+const hasLatencyDevice = ((): boolean => {
+  try {
+    closeSync(openSync(latencyDevice, constants.O_WRONLY));
+    return true;
+  } catch {
+    return false;
+  }
+})();
 
 describe("idle CPUs", () => {
   /** What status reports have said of it so far, the last one last. */

@@ -1,4 +1,4 @@
-import { closeSync, openSync, readSync, writeSync } from "node:fs";
+import { closeSync, readSync, writeSync } from "node:fs";
 import { errnoName } from "../errno.js";
 import { native } from "../native/index.js";
 import { runSession } from "../session/session.js";
@@ -65,12 +65,14 @@ export async function serve(
  */
 const v8Flags = ["--semi-space-growth-factor=1", "--interrupt-budget=300000"];
 
-/** Lets go of the standard descriptors and the working directory of whoever started this process, and says that the mount answers. */
-export function becomeDaemon(plan: MountPlan, logger: Logger): void {
+/**
+ * Lets go of the standard descriptors and the working directory of whoever started this process, and says that the mount answers. `nothing`
+ * is /dev/null, opened before the mount, which may lie over /dev.
+ */
+export function becomeDaemon(plan: MountPlan, logger: Logger, nothing: number): void {
   // For the eyes of whoever lists processes.
   process.title = `cowfs --driver ${shown(plan.config.mountpoint)}`;
   process.chdir("/");
-  const nothing = openSync("/dev/null", "r+");
   for (const fd of [0, 1, 2]) {
     const done = native.dup2(nothing, fd);
     if (done < 0) logger.log("warn", `the standard descriptor ${fd} stays open: ${errnoName(done)}`);

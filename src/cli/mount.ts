@@ -1,4 +1,4 @@
-import { mkdirSync, rmdirSync } from "node:fs";
+import { mkdirSync, openSync, rmdirSync } from "node:fs";
 import { mayMount } from "../native/process.js";
 import { shown } from "../text.js";
 import { workingDirectory } from "./arguments.js";
@@ -49,13 +49,14 @@ async function coverOrUnmount(mountpoint: string, cover: (mountpoint: string) =>
 async function serveHere(plan: MountPlan): Promise<number> {
   const { becomeDaemon, loggerOf, serve } = await import("./driver.js");
   const logger = await loggerOf(plan);
+  const nothing = plan.foreground ? -1 : openSync("/dev/null", "r+");
   let code: number;
   try {
     code = await serve(plan, logger, (warnings) => {
       // Otherwise stderr is the log, and has them.
       if (plan.log !== undefined || !plan.foreground) for (const warning of warnings) complain(warning);
       announce(plan);
-      if (!plan.foreground) becomeDaemon(plan, logger);
+      if (!plan.foreground) becomeDaemon(plan, logger, nothing);
     });
   } catch (error) {
     logger.log("error", "the driver failed", { stack: error instanceof Error ? error.stack : String(error) });

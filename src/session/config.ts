@@ -135,7 +135,7 @@ export const readOnlyLowerPassthrough = 16 << 20;
 /** A thousand years would overflow jiffies; the kernel clamps this itself. About 30 years: for ever, for a mount. */
 export const timeoutForever = 1e9;
 
-/** `auto`: on virtual machines of few CPUs. */
+/** `auto`: on virtual machines of few CPUs that halt idle ones at once. */
 export const idlePollOptions = ["auto", "on", "off"] as const;
 export type IdlePollOption = (typeof idlePollOptions)[number];
 

@@ -1,9 +1,14 @@
-import { closeSync, fstatSync, openSync, readFileSync, writeSync } from "node:fs";
+import { readFileSync } from "node:fs";
+import { errnoName, ignore } from "../errno.js";
+import { S_IFCHR, S_IFMT, STATX_ALL, Stat } from "../layer/stat.js";
 import { O_NONBLOCK, O_WRONLY } from "../native/constants.js";
+import { native } from "../native/index.js";
 import type { IdlePollOption, Log } from "./config.js";
 
 const device = "/dev/cpu_dma_latency";
 const cpuidleDriver = "/sys/devices/system/cpu/cpuidle/current_driver";
+/** For how many nanoseconds idle CPUs poll by themselves before they are halted. */
+const haltPoll = "/sys/module/haltpoll/parameters/guest_halt_poll_ns";
 const onlineCpus = "/sys/devices/system/cpu/online";
 /** More idle CPUs than these would wait awake for two that talk to each other. */
 const mostCpus = 8;
@@ -27,15 +32,16 @@ const microseconds = (value: number): Buffer => {
 const atOnce = microseconds(0);
 const whenever = microseconds(2_000_000_000);
 
-/** Why nothing is gained, or cannot be: "" where it is. */
-function whyNot(option: IdlePollOption): string {
-  if (option === "off") return "not wanted";
-  if (option === "on") return "";
+/** Why `auto` asks for nothing: "" where it was measured to gain something. */
+function whyNotHere(): string {
   try {
-    const driver = readFileSync(cpuidleDriver, "latin1").trim();
+    const [driver, polls, cpus] = [cpuidleDriver, haltPoll, onlineCpus].map((path) =>
+      readFileSync(path, "latin1").trim(),
+    );
     if (driver !== "haltpoll") return `idle CPUs are not halted through a hypervisor: ${cpuidleDriver} is ${driver}`;
-    const cpus = countCpus(readFileSync(onlineCpus, "latin1"));
-    return cpus > mostCpus ? `there are ${cpus} CPUs` : "";
+    if (polls !== "0") return `idle CPUs poll by themselves: ${haltPoll} is ${polls}`;
+    const count = countCpus(cpus ?? "");
+    return count > mostCpus ? `there are ${count} CPUs` : "";
   } catch (error) {
     return (error as Error).message;
   }
@@ -51,32 +57,48 @@ export function countCpus(list: string): number {
   return count;
 }
 
+/** The open device, or why there is none. */
+function openDevice(): number | string {
+  // Not to wait for a reader, if it is a fifo.
+  const fd = native.openFollow(device, O_WRONLY | O_NONBLOCK);
+  if (fd < 0) return `${device} cannot be opened: ${errnoName(fd)}`;
+  const stat = new Stat();
+  const r = native.statx(fd, "", STATX_ALL, stat.bytes);
+  if (r >= 0 && (stat.mode & S_IFMT) === S_IFCHR) return fd;
+  ignore(native.close(fd), "nothing was written");
+  return r < 0 ? `${device}: ${errnoName(r)}` : `${device} is no device`;
+}
+
 /**
- * Each answer wakes a client, and most requests wake the driver. On a virtual machine a CPU that went idle has been given back to the
+ * Each answer wakes a client, and most requests wake the driver. On a virtual machine a CPU that went idle may have been given back to the
  * hypervisor: to wake it costs as much as the whole rest of a small request. So while requests keep coming the kernel is asked to let
- * idle CPUs poll (Documentation/power/pm_qos_interface.rst), and for at most twice `look` afterwards. The kernel takes the wish back when this process ends.
+ * idle CPUs poll (Documentation/power/pm_qos_interface.rst), and for at most twice `look` afterwards, if the driver runs: while it is stopped, or waits in a
+ * system call, they go on. The kernel takes the wish back when this process ends.
  */
 export class IdlePoll {
   /** What a status report says: what is so, or why it cannot be. */
-  state: string;
+  state = "not needed yet";
   private fd = -1;
   private held = false;
-  private usable = true;
   private since = 0;
   private count = 0;
   private timer: NodeJS.Timeout | undefined;
 
+  /** Opens what it needs: to be called before the mount, which may come to lie over /dev or /sys, and would be asked for it. */
   constructor(
-    private readonly option: IdlePollOption,
+    option: IdlePollOption,
     private readonly log: Log,
   ) {
-    this.state = "not needed yet";
+    const reason = option === "on" ? "" : option === "off" ? "not wanted" : whyNotHere();
+    const opened = reason === "" ? openDevice() : reason;
+    if (typeof opened === "number") this.fd = opened;
+    else this.giveUp(opened, option === "on" ? "warn" : "debug");
   }
 
-  /** That many requests were answered since the last call. `now` in milliseconds. */
-  answered(count: number, now: number): void {
+  /** That many requests came since the last call. `now` in milliseconds. */
+  received(count: number, now: number): void {
     this.count += count;
-    if (this.held || !this.usable) return;
+    if (this.held || this.fd < 0) return;
     if (now - this.since > span) {
       this.since = now;
       this.count = count;
@@ -85,8 +107,7 @@ export class IdlePoll {
   }
 
   private hold(): void {
-    if (this.fd < 0) this.open();
-    if (!this.usable || !this.write(atOnce)) return;
+    if (!this.write(atOnce)) return;
     this.held = true;
     this.state = "held";
     this.watch();
@@ -102,49 +123,29 @@ export class IdlePoll {
   }
 
   private release(): void {
+    if (!this.write(whenever)) return;
     this.held = false;
     this.count = 0;
     this.state = "released";
-    this.write(whenever);
-  }
-
-  private open(): void {
-    const reason = whyNot(this.option);
-    if (reason !== "") {
-      this.giveUp(reason);
-      return;
-    }
-    try {
-      // Not to wait for a reader, if it is a fifo.
-      this.fd = openSync(device, O_WRONLY | O_NONBLOCK);
-      if (!fstatSync(this.fd).isCharacterDevice()) this.giveUp(`${device} is no device`);
-    } catch (error) {
-      this.giveUp((error as Error).message);
-    }
   }
 
   private write(value: Buffer): boolean {
-    try {
-      writeSync(this.fd, value);
-      return true;
-    } catch (error) {
-      this.giveUp((error as Error).message);
-      return false;
-    }
+    const r = native.pwrite(this.fd, value, 0, value.length, 0);
+    if (r < 0) this.giveUp(`${device} cannot be written: ${errnoName(r)}`, "warn");
+    return r >= 0;
   }
 
-  private giveUp(reason: string): void {
+  private giveUp(reason: string, level: "debug" | "warn"): void {
     this.stop();
     this.state = reason;
-    this.log("debug", `idle CPUs sleep: ${reason}`);
+    this.log(level, `idle CPUs sleep: ${reason}`);
   }
 
-  /** The end: nothing is held any more. */
+  /** The end: with the descriptor goes what was asked for. */
   stop(): void {
     clearTimeout(this.timer);
-    this.usable = false;
     this.held = false;
-    if (this.fd >= 0) closeSync(this.fd);
+    if (this.fd >= 0) ignore(native.close(this.fd), "nothing is buffered");
     this.fd = -1;
   }
 }

@@ -83,9 +83,14 @@ export class Loop {
     const started = native.now();
     spin.woken(started);
     let received = native.receive(channel, bytes, 0);
-    let handled = 1;
-    for (; received >= 0 || (received === -EAGAIN && forgets.wait); handled++) {
-      const length = received >= 0 ? dispatcher.dispatch(received) : 0;
+    // What was put off is nobody's request.
+    let requests = 0;
+    for (let handled = 1; received >= 0 || (received === -EAGAIN && forgets.wait); handled++) {
+      let length = 0;
+      if (received >= 0) {
+        requests++;
+        length = dispatcher.dispatch(received);
+      }
       const jobs = (ended[0] as number) > 0 || dispatcher.hasKept;
       const turnEnds = handled % clockEvery === 0 && native.now() - started > turnMilliseconds;
       // The end of the turn, the requests that waited for a job, and forgetting need the answer out of the way first.
@@ -96,7 +101,7 @@ export class Loop {
           dispatcher.handleKept();
           this.pollJobs();
         } else if (turnEnds) {
-          this.idlePoll.answered(handled, native.now());
+          this.idlePoll.received(requests, native.now());
           // The channel calls when there are requests, but not for what was put off.
           if (forgets.wait) setImmediate(() => this.drain());
           return;
@@ -116,7 +121,7 @@ export class Loop {
     }
     const now = native.now();
     spin.gaveUp(now);
-    this.idlePoll.answered(handled - 1, now);
+    this.idlePoll.received(requests, now);
   }
 
   private pollJobs(): void {

@@ -142,7 +142,8 @@ export function unmount(mountpoint: string, mounted: Mounted, done: (result: num
   // Loaded only here: it takes 2 ms.
   import("node:child_process")
     .then(({ spawn }) => {
-      const child = spawn(process.execPath, ["-e", unmountProgram, nativePath, path], { stdio: "ignore", cwd: "/" });
+      // Not "ignore": for that the child would open /dev/null, and this process wait for it, though the mount may lie over /dev.
+      const child = spawn(process.execPath, ["-e", unmountProgram, nativePath, path], { stdio: "inherit", cwd: "/" });
       child.once("error", () => done(-EINVAL));
       child.once("exit", (code) => done(code === null ? -EINVAL : code <= 1 ? code : 2 - code));
     })

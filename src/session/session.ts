@@ -73,19 +73,22 @@ export async function runSession(asked: MountConfig, log: Log, onReady: () => vo
   for (const signal of endSignals) process.on(signal, later);
   // What the kernel writes by itself, nobody counts.
   if (union.quota !== null && config.io === "auto") config = { ...config, io: "cached" };
+  const idlePoll = new IdlePoll(config.idlePoll ?? "auto", log);
   let mounted: Mounted;
   try {
     if (config.strict === true) checkStrictly(union);
     mounted = mount(config, log);
   } catch (error) {
+    idlePoll.stop();
     union.close();
     throw error;
   }
   let session: Session;
   try {
-    session = new Session(config, log, union, mounted);
+    session = new Session(config, log, union, mounted, idlePoll);
   } catch (error) {
     abandon(config.mountpoint, mounted);
+    idlePoll.stop();
     union.close();
     throw error;
   }
@@ -105,7 +108,6 @@ class Session {
   private stopping = false;
   private graceTimer: NodeJS.Timeout | undefined;
   private readonly settler: Settler;
-  private readonly idlePoll: IdlePoll;
 
   /** Agrees on the protocol; throws MountError if that fails. */
   constructor(
@@ -113,6 +115,7 @@ class Session {
     private readonly log: Log,
     private readonly union: Union,
     private readonly mounted: Mounted,
+    private readonly idlePoll: IdlePoll,
   ) {
     const request = new Request(maxWrite + requestRoom);
     const reply = new Reply(maxWrite, validity(config.timeout));
@@ -142,8 +145,7 @@ class Session {
     };
     this.settler = new Settler(union);
     this.dispatcher = new Dispatcher(service, config.debug);
-    this.idlePoll = new IdlePoll(config.idlePoll ?? "auto", log);
-    this.loop = new Loop(service, this.dispatcher, config.spinMicroseconds, this.idlePoll, (result) =>
+    this.loop = new Loop(service, this.dispatcher, config.spinMicroseconds, idlePoll, (result) =>
       this.channelEnded(result),
     );
   }
