@@ -26,7 +26,7 @@ Mount options (-o), all of them in docs/cli.md:
     lower_passthrough=SIZE|off          from which size on io=auto passes lower files through (off; 16m without an upper)
     timeout=SECONDS                     how long the kernel trusts names and attributes (for ever)
     spin=MICROSECONDS                   how long to wait for a request without sleeping (100)
-    idle_poll=auto|on|off               idle CPUs poll while requests keep coming (auto: on small virtual machines)
+    idle_poll=auto|on|off               idle CPUs stay awake while requests keep coming (auto: on some virtual machines)
     debug                               as --debug
   Of overlayfs, without effect here
     xino=off|auto|on nfs_export=off|on uuid=auto|null|on|off override_creds nooverride_creds
