@@ -1,5 +1,15 @@
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { type Area, twoLayers } from "./harness/area.js";
 import { attempt, command, type Ended, shell } from "./harness/command.js";
@@ -187,6 +197,11 @@ describe("as a helper of other programs", () => {
     expect(mount?.options).toContain("nosuid");
     expect(mount?.options).toContain("nodev");
     expect(readdirSync(area.at("m")).sort()).toEqual(["one", "two"]);
+    expect(await attempt("mount", ["-o", "remount,ro", area.at("m")])).toEqual(silent);
+    expect(() => writeFileSync(area.at("m", "new"), "")).toThrow(/EROFS/);
+    expect(mountAt(area.at("m"))?.options).toMatch(/^ro,nosuid,nodev/);
+    expect(await attempt("mount", ["-o", "remount,rw", area.at("m")])).toEqual(silent);
+    writeFileSync(area.at("m", "new"), "");
     await unmountWith("umount");
   });
 
@@ -219,6 +234,40 @@ describe("as a helper of other programs", () => {
     await unmountWith("fusermount3", "-u");
     expect(await here("-o", "lowerdir=l1:l2,upperdir=up,workdir=work,", area.at("m"))).toEqual(silent);
     await unmountWith("umount");
+  });
+});
+
+describe("mount -o remount", () => {
+  const remount = (options: string): Promise<Ended> => here("mount", "-o", `remount,${options}`, "m");
+
+  test("changes what is asked for, and nothing else", async () => {
+    await here("mount", "--lower", "l1", "--upper", "up", "-o", "nodev,sync", "m");
+    expect(await remount("ro,nosuid")).toEqual(silent);
+    expect(mountAt(area.at("m"))).toMatchObject({ options: "ro,nosuid,nodev,noatime" });
+    expect(() => writeFileSync(area.at("m", "new"), "")).toThrow(/EROFS/);
+    expect(await remount("rw,suid")).toEqual(silent);
+    expect(mountAt(area.at("m"))).toMatchObject({
+      options: "rw,nodev,noatime",
+      superOptions: expect.stringContaining("rw,sync,"),
+    });
+    writeFileSync(area.at("m", "new"), "");
+    await unmountWith("umount");
+  });
+
+  test("is refused where it cannot have its effect", async () => {
+    await here("mount", "--lower", "l1", "m");
+    expect(await remount("rw")).toMatchObject({ status: 1, stderr: expect.stringContaining("has no upper layer") });
+    await unmountWith("umount");
+    await here("mount", "--lower", "l1", "--upper", "up", "m");
+    const open = openSync(area.at("m", "new"), "w");
+    expect(await remount("ro")).toMatchObject({ status: 1, stderr: expect.stringContaining("open for writing") });
+    closeSync(open);
+    expect(await remount("io=cached")).toMatchObject({ status: 2, stderr: expect.stringContaining("io=cached") });
+    const layers = await here("mount", "--lower", "l2", "-o", "remount,ro", "m");
+    expect(layers).toMatchObject({ status: 2, stderr: expect.stringContaining("layers") });
+    expect(mountAt(area.at("m"))?.options).toBe("rw,noatime");
+    await unmountWith("umount");
+    expect(await remount("ro")).toMatchObject({ status: 1, stderr: expect.stringContaining("not a mount of cowfs") });
   });
 });
 

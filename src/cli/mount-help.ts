@@ -28,6 +28,7 @@ Mount options (-o), all of them in docs/cli.md:
     spin=MICROSECONDS                   how long to wait for a request without sleeping (100)
     idle_poll=auto|on|off               idle CPUs stay awake while requests keep coming (auto: on some virtual machines)
     debug                               as --debug
+    remount                             changes ro, rw, nosuid, nodev, noexec … of the mount that is there
   Of overlayfs, without effect here
     xino=off|auto|on nfs_export=off|on uuid=auto|null|on|off override_creds nooverride_creds
 

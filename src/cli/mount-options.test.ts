@@ -164,7 +164,6 @@ test.each([
   "lowerdir",
   "upperdir",
   "lowerdir=",
-  "remount,ro",
   "index",
   "index=maybe",
   "volatile=1",

@@ -165,9 +165,6 @@ const flags: Record<string, (options: MountOptions) => void> = {
   nooverride_creds: (o) => {
     o.notices.push("nooverride_creds is ignored: the driver always acts as the user who mounts");
   },
-  remount: () => {
-    throw new UsageError("remount is not for cowfs: unmount and mount again, or for ro and rw: mount -i -o remount,ro");
-  },
 };
 
 /** Options with a value. */

@@ -3,6 +3,7 @@ import { mayMount } from "../native/process.js";
 import { shown } from "../text.js";
 import { workingDirectory } from "./arguments.js";
 import { CommandError, complain, print, systemReason } from "./exit.js";
+import { splitOptionList } from "./mount-options.js";
 import { type MountPlan, type MountWords, planMount } from "./mount-plan.js";
 
 /**
@@ -14,6 +15,11 @@ export async function mountCommand(
   isLaunched: boolean,
   cover?: (mountpoint: string) => Promise<void>,
 ): Promise<number> {
+  if (words.options.some((list) => splitOptionList(list).includes("remount"))) {
+    const { remount } = await import("./remount.js");
+    remount(words, workingDirectory());
+    return 0;
+  }
   const plan = planMount(words, workingDirectory(), process.geteuid?.() === 0);
   // Said before anything is created. fuse-native has a helper that is set-user-id root.
   if (plan.config.transport === "kernel" && !mayMount()) {

@@ -55,7 +55,7 @@ function mountFailure(error: number, mountpoint: string): string {
 }
 
 /** The MS_* bits of a mount. */
-export function mountFlagBits(config: MountConfig): number {
+export function mountFlagBits(config: Pick<MountConfig, "readOnly" | "upper" | "mountFlags">): number {
   const flags = config.mountFlags;
   let bits = 0;
   if (config.readOnly || config.upper === undefined) bits |= MS_RDONLY;
