@@ -128,6 +128,12 @@ describe("bad input is one line with the path, exit code 1 or 2, and changes not
   test("wrong commands", async () => {
     const ended = await here("help", "mont");
     expect(ended).toEqual({ status: 2, stdout: "", stderr: "cowfs: unknown command 'mont' (Did you mean mount?)\n" });
+    expect(await here("help", "image", "lod")).toEqual({
+      status: 2,
+      stdout: "",
+      stderr: expect.stringContaining("unknown command 'lod' (Did you mean load?)"),
+    });
+    expect((await here("help", "image", "load")).status).toBe(0);
     for (const args of [[], ["frobnicate"], ["help", "frobnicate"], ["umount"], ["umount", ""], ["mounts", "--xml"]]) {
       const { status, stdout, stderr } = await here(...args);
       expect({ status, stdout }).toEqual({ status: 2, stdout: "" });

@@ -125,6 +125,12 @@ test("a start that fails says why, and is undone", async () => {
   expect(await store.ok("ps", ...filters, "--format", "{{.Size}} {{.Networks}}")).toBe("0B host\n");
   expect(await store.ok("ps", "-aq", "-f", "since=wrong")).toBe("");
   expect(await store.ok("ps", "-q", "-f", "exited=127")).toBe("");
+  expect(await store.run(["ps", "-aq", "-f", "ancestor=bse"])).toEqual({
+    status: 0,
+    stdout: "",
+    stderr: expect.stringMatching(/^cowfs: there is no image bse; did you mean base/),
+  });
+  expect((await store.run(["ps", "-aq", "-f", "ancestor=bse", "-f", "ancestor=base"])).stdout).not.toBe("");
   await store.ok("rm", "wrong");
   expect(await store.ok("ps", "-aq")).toBe("");
 });

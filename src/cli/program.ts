@@ -46,8 +46,7 @@ export async function run(argv: readonly string[]): Promise<number> {
       addStoreCommands(program, finish);
     }
     // `help` of a command that is none is as wrong as that command.
-    const [, asked] = words;
-    if (first === "help" && asked !== undefined && !knows(program, asked)) words = [asked];
+    if (first === "help" && !knows(program, words.slice(1))) words = words.slice(1);
     await program.parseAsync(isText ? textOf(words) : words, { from: "user" });
     return code;
   } catch (error) {
@@ -61,8 +60,12 @@ export async function run(argv: readonly string[]): Promise<number> {
   }
 }
 
-function knows(program: Command, name: string): boolean {
-  return /^-/.test(name) || program.commands.some((one) => one.name() === name || one.aliases().includes(name));
+/** Whether there is the command that `names` lead to, or none is named. */
+function knows(program: Command, [name, ...names]: readonly string[]): boolean {
+  if (name === undefined || name.startsWith("-")) return true;
+  const command = program.commands.find((one) => one.name() === name || one.aliases().includes(name));
+  if (command === undefined) return false;
+  return command.commands.length === 0 || knows(command, names);
 }
 
 /** Commands on images, containers and volumes take text: names and variables are UTF-8, and paths are taken to be. */

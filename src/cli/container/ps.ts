@@ -5,7 +5,7 @@ import { NotFoundError } from "../../store/error.js";
 import { findImage, readImage } from "../../store/images.js";
 import { shortId } from "../../store/names.js";
 import type { ContainerRecord, ContainerState } from "../../store/records.js";
-import { UsageError } from "../exit.js";
+import { complain, UsageError } from "../exit.js";
 import { age, duration } from "../output/age.js";
 import { type Filters, hasLabels, parseFilters } from "../output/filters.js";
 import { printList, type View } from "../output/list.js";
@@ -152,13 +152,24 @@ function isNamed(name: string, value: string): boolean {
   }
 }
 
+/** The image of a filter. That there is none is no failure, as with Docker: no container descends from it. */
+function imagesNamed(root: DataRoot, word: string): ReturnType<typeof findImage>[] {
+  try {
+    return [findImage(root, word)];
+  } catch (error) {
+    if (!(error instanceof NotFoundError)) throw error;
+    complain(error.message);
+    return [];
+  }
+}
+
 /** Values of one filter are alternatives, labels apart; different filters must all be met. */
 function wantedBy(
   root: DataRoot,
   filters: Filters<FilterName>,
 ): (record: ContainerRecord, state: ContainerState) => boolean {
   const any = (name: FilterName, meets: (value: string) => boolean): boolean => filters.get(name)?.some(meets) ?? true;
-  const ancestors = filters.get("ancestor")?.map((word) => findImage(root, word));
+  const ancestors = filters.get("ancestor")?.flatMap((word) => imagesNamed(root, word));
   const madeAt = (name: FilterName): string[] | undefined =>
     filters.get(name)?.map((word) => findContainer(root, word).created);
   const [before, since] = [madeAt("before"), madeAt("since")];
