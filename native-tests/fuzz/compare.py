@@ -189,6 +189,8 @@ class Comparison:
             raise Failure("crash", f"{step[1:]} was half done (- before, + union):\n{differences(before, union)}\n  (- done, + union):\n{differences(after, union)}")
         if union != after:
             self.native.back()
+        if union == before:
+            # Also where nobody can tell whether it was done, as when two directories that are alike change places.
             self.inodes = {}
 
     def trees(self, when):
