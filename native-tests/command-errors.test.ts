@@ -51,7 +51,7 @@ describe("bad input is one line with the path, exit code 1 or 2, and changes not
     ["the upper in a lower", 1, ["--lower", "l1", "--upper", "l1/up", "m"], /l1\/up/],
     ["a lower in the upper", 1, ["--lower", "u/l", "--upper", "u", "m"], /u\/l/],
     ["the work directory in the upper", 1, ["--lower", "l1", "--upper", "u", "--work", "u/w", "m"], /u\/w/],
-    ["the mountpoint in a layer", 1, ["--lower", "u", "u/l"], /u\/l/],
+    ["the mountpoint in the upper", 1, ["--lower", "l1", "--upper", "u", "u/l"], /u\/l/],
     ["a layer in the mountpoint", 1, ["--lower", "u/l", "u"], /u\/l/],
     ["work on another file system", 1, ["--lower", "l1", "--upper", "up", "--work", "other/w", "m"], /other\/w/],
     ["an upper without extended attributes", 1, ["--lower", "l1", "--upper", "/proc/sys/x", "m"], /\/proc\/sys/],

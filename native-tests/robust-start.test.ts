@@ -182,6 +182,26 @@ describe("one directory in two places", () => {
     await refused(/mountpoint .* lies in the work directory/, "--lower", "low", "--upper", "up", "--work", "m", "m");
   });
 
+  test("a mountpoint that is a lower layer, or lies in one, is no mistake", async () => {
+    await shell("mkdir -p low/sub w", { cwd: area.path });
+    for (const [mountpoint, file] of [
+      ["low", "one"],
+      ["low/sub", "two"],
+    ] as const) {
+      expect(await here("mount", "--lower", "low", "--upper", "up", "--work", "w", mountpoint)).toEqual(silent);
+      expect(readdirSync(area.at(mountpoint, "sub"))).toEqual([]);
+      expect(readFileSync(area.at(mountpoint, "f"), "utf8")).toBe("f");
+      writeFileSync(area.at(mountpoint, "f"), file);
+      writeFileSync(area.at(mountpoint, file), "");
+      expect(await here("umount", mountpoint)).toEqual(silent);
+      await shell("rm up/f", { cwd: area.path });
+    }
+    expect(readdirSync(area.at("up"))).toEqual(["one", "two"]);
+    expect(readdirSync(area.at("low"))).toEqual(["f", "sub"]);
+    expect(readFileSync(area.at("low", "f"), "utf8")).toBe("f");
+    await refused(/the lower layer .* lies in the mountpoint .*, which would cover it/, "--lower", "low/sub", "low");
+  });
+
   test("the same lower layer twice, and one in another, are no mistake", async () => {
     await shell("mkdir low/d; echo x > low/d/x", { cwd: area.path });
     expect(await here("mount", "--lower", "low:low/d:low", "--upper", "up", "m")).toEqual(silent);

@@ -1,4 +1,4 @@
-import { EINVAL, ENOSYS, EPERM } from "../errno.js";
+import { EINVAL, ENOSYS, EPERM, ignore } from "../errno.js";
 import { MOUNT_ATTR__ATIME, MOUNT_ATTR_NOATIME, MOUNT_ATTR_RDONLY, O_DIRECTORY, O_PATH } from "../native/constants.js";
 import { native } from "../native/index.js";
 
@@ -26,11 +26,28 @@ export function openRoot(path: string): number {
  * Returns the layer, or -errno.
  */
 export function sealLower(index: number, path: string, root: number): Layer | number {
+  const clone = cloneSealed(root);
+  if (clone === null) return { index, path, root, sealed: false };
+  if (clone < 0) return clone;
+  const unused = native.close(root);
+  return unused < 0 ? unused : { index, path, root: clone, sealed: true };
+}
+
+/** Whether `sealLower` can clone the mount of this directory: what is mounted on it, or below, later is not seen through a clone. */
+export function canBeSealed(root: number): boolean {
+  const clone = cloneSealed(root);
+  if (clone === null || clone < 0) return false;
+  ignore(native.close(clone), "an O_PATH descriptor");
+  return true;
+}
+
+/** A read-only clone of the mount at `root`; null where that is not permitted, or the kernel cannot; or -errno. */
+function cloneSealed(root: number): number | null {
   const clone = native.cloneMount(root, 0);
-  if (clone === -EPERM || clone === -ENOSYS || clone === -EINVAL) return { index, path, root, sealed: false };
+  if (clone === -EPERM || clone === -ENOSYS || clone === -EINVAL) return null;
   if (clone < 0) return clone;
   const r = native.setMountAttributes(clone, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOATIME, MOUNT_ATTR__ATIME, 0, 0);
-  const unused = native.close(r < 0 ? clone : root);
-  if (unused < 0) return unused;
-  return r < 0 ? { index, path, root, sealed: false } : { index, path, root: clone, sealed: true };
+  if (r >= 0) return clone;
+  ignore(native.close(clone), "an O_PATH descriptor");
+  return null;
 }

@@ -13,7 +13,7 @@ import {
   ignore,
   isAbsent,
 } from "../errno.js";
-import { openRoot } from "../layer/layer.js";
+import { canBeSealed, openRoot } from "../layer/layer.js";
 import { Stat } from "../layer/stat.js";
 import { O_DIRECTORY, O_RDONLY } from "../native/constants.js";
 import { native } from "../native/index.js";
@@ -96,8 +96,8 @@ function spotOf(fd: number, path: string, mounts: readonly Mount[]): Spot {
 }
 
 /**
- * Refuses directories that contain each other, under whatever path: changes would then come through two ways. `lowers` are
- * descriptors, of the directories named `paths`. Throws MountError.
+ * Refuses directories that contain each other, under whatever path: changes would then come through two ways. The mountpoint may be a
+ * lower layer, or lie in one. `lowers` are descriptors, of the directories named `paths`. Throws MountError.
  */
 export function checkPlaces(options: Places, lowers: readonly number[], paths: readonly string[]): void {
   const { mountpoint } = options;
@@ -106,7 +106,11 @@ export function checkPlaces(options: Places, lowers: readonly number[], paths: r
   const mountFd = openLayer(mountpoint, "mountpoint");
   const mountReal = realPath(mountFd, mountpoint);
   ignore(native.close(mountFd), "an O_PATH descriptor");
-  for (const lower of below) checkMountpoint(mountReal, lower.path, "lower layer");
+  below.forEach((lower, i) => {
+    // The union does not show in a clone of the mount that the layer is on, as which the layer is opened.
+    if (isInside(mountReal, lower.path) && canBeSealed(lowers[i] as number)) return;
+    checkMountpoint(mountReal, lower.path, "lower layer");
+  });
   if (options.upper === undefined) return;
   const upper = spotOrFuture(options.upper, "upper layer", mounts);
   const work = spotOrFuture(options.work ?? defaultWork(options.upper), "work directory", mounts);
