@@ -1,4 +1,6 @@
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import type { Mount } from "../native/mountinfo.js";
+import { fileSystemType } from "../session/config.js";
 
 /** A process that uses a mount. */
 export interface Holder {
@@ -13,22 +15,21 @@ export interface Holder {
  * The processes that keep a mount busy, by what /proc says of them; those that cannot be looked into are left out. No path
  * is followed, so a mount whose driver is dead does no harm.
  */
-export function holdersOf(mountpoint: string, mountId: number): Holder[] {
+export function holdersOf(mount: Mount): Holder[] {
   const holders: Holder[] = [];
   for (const name of readdirSync("/proc")) {
     const pid = Number(name);
-    if (!Number.isInteger(pid) || pid === process.pid) continue;
-    const use = useOf(`/proc/${pid}`, mountpoint, mountId);
+    if (!Number.isInteger(pid)) continue;
+    const use = useOf(`/proc/${pid}`, mount);
     if (use !== undefined) holders.push({ pid, command: read(`/proc/${pid}/comm`).trim(), use });
   }
   return holders;
 }
 
-function useOf(proc: string, mountpoint: string, mountId: number): string | undefined {
+function useOf(proc: string, { mountpoint, id: mountId, type, major, minor }: Mount): string | undefined {
   for (const [link, what] of [
     ["cwd", "works in"],
     ["root", "has its root in"],
-    ["exe", "runs"],
   ] as const) {
     const path = target(`${proc}/${link}`);
     if (isBelow(path, mountpoint)) return `${what} ${path}`;
@@ -38,10 +39,14 @@ function useOf(proc: string, mountpoint: string, mountId: number): string | unde
     const id = /^mnt_id:\s+(\d+)/m.exec(read(`${proc}/fdinfo/${fd}`))?.[1];
     if (id !== undefined && Number(id) === mountId) return `has ${target(`${proc}/fd/${fd}`)} open`;
   }
+  const program = target(`${proc}/exe`);
   for (const line of read(`${proc}/maps`).split("\n")) {
-    const slash = line.indexOf("/");
-    const path = slash < 0 ? "" : line.slice(slash);
-    if (isBelow(path, mountpoint)) return `has ${path} mapped`;
+    const [, device = "", path = ""] = /^\S+ \S+ \S+ ([0-9a-f]+:[0-9a-f]+) \d+ +(\/.*)$/.exec(line) ?? [];
+    if (!isBelow(path, mountpoint)) continue;
+    // The path may be that of what the mount covers. Not every file system has its files on the device that its mounts name.
+    const isOwn = device.split(":").every((part, index) => Number.parseInt(part, 16) === [major, minor][index]);
+    if (type === fileSystemType && !isOwn) continue;
+    return path === program ? `runs ${path}` : `has ${path} mapped`;
   }
   return undefined;
 }

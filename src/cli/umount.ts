@@ -42,7 +42,7 @@ export async function umountCommand(path: string, lazy: boolean): Promise<number
   const result = native.umount(mountpoint, lazy ? MNT_DETACH : 0);
   if (result === -EBUSY) {
     const inner = readMounts().filter((other) => other.mountpoint.startsWith(`${mountpoint}/`));
-    throw new CommandError(busyMessage(mountpoint, inner, holdersOf(mountpoint, top.id)));
+    throw new CommandError(busyMessage(mountpoint, inner, holdersOf(top)));
   }
   if (result === -EPERM) unmountByHelper(mountpoint, lazy);
   else if (result === -EINVAL || result === -ENOENT)
@@ -69,7 +69,7 @@ function endVolumeUses({ root, id }: VolumeUses): void {
 /** Undoes the mounts that were made over a mount with it. If one of them is in use, all stay. */
 async function uncover(mountpoint: string, top: Mount, lazy: boolean): Promise<void> {
   const { mountsBelow, undoBelow } = await import("../assemble/apply.js");
-  const holders = [top, ...mountsBelow(mountpoint)].flatMap((mount) => holdersOf(mount.mountpoint, mount.id));
+  const holders = [top, ...mountsBelow(mountpoint)].flatMap((mount) => holdersOf(mount));
   // Each process once, whichever of the mounts it uses.
   const processes = [...new Map(holders.map((holder) => [holder.pid, holder])).values()];
   if (!lazy && processes.length > 0) throw new CommandError(busyMessage(mountpoint, [], processes));
@@ -92,7 +92,9 @@ function shownElsewhere(mount: LiveMount): boolean {
 
 function busyMessage(mountpoint: string, inner: readonly Mount[], holders: readonly Holder[]): string {
   const reasons = inner.map((mount) => `${shown(mount.mountpoint)} is mounted in it`);
-  for (const { pid, command, use } of holders) reasons.push(`process ${pid} (${shown(command)}) ${shown(use)}`);
+  for (const { pid, command, use } of holders) {
+    reasons.push(`${pid === process.pid ? "this command itself" : `process ${pid} (${shown(command)})`} ${shown(use)}`);
+  }
   const named = reasons.slice(0, namedHolders);
   if (reasons.length > named.length) named.push(`and ${reasons.length - named.length} more`);
   const why = named.length === 0 ? "by processes that cannot be seen from here" : `: ${named.join("; ")}`;
