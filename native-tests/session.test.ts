@@ -173,19 +173,36 @@ signal.setitimer(signal.ITIMER_REAL, 0)
   });
 });
 
-test.each(["umount /dev", "kill $pid"])("a mount over /dev serves, and ends: %s", async (end) => {
-  // In namespaces of its own: whatever happens, the tests keep their /dev.
+test.each([
+  ["/dev", "l", "umount /dev"],
+  ["/dev", "l", "kill $pid"],
+  ["/etc", "l:/etc", "umount /etc"],
+  ["/etc", "l:/etc", "kill $pid"],
+  ["/run", "l", "kill $pid"],
+  ["/sys", "l", "kill $pid"],
+  // Programs run from it, the driver's own among them.
+  ["/usr", "l:/usr", "umount -l /usr"],
+  ["/usr", "l:/usr", "kill $pid"],
+])("a mount over %s, of %s, serves and ends: %s", async (mountpoint, lower, end) => {
+  // In namespaces of its own: whatever happens, the tests keep what they need.
   const script = `
     cd '${area.path}'
-    '${cowfsProgram}' mount --lower l --upper u -o idle_poll=on /dev
-    python3 -c "import os; [os.path.exists(f'/dev/missing-{i}') for i in range(2000)]"
-    cat /dev/small
+    '${cowfsProgram}' mount --lower ${lower} --upper u -o idle_poll=on ${mountpoint}
+    python3 -c "import os; [os.path.exists(f'${mountpoint}/missing-{i}') for i in range(2000)]"
+    cat ${mountpoint}/small
+    echo new > ${mountpoint}/new
     pid=$(pgrep -f '^cowfs --driver')
     ${end}
-    for tries in $(seq 100); do [ -e /proc/$pid ] || exit 0; sleep 0.1; done
-    exit 1`;
+    for tries in $(seq 100); do [ -e /proc/$pid ] || break; sleep 0.1; done
+    cat u/new
+    [ ! -e /proc/$pid ]`;
   const words = ["-m", "-p", "-f", "--kill-child", "--mount-proc", "/bin/bash", "-euc", script];
-  expect(await command("unshare", words, { timeout: 30_000 })).toBe("small\n");
+  expect(await command("unshare", words, { timeout: 30_000 })).toBe("small\nnew\n");
+});
+
+test("/proc cannot be covered", async () => {
+  const ended = await cowfs(["mount", "--lower", area.at("l"), "/proc"]);
+  expect(ended).toMatchObject({ status: 1, stdout: "", stderr: expect.stringContaining("/proc cannot be covered") });
 });
 
 test("SIGUSR1 writes a status report into the log", async () => {

@@ -201,6 +201,8 @@ export interface Native {
   // ---- sys_mount.c ------------------------------------------------------------------------------------------------
   mount(source: string, target: string, type: string, flags: number, data: string): number;
   umount(target: string, flags: number): number;
+  /** umount2(2) on another thread, for a mount that this process serves: it may be asked for something first. `done` gets 0 or -errno. */
+  umountAside(target: string, flags: number, done: (result: number) => void): number;
   /**
    * open_tree(2) with OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH: a detached mount of the object `fd`; with `recursive` 1
    * also of the mounts below it.
@@ -357,7 +359,7 @@ export interface Native {
 }
 
 /** Loads the addon past `require`, whose search for it takes as long as the loading. */
-function load(): { native: Native; path: string } {
+function load(): Native {
   // The bundle lies in dist/, the sources in src/native/: the addon is in build/ of the package in both cases.
   const path = ["..", "../.."]
     .map((up) => join(import.meta.dirname, up, "build", "cowfs.node"))
@@ -365,10 +367,7 @@ function load(): { native: Native; path: string } {
   if (path === undefined) throw new Error("the native addon build/cowfs.node is missing: run scripts/build");
   const module: { exports: unknown } = { exports: {} };
   process.dlopen(module, path);
-  return { native: module.exports as Native, path };
+  return module.exports as Native;
 }
 
-const loaded = load();
-export const { native } = loaded;
-/** Where the addon lies. */
-export const nativePath = loaded.path;
+export const native = load();

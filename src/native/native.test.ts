@@ -360,10 +360,14 @@ describe("process", () => {
     expect(native.pidfdSendSignal(pidfd, 15)).toBe(-ESRCH);
   });
 
-  it("mount and umount say what is wrong", () => {
+  it("mount and umount say what is wrong", async () => {
     expect(native.mount("none", path, "no such type", 0, "")).toBe(-ENODEV);
     expect(native.mount("none", join(path, "none"), "tmpfs", 0, "")).toBe(-ENOENT);
     expect(native.umount(path, 0)).toBe(-EINVAL);
+    const aside = new Promise((ended) => {
+      expect(native.umountAside(path, 0, ended)).toBe(0);
+    });
+    expect(await aside).toBe(-EINVAL);
     expect(native.mount("none", path, "x".repeat(5000), 0, "")).toBe(-ENAMETOOLONG);
   });
 

@@ -2,6 +2,7 @@
 #include "addon.h"
 
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>
@@ -56,6 +57,61 @@ static napi_value sys_umount(napi_env env, napi_callback_info info) {
   int flags = arg_int(&a, 1);
   if (args_bad(&a)) return args_refuse(&a);
   return outcome(env, umount2(target, flags));
+}
+
+/* One umount2(2) on a thread of its own. */
+struct unmounting {
+  napi_async_work work;
+  napi_ref done;
+  char target[PATH_SIZE];
+  int flags;
+  int64_t result;
+};
+
+static void unmount(napi_env env, void *data) {
+  (void)env;
+  struct unmounting *one = data;
+  one->result = or_errno(umount2(one->target, one->flags));
+}
+
+static void unmounted(napi_env env, napi_status status, void *data) {
+  struct unmounting *one = data;
+  napi_value receiver, done, argument;
+  bool ready = status == napi_ok && napi_get_undefined(env, &receiver) == napi_ok;
+  if (ready && napi_get_reference_value(env, one->done, &done) == napi_ok) {
+    argument = result(env, one->result);
+    (void)napi_call_function(env, receiver, done, 1, &argument, NULL); /* what it throws is Node's then */
+  }
+  napi_delete_reference(env, one->done);
+  napi_delete_async_work(env, one->work);
+  free(one);
+}
+
+static napi_value sys_umount_aside(napi_env env, napi_callback_info info) {
+  struct args a;
+  char target[PATH_SIZE];
+  napi_value name = NULL;
+  napi_valuetype type = napi_undefined;
+  args_read(&a, env, info);
+  arg_path(&a, 0, target);
+  int flags = arg_int(&a, 1);
+  napi_typeof(env, a.values[2], &type);
+  if (type != napi_function) a.type_error = "a function was expected";
+  if (args_bad(&a)) return args_refuse(&a);
+  struct unmounting *one = calloc(1, sizeof *one);
+  if (one == NULL) return result(env, -ENOMEM);
+  memcpy(one->target, target, sizeof target);
+  one->flags = flags;
+  if (napi_create_reference(env, a.values[2], 1, &one->done) == napi_ok) {
+    if (napi_create_string_utf8(env, "umount", NAPI_AUTO_LENGTH, &name) == napi_ok &&
+        napi_create_async_work(env, NULL, name, unmount, unmounted, one, &one->work) == napi_ok) {
+      if (napi_queue_async_work(env, one->work) == napi_ok) return result(env, 0);
+      napi_delete_async_work(env, one->work);
+    }
+    napi_delete_reference(env, one->done);
+  }
+  free(one);
+  return result(env, -ENOMEM);
 }
 
 static napi_value sys_clone_mount(napi_env env, napi_callback_info info) {
@@ -140,6 +196,7 @@ static napi_value sys_quotactl(napi_env env, napi_callback_info info) {
 const struct function sys_mount_functions[] = {
   {"mount", sys_mount},
   {"umount", sys_umount},
+  {"umountAside", sys_umount_aside},
   {"cloneMount", sys_clone_mount},
   {"setMountAttributes", sys_set_mount_attributes},
   {"moveMount", sys_move_mount},

@@ -12,7 +12,7 @@ import type { Log, MountConfig } from "./config.js";
 import { PackageOperations } from "./fuse-native-ops.js";
 import { endSignals, unionOptions } from "./lifecycle.js";
 import { type Mounted, unmount } from "./mount.js";
-import { removeState, writeState } from "./state.js";
+import { openStatePlaces, removeState, writeState } from "./state.js";
 import { checkStrictly } from "./strict.js";
 
 /** How often the mount table is asked whether the mount is still there, in milliseconds: the package does not tell. */
@@ -132,14 +132,14 @@ export async function runFuseNative(config: MountConfig, log: Log, onReady: () =
     });
     const entry = topMountOn(config.mountpoint);
     if (entry === undefined) throw new Error("the mount is not in the mount table");
-    mounted = { channel: -1, major: entry.major, minor: entry.minor };
+    mounted = { channel: -1, major: entry.major, minor: entry.minor, settings: -1 };
   } catch (cause) {
     union.close();
     if (cause instanceof MountError) throw cause;
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new MountError(`${shown(config.mountpoint)}: fuse-native cannot mount: ${why}`, config.mountpoint, { cause });
   }
-  const statePath = writeState(config, mounted.minor, log);
+  const statePath = writeState(config, mounted.minor, log, openStatePlaces(log));
   onReady();
   await ended(config, mounted, log);
   union.close();

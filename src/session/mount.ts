@@ -1,6 +1,6 @@
 import { EACCES, EBUSY, EINVAL, ENODEV, ENOENT, ENOTDIR, ENXIO, EPERM, errnoName, ignore } from "../errno.js";
-import { MNT_DETACH, O_NONBLOCK, O_RDWR, O_WRONLY } from "../native/constants.js";
-import { native, nativePath } from "../native/index.js";
+import { MNT_DETACH, O_DIRECTORY, O_NONBLOCK, O_PATH, O_RDWR, O_WRONLY } from "../native/constants.js";
+import { native } from "../native/index.js";
 import { topMountOn } from "../native/mountinfo.js";
 import { shown } from "../text.js";
 import { MountError } from "../union/mount-error.js";
@@ -16,7 +16,10 @@ const MS_NOSYMFOLLOW = 256;
 const MS_NOATIME = 1024;
 const MS_NODIRATIME = 2048;
 
+const procfs = "/proc";
 const device = "/dev/fuse";
+/** Not /sys/class/bdi: the links there lead up to /sys itself, and into a mount over it. */
+const readAheads = "/sys/devices/virtual/bdi";
 /** Kilobytes the kernel reads ahead; it takes at most 128 from INIT, and this much suits the largest READ. */
 const readAhead = Buffer.from("1024");
 
@@ -83,6 +86,8 @@ export interface Mounted {
   readonly channel: number;
   readonly major: number;
   readonly minor: number;
+  /** The directory of the kernel's read-ahead settings, opened before the mount, which may lie over it; -errno where there is none. */
+  readonly settings: number;
 }
 
 /**
@@ -90,47 +95,45 @@ export interface Mounted {
  * nothing mounted.
  */
 export function mount(config: MountConfig, log: Log): Mounted {
+  if (config.mountpoint === procfs) {
+    throw new MountError(
+      `${procfs} cannot be covered: the driver itself looks there, and would wait for itself`,
+      procfs,
+    );
+  }
   const channel = native.openFollow(device, O_RDWR | O_NONBLOCK);
   if (channel < 0) throw new MountError(openFailure(channel), device);
   const uid = process.geteuid?.() ?? 0;
   const gid = process.getegid?.() ?? 0;
   const data = mountData(config, channel, uid, gid);
+  const settings = native.openFollow(readAheads, O_PATH | O_DIRECTORY);
   const result = native.mount(config.source, config.mountpoint, fileSystemType, mountFlagBits(config), data);
   if (result < 0) {
     ignore(native.close(channel), "nothing was mounted on it");
+    if (settings >= 0) ignore(native.close(settings), "an O_PATH descriptor");
     throw new MountError(mountFailure(result, config.mountpoint), config.mountpoint);
   }
   const entry = topMountOn(config.mountpoint);
   if (!config.mountFlags.symfollow && entry?.options.split(",").includes("nosymfollow") !== true) {
     log("warn", "nosymfollow has no effect: this kernel follows symbolic links on all mounts (Linux 5.10 would not)");
   }
-  return { channel, major: entry?.major ?? 0, minor: entry?.minor ?? 0 };
+  return { channel, major: entry?.major ?? 0, minor: entry?.minor ?? 0, settings };
 }
 
 /** Lets the kernel read further ahead than the 128 KiB it starts with. Only root may; elsewhere it stays as it is. */
 export function raiseReadAhead(mounted: Mounted, log: Log): void {
-  const fd = native.openFollow(`/sys/class/bdi/${mounted.major}:${mounted.minor}/read_ahead_kb`, O_WRONLY);
+  const { settings, major, minor } = mounted;
+  const fd = settings < 0 ? settings : native.open(settings, `${major}:${minor}/read_ahead_kb`, O_WRONLY, 0);
   const r = fd < 0 ? fd : native.pwrite(fd, readAhead, 0, readAhead.length, 0);
   if (fd >= 0) ignore(native.close(fd), "nothing is buffered");
+  if (settings >= 0) ignore(native.close(settings), "an O_PATH descriptor");
   if (r < 0) log("debug", "read-ahead stays at the kernel's value", { error: errnoName(r) });
 }
 
 /**
- * The program that unmounts, run by another process: umount(2) may have to wait for requests that only this process, which
- * has one thread, can answer. Its exit code: 0 unmounted, 1 detached while in use, otherwise errno + 2.
- */
-const unmountProgram = `
-  const native = require(process.argv[1]);
-  const path = Buffer.from(process.argv[2], "hex").toString("latin1");
-  let result = native.umount(path, 0);
-  if (result === 0) process.exit(0);
-  if (result === -${EBUSY}) result = native.umount(path, 2);
-  process.exit(result === 0 ? 1 : 2 - result);
-`;
-
-/**
  * Unmounts: umount2(2), or with MNT_DETACH where the mount is in use. Calls back with 0, 1 (detached: open files keep it
- * going) or -errno; -EINVAL if the mount is not (or no longer) what its path leads to. The caller must go on serving.
+ * going) or -errno; -EINVAL if the mount is not (or no longer) what its path leads to. The caller must go on serving: a thread
+ * unmounts, since that may have to wait for requests. No process does: it would have to read its program, which may lie in the mount.
  */
 export function unmount(mountpoint: string, mounted: Mounted, done: (result: number) => void): void {
   const top = topMountOn(mountpoint);
@@ -138,16 +141,15 @@ export function unmount(mountpoint: string, mounted: Mounted, done: (result: num
     queueMicrotask(() => done(-EINVAL));
     return;
   }
-  const path = Buffer.from(mountpoint, "latin1").toString("hex");
-  // Loaded only here: it takes 2 ms.
-  import("node:child_process")
-    .then(({ spawn }) => {
-      // Not "ignore": for that the child would open /dev/null, and this process wait for it, though the mount may lie over /dev.
-      const child = spawn(process.execPath, ["-e", unmountProgram, nativePath, path], { stdio: "inherit", cwd: "/" });
-      child.once("error", () => done(-EINVAL));
-      child.once("exit", (code) => done(code === null ? -EINVAL : code <= 1 ? code : 2 - code));
-    })
-    .catch(() => done(-EINVAL));
+  const start = (flags: number, ended: (result: number) => void): void => {
+    const started = native.umountAside(mountpoint, flags, ended);
+    if (started < 0) queueMicrotask(() => done(started));
+  };
+  const detach = (result: number): void => {
+    if (result === -EBUSY) start(MNT_DETACH, (detached) => done(detached < 0 ? detached : 1));
+    else done(result);
+  };
+  start(0, detach);
 }
 
 /**

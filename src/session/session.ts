@@ -24,7 +24,7 @@ import { Opens } from "./opens.js";
 import { ChannelBackings, stackDepth, whyNoPassthrough } from "./passthrough.js";
 import type { Agreement, Service } from "./service.js";
 import { Settler } from "./settler.js";
-import { removeOldStates, removeState, writeState } from "./state.js";
+import { openStatePlaces, removeOldStates, removeState, type StatePlace, writeState } from "./state.js";
 import { checkStrictly } from "./strict.js";
 
 /** Room for the headers and names that come with the data of a request. */
@@ -73,7 +73,10 @@ export async function runSession(asked: MountConfig, log: Log, onReady: () => vo
   for (const signal of endSignals) process.on(signal, later);
   // What the kernel writes by itself, nobody counts.
   if (union.quota !== null && config.io === "auto") config = { ...config, io: "cached" };
+  // What lies below the mountpoint by name asks this process for it once it is mounted: whatever is needed later is opened, or asked for, now.
   const idlePoll = new IdlePoll(config.idlePoll ?? "auto", log);
+  const statePlaces = openStatePlaces(log);
+  readTimeZone();
   let mounted: Mounted;
   try {
     if (config.strict === true) checkStrictly(union);
@@ -85,7 +88,7 @@ export async function runSession(asked: MountConfig, log: Log, onReady: () => vo
   }
   let session: Session;
   try {
-    session = new Session(config, log, union, mounted, idlePoll);
+    session = new Session(config, log, union, mounted, idlePoll, statePlaces);
   } catch (error) {
     abandon(config.mountpoint, mounted);
     idlePoll.stop();
@@ -96,6 +99,11 @@ export async function runSession(asked: MountConfig, log: Log, onReady: () => vo
 }
 
 function later(): void {}
+
+/** V8 reads /etc/localtime at the first date that it writes out. */
+function readTimeZone(): void {
+  new Date().toISOString();
+}
 
 /** A mounted union with everything that serves it. */
 class Session {
@@ -116,6 +124,7 @@ class Session {
     private readonly union: Union,
     private readonly mounted: Mounted,
     private readonly idlePoll: IdlePoll,
+    private readonly statePlaces: readonly StatePlace[],
   ) {
     const request = new Request(maxWrite + requestRoom);
     const reply = new Reply(maxWrite, validity(config.timeout));
@@ -215,7 +224,8 @@ class Session {
     if (polling < 0) throw new MountError(`the channel cannot be watched: ${errnoName(polling)}`);
     raiseReadAhead(this.mounted, this.log);
     const quota = this.config.size === undefined ? undefined : this.union.quota === null ? "project" : "counted";
-    this.statePath = writeState({ ...this.config, io: this.opens.io }, this.mounted.minor, this.log, quota);
+    const config = { ...this.config, io: this.opens.io };
+    this.statePath = writeState(config, this.mounted.minor, this.log, this.statePlaces, quota);
     for (const signal of endSignals) process.on(signal, this.onEndSignal).off(signal, later);
     process.on("SIGUSR1", this.onStatus);
     process.on("uncaughtException", this.onException);

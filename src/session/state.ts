@@ -1,5 +1,6 @@
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { O_DIRECTORY, O_PATH } from "../native/constants.js";
 import { type Mount, readMounts } from "../native/mountinfo.js";
 import { processStart } from "../native/process.js";
 import type { IdRange } from "../union/id-map.js";
@@ -43,6 +44,25 @@ function stateDirectories(): string[] {
   return directories;
 }
 
+/** A directory for the state files of drivers: its name, and a path that leads there whatever comes to be mounted over the name. */
+export interface StatePlace {
+  readonly directory: string;
+  readonly path: string;
+}
+
+/** Opens where the state file of this process may go, for as long as it runs: to be called before its mount, which may come to lie over it. */
+export function openStatePlaces(log: Log): StatePlace[] {
+  return stateDirectories().flatMap((directory) => {
+    try {
+      mkdirSync(directory, { recursive: true, mode: 0o755 });
+      return [{ directory, path: `/proc/self/fd/${openSync(directory, O_PATH | O_DIRECTORY)}` }];
+    } catch (error) {
+      log("debug", "no state file here", { path: directory, error: String(error) });
+      return [];
+    }
+  });
+}
+
 function optionsOf(config: MountConfig): string[] {
   const options = [config.readOnly || config.upper === undefined ? "ro" : "rw", `xino=${config.xino}`];
   if (config.allowOther) options.push("allow_other");
@@ -72,8 +92,8 @@ function ownershipOptions(asked: OwnershipOptions): string[] {
 }
 
 /**
- * Writes the state file of the mount with this device minor number, atomically. `quota`: who keeps the limit on its upper. Returns its path, or undefined where no
- * directory for it can be written: the mount works without, and only `mounts` says less about it.
+ * Writes the state file of the mount with this device minor number, atomically, to the first of `places` that takes it. `quota`: who keeps the limit on its
+ * upper. Returns its path, or undefined where none does: the mount works without, and only `mounts` says less about it.
  *
  * The name holds the driver's pid, too: the number is free for the next mount as soon as this one is off, and that driver may
  * write its file before this one, which has an upper to close first, removes its own.
@@ -82,6 +102,7 @@ export function writeState(
   config: MountConfig,
   minor: number,
   log: Log,
+  places: readonly StatePlace[],
   quota?: "counted" | "project",
 ): string | undefined {
   const state: MountState = {
@@ -97,21 +118,15 @@ export function writeState(
     ...(config.volumeUses === undefined ? {} : { volumeUses: config.volumeUses }),
     started: new Date().toISOString(),
   };
-  for (const directory of stateDirectories()) {
-    const path = join(directory, `${minor}.${process.pid}.json`);
+  for (const { directory, path: place } of places) {
+    const path = join(place, `${minor}.${process.pid}.json`);
     const temporary = `${path}.new`;
     try {
-      const text = `${JSON.stringify(state)}\n`;
-      try {
-        writeFileSync(temporary, text, { mode: 0o644 });
-      } catch {
-        mkdirSync(directory, { recursive: true, mode: 0o755 });
-        writeFileSync(temporary, text, { mode: 0o644 });
-      }
+      writeFileSync(temporary, `${JSON.stringify(state)}\n`, { mode: 0o644 });
       renameSync(temporary, path);
       return path;
     } catch (error) {
-      log("debug", "no state file here", { path, error: String(error) });
+      log("debug", "no state file here", { path: directory, error: String(error) });
     }
   }
   return undefined;
