@@ -202,6 +202,18 @@ describe("one directory in two places", () => {
     await refused(/the lower layer .* lies in the mountpoint .*, which would cover it/, "--lower", "low/sub", "low");
   });
 
+  test("an upper on another file system, which is mounted in the lower layer, is no mistake", async () => {
+    await shell("mkdir -p low/fs", { cwd: area.path });
+    places.push(await area.directory("low/fs", "tmpfs:1M"));
+    mkdirSync(area.at("low/fs/m"));
+    expect(await here("mount", "--lower", "low", "--upper", "low/fs/up", "low/fs/m")).toEqual(silent);
+    expect(readdirSync(area.at("low/fs/m/fs"))).toEqual([]);
+    writeFileSync(area.at("low/fs/m/f"), "new");
+    expect(await here("umount", "low/fs/m")).toEqual(silent);
+    expect(readdirSync(area.at("low/fs/up"))).toEqual(["f"]);
+    expect(readFileSync(area.at("low", "f"), "utf8")).toBe("f");
+  });
+
   test("the same lower layer twice, and one in another, are no mistake", async () => {
     await shell("mkdir low/d; echo x > low/d/x", { cwd: area.path });
     expect(await here("mount", "--lower", "low:low/d:low", "--upper", "up", "m")).toEqual(silent);

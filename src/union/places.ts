@@ -116,11 +116,18 @@ export function checkPlaces(options: Places, lowers: readonly number[], paths: r
   const work = spotOrFuture(options.work ?? defaultWork(options.upper), "work directory", mounts);
   checkMountpoint(mountReal, upper.path, "upper layer");
   checkMountpoint(mountReal, work.path, "work directory");
-  for (const lower of below) {
-    refuseNested(upper, "upper layer", lower, "lower layer");
-    refuseNested(work, "work directory", lower, "lower layer");
+  for (const [i, lower] of below.entries()) {
+    for (const [spot, what] of [
+      [upper, "upper layer"],
+      [work, "work directory"],
+    ] as const) {
+      // Nor does what is mounted below the layer: where the file systems are known, they tell.
+      const areKnown = isInside(spot.path, lower.path) && spot.location !== "" && lower.location !== "";
+      const isApart = areKnown && canBeSealed(lowers[i] as number);
+      refuseNested(spot, what, lower, "lower layer", isApart ? ["location"] : ["path", "location"]);
+    }
   }
-  refuseNested(work, "work directory", upper, "upper layer");
+  refuseNested(work, "work directory", upper, "upper layer", ["path", "location"]);
 }
 
 function checkMountpoint(mountpoint: string, path: string, what: string): void {
@@ -138,8 +145,8 @@ function checkMountpoint(mountpoint: string, path: string, what: string): void {
   }
 }
 
-function refuseNested(a: Spot, whatA: string, b: Spot, whatB: string): void {
-  for (const which of ["path", "location"] as const) {
+function refuseNested(a: Spot, whatA: string, b: Spot, whatB: string, by: readonly (keyof Spot)[]): void {
+  for (const which of by) {
     const [inA, inB] = [a[which], b[which]];
     if (inA === "" || inB === "") continue;
     const two = a.path === b.path ? shown(a.path) : `${shown(a.path)} and ${shown(b.path)}`;
