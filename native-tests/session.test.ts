@@ -201,8 +201,9 @@ test.each([
 });
 
 test("/proc cannot be covered", async () => {
-  const ended = await cowfs(["mount", "--lower", area.at("l"), "/proc"]);
+  const ended = await cowfs(["mount", "--lower", area.at("l"), "--upper", area.at("new"), "/proc"]);
   expect(ended).toMatchObject({ status: 1, stdout: "", stderr: expect.stringContaining("/proc cannot be covered") });
+  expect(existsSync(area.at("new"))).toBe(false);
 });
 
 test("SIGUSR1 writes a status report into the log", async () => {

@@ -123,6 +123,7 @@ export async function runFuseNative(config: MountConfig, log: Log, onReady: () =
   const Package = loadPackage(config.mountpoint);
   if (!config.mountFlags.symfollow) log("warn", "nosymfollow has no effect: libfuse 2 does not know it");
   ignore(native.umask(0), "libfuse has applied the callers' masks");
+  const statePlaces = openStatePlaces(log);
   const union = openUnion(unionOptions(config, log));
   let mounted: Mounted;
   try {
@@ -139,7 +140,7 @@ export async function runFuseNative(config: MountConfig, log: Log, onReady: () =
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new MountError(`${shown(config.mountpoint)}: fuse-native cannot mount: ${why}`, config.mountpoint, { cause });
   }
-  const statePath = writeState(config, mounted.minor, log, openStatePlaces(log));
+  const statePath = writeState(config, mounted.minor, log, statePlaces);
   onReady();
   await ended(config, mounted, log);
   union.close();

@@ -42,13 +42,19 @@ const initPatience = 1_000_000;
  */
 const inlineCopyLimit = 1 << 20;
 
+const procfs = "/proc";
+
 /**
  * Mounts a union and serves it until it is unmounted, by whomever, or the process is told to end (SIGTERM, SIGINT, SIGHUP;
  * a second one does not wait for open files). `onReady` is called once the mount answers. Resolves to the exit code: 0
  * after an unmount, 1 if the channel failed. Throws MountError, with nothing left mounted, if it cannot start.
  */
 export async function runSession(asked: MountConfig, log: Log, onReady: () => void): Promise<number> {
-  const { upper, work } = asked;
+  const { mountpoint, upper, work } = asked;
+  if (mountpoint === procfs) {
+    const why = "the driver itself looks there, and would wait for itself";
+    throw new MountError(`${procfs} cannot be covered: ${why}: mount elsewhere`, procfs);
+  }
   let config = upper === undefined || work !== undefined ? asked : { ...asked, work: defaultWork(upper) };
   // The kernel asks whoever writes; the limit of whoever mounted is nobody else's, nor for copies of files that are there.
   const lifted = native.liftSizeLimit();
