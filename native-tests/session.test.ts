@@ -200,8 +200,8 @@ test.each([
   expect(await command("unshare", words, { timeout: 30_000 })).toBe("small\nnew\n");
 });
 
-test("/proc cannot be covered", async () => {
-  const ended = await cowfs(["mount", "--lower", area.at("l"), "--upper", area.at("new"), "/proc"]);
+test.each(["/proc", "/proc/self", "/proc/sys"])("%s cannot be covered", async (mountpoint) => {
+  const ended = await cowfs(["mount", "--lower", area.at("l"), "--upper", area.at("new"), mountpoint]);
   expect(ended).toMatchObject({ status: 1, stdout: "", stderr: expect.stringContaining("/proc cannot be covered") });
   expect(existsSync(area.at("new"))).toBe(false);
 });

@@ -59,7 +59,7 @@ static napi_value sys_umount(napi_env env, napi_callback_info info) {
   return outcome(env, umount2(target, flags));
 }
 
-/* One umount2(2) on a thread of its own. */
+/* One umount2(2) on a thread of libuv's pool. */
 struct unmounting {
   napi_async_work work;
   napi_ref done;

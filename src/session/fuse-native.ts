@@ -123,7 +123,7 @@ export async function runFuseNative(config: MountConfig, log: Log, onReady: () =
   const Package = loadPackage(config.mountpoint);
   if (!config.mountFlags.symfollow) log("warn", "nosymfollow has no effect: libfuse 2 does not know it");
   ignore(native.umask(0), "libfuse has applied the callers' masks");
-  const statePlaces = openStatePlaces(log);
+  const statePlaces = openStatePlaces(config.mountpoint, log);
   const union = openUnion(unionOptions(config, log));
   let mounted: Mounted;
   try {
@@ -144,7 +144,7 @@ export async function runFuseNative(config: MountConfig, log: Log, onReady: () =
   onReady();
   await ended(config, mounted, log);
   union.close();
-  if (statePath !== undefined) removeState(statePath);
+  if (statePath !== undefined) removeState(statePath, log);
   return 0;
 }
 

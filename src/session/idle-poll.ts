@@ -97,8 +97,9 @@ export class IdlePoll {
 
   /** That many requests came since the last call. `now` in milliseconds. */
   received(count: number, now: number): void {
+    if (this.fd < 0) return;
     this.count += count;
-    if (this.held || this.fd < 0) return;
+    if (this.held) return;
     if (now - this.since > span) {
       this.since = now;
       this.count = count;

@@ -7,6 +7,7 @@ import { finishCopy } from "../union/copy-file.js";
 import { MountError } from "../union/mount-error.js";
 import { openUnion } from "../union/open.js";
 import { noChange } from "../union/ops/setattr.js";
+import { isInside } from "../union/paths.js";
 import { defaultWork } from "../union/places.js";
 import type { Union } from "../union/union.js";
 import { type Log, type MountConfig, readOnlyLowerPassthrough } from "./config.js";
@@ -51,9 +52,9 @@ const procfs = "/proc";
  */
 export async function runSession(asked: MountConfig, log: Log, onReady: () => void): Promise<number> {
   const { mountpoint, upper, work } = asked;
-  if (mountpoint === procfs) {
+  if (isInside(mountpoint, procfs)) {
     const why = "the driver itself looks there, and would wait for itself";
-    throw new MountError(`${procfs} cannot be covered: ${why}: mount elsewhere`, procfs);
+    throw new MountError(`${shown(mountpoint)}: ${procfs} cannot be covered: ${why}: mount elsewhere`, mountpoint);
   }
   let config = upper === undefined || work !== undefined ? asked : { ...asked, work: defaultWork(upper) };
   // The kernel asks whoever writes; the limit of whoever mounted is nobody else's, nor for copies of files that are there.
@@ -81,8 +82,11 @@ export async function runSession(asked: MountConfig, log: Log, onReady: () => vo
   if (union.quota !== null && config.io === "auto") config = { ...config, io: "cached" };
   // What lies below the mountpoint by name asks this process for it once it is mounted: whatever is needed later is opened, or asked for, now.
   const idlePoll = new IdlePoll(config.idlePoll ?? "auto", log);
-  const statePlaces = openStatePlaces(log);
+  const statePlaces = openStatePlaces(mountpoint, log);
   readTimeZone();
+  // Makes the threads on which `unmount` runs: Node aborts where it cannot make them, and would leave a dead mount later.
+  const prepared = native.umountAside("", 0, () => {});
+  if (prepared < 0) log("warn", `no thread can unmount: ${errnoName(prepared)}`);
   let mounted: Mounted;
   try {
     if (config.strict === true) checkStrictly(union);
@@ -322,7 +326,7 @@ class Session {
       this.onException(error);
       code = 1;
     }
-    if (this.statePath !== undefined) removeState(this.statePath);
+    if (this.statePath !== undefined) removeState(this.statePath, this.log);
     process.off("uncaughtException", this.onException);
     process.off("unhandledRejection", this.onException);
     this.finish(code);

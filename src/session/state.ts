@@ -5,6 +5,7 @@ import { type Mount, readMounts } from "../native/mountinfo.js";
 import { processStart } from "../native/process.js";
 import type { IdRange } from "../union/id-map.js";
 import type { OwnershipOptions } from "../union/ownership.js";
+import { isInside } from "../union/paths.js";
 import { fileSystemType, type Log, type MountConfig, type VolumeUses } from "./config.js";
 
 /** What a driver leaves in a file while it runs. Paths are bytes in latin1 strings. */
@@ -50,9 +51,13 @@ export interface StatePlace {
   readonly path: string;
 }
 
-/** Opens where the state file of this process may go, for as long as it runs: to be called before its mount, which may come to lie over it. */
-export function openStatePlaces(log: Log): StatePlace[] {
+/**
+ * Where the state file of a mount may go: to be called before the mount. What that will cover is opened, for as long as this process runs; nothing
+ * else is, since an open directory keeps its file system mounted.
+ */
+export function openStatePlaces(mountpoint: string, log: Log): StatePlace[] {
   return stateDirectories().flatMap((directory) => {
+    if (!isInside(directory, mountpoint)) return [{ directory, path: directory }];
     try {
       mkdirSync(directory, { recursive: true, mode: 0o755 });
       return [{ directory, path: `/proc/self/fd/${openSync(directory, O_PATH | O_DIRECTORY)}` }];
@@ -122,7 +127,13 @@ export function writeState(
     const path = join(place, `${minor}.${process.pid}.json`);
     const temporary = `${path}.new`;
     try {
-      writeFileSync(temporary, `${JSON.stringify(state)}\n`, { mode: 0o644 });
+      const text = `${JSON.stringify(state)}\n`;
+      try {
+        writeFileSync(temporary, text, { mode: 0o644 });
+      } catch {
+        mkdirSync(place, { recursive: true, mode: 0o755 });
+        writeFileSync(temporary, text, { mode: 0o644 });
+      }
       renameSync(temporary, path);
       return path;
     } catch (error) {
@@ -145,8 +156,13 @@ export function removeOldStates(path: string, minor: number): void {
 }
 
 /** Removes the state file that `writeState` wrote. */
-export function removeState(path: string): void {
-  rmSync(path, { force: true });
+export function removeState(path: string, log: Log): void {
+  try {
+    rmSync(path, { force: true });
+  } catch (error) {
+    // Its file system has become read-only, or is a mount that has gone.
+    log("debug", "the state file stays", { path, error: String(error) });
+  }
 }
 
 /** The state files of a directory; none if there is no such directory. */
