@@ -133,7 +133,10 @@ describe("bad input is one line with the path, exit code 1 or 2, and changes not
       stdout: "",
       stderr: expect.stringContaining("unknown command 'lod' (Did you mean load?)"),
     });
-    expect((await here("help", "image", "load")).status).toBe(0);
+    const load = await here("image", "load", "--help");
+    expect(load.stdout).toMatch(/^Usage: cowfs image load /);
+    expect(await here("help", "image", "load")).toEqual(load);
+    expect(await here("--root", "elsewhere", "help", "image", "load")).toEqual(load);
     for (const args of [[], ["frobnicate"], ["help", "frobnicate"], ["umount"], ["umount", ""], ["mounts", "--xml"]]) {
       const { status, stdout, stderr } = await here(...args);
       expect({ status, stdout }).toEqual({ status: 2, stdout: "" });

@@ -36,7 +36,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   try {
     let words = commandOf(argv);
     if (words === null) return 0;
-    const [first] = skipRoot(words);
+    const [first, ...names] = skipRoot(words);
     const isText = first !== undefined && isStoreCommand(first);
     const program = buildProgram(finish, isLaunched, isText, words.includes("--as-helper"));
     isRun = first === "run";
@@ -45,8 +45,10 @@ export async function run(argv: readonly string[]): Promise<number> {
       const { addStoreCommands } = await import("./store-commands-all.js");
       addStoreCommands(program, finish);
     }
-    // `help` of a command that is none is as wrong as that command.
-    if (first === "help" && !knows(program, words.slice(1))) words = words.slice(1);
+    // Commander's `help` takes one name. That of a command that is none is as wrong as that command.
+    if (first === "help" && names[0]?.startsWith("-") === false) {
+      words = knows(program, names) ? [...names, "--help"] : names;
+    }
     await program.parseAsync(isText ? textOf(words) : words, { from: "user" });
     return code;
   } catch (error) {
