@@ -263,8 +263,17 @@ describe("mount -o remount", () => {
     expect(await remount("ro")).toMatchObject({ status: 1, stderr: expect.stringContaining("open for writing") });
     closeSync(open);
     expect(await remount("io=cached")).toMatchObject({ status: 2, stderr: expect.stringContaining("io=cached") });
-    const layers = await here("mount", "--lower", "l2", "-o", "remount,ro", "m");
-    expect(layers).toMatchObject({ status: 2, stderr: expect.stringContaining("layers") });
+    for (const flags of [
+      ["--lower", "l2"],
+      ["--work", "w"],
+      ["--io", "cached"],
+      ["--foreground"],
+      ["--storage-opt", "size=1G"],
+    ]) {
+      const refused = await here("mount", ...flags, "-o", "remount,ro", "m");
+      expect(refused).toMatchObject({ status: 2, stderr: expect.stringContaining("options (-o) alone") });
+    }
+    expect(await here("mount", "-o", "remount,ro", "a", "b", "m")).toMatchObject({ status: 2, stdout: "" });
     expect(mountAt(area.at("m"))?.options).toBe("rw,noatime");
     await unmountWith("umount");
     expect(await remount("ro")).toMatchObject({ status: 1, stderr: expect.stringContaining("not a mount of cowfs") });

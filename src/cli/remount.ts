@@ -20,15 +20,21 @@ const changeable =
  * mount was made with; what of it is to change nobody can tell, so that the rest is skipped then. Throws UsageError, CommandError.
  */
 export function remount(words: MountWords, cwd: string): void {
-  const path = words.positionals.at(-1);
+  const { positionals, options: lists, readOnly, asHelper, ...others } = words;
+  const path = positionals.at(-1);
   if (path === undefined || path === "") throw new UsageError("remount needs the mountpoint");
-  const mountpoint = resolvedPath(absolutePath(path, cwd));
-  const asked = words.options.flatMap(splitOptionList).filter((option) => option !== "remount");
-  if (words.lower.length > 0 || words.upper !== undefined || words.covered === true) {
-    throw new UsageError("remount cannot change layers, or what is mounted over them: unmount and mount again");
+  if (positionals.length > 2) {
+    throw new UsageError("too many arguments: remount takes one mountpoint, and a source before it");
   }
+  const mountpoint = resolvedPath(absolutePath(path, cwd));
+  if (Object.values(others).some((value) => (Array.isArray(value) ? value.length > 0 : Boolean(value)))) {
+    throw new UsageError(
+      "remount changes options (-o) alone, not layers, flags, or what is mounted over them: unmount and mount again",
+    );
+  }
+  const asked = lists.flatMap(splitOptionList).filter((option) => option !== "remount");
   const fixed = asked.find((option) => !changeable.test(option));
-  if (fixed !== undefined && words.asHelper !== true) {
+  if (fixed !== undefined && asHelper !== true) {
     throw new UsageError(`remount cannot change ${shown(fixed)}: unmount and mount again`);
   }
   const mount = topMountOn(mountpoint);
@@ -39,7 +45,7 @@ export function remount(words: MountWords, cwd: string): void {
   // The mount and its superblock each have the word: it is read-only if one of them is.
   const kept = [...mount.superOptions.split(","), ...mount.options.split(",")].filter((option) => option !== "rw");
   applyOptionList(options, [...kept, ...asked].filter((option) => changeable.test(option)).join(","));
-  if (words.readOnly !== undefined) options.readOnly = words.readOnly;
+  if (readOnly !== undefined) options.readOnly = readOnly;
   const state = liveMounts().find((live) => live.minor === mount.minor)?.state;
   if (!options.readOnly && state !== undefined && state.upper === undefined) {
     throw new CommandError(`${shown(mountpoint)} has no upper layer, so it stays read-only: unmount and mount again`);
