@@ -55,9 +55,9 @@ async function coverOrUnmount(mountpoint: string, cover: (mountpoint: string) =>
 async function serveHere(plan: MountPlan): Promise<number> {
   const { becomeDaemon, loggerOf, serve } = await import("./driver.js");
   const logger = await loggerOf(plan);
-  const nothing = plan.foreground ? -1 : openSync("/dev/null", "r+");
   let code: number;
   try {
+    const nothing = plan.foreground ? -1 : openNothing();
     code = await serve(plan, logger, (warnings) => {
       // Otherwise stderr is the log, and has them.
       if (plan.log !== undefined || !plan.foreground) for (const warning of warnings) complain(warning);
@@ -73,6 +73,17 @@ async function serveHere(plan: MountPlan): Promise<number> {
   // What still runs in a driver, of fuse-native say, has nothing left to do.
   if (!plan.foreground) process.exit(code);
   return code;
+}
+
+/** What takes the place of the standard descriptors. Throws CommandError. */
+function openNothing(): number {
+  try {
+    return openSync("/dev/null", "r+");
+  } catch (cause) {
+    throw new CommandError(`/dev/null cannot be opened: ${systemReason(cause)}; make it, or mount with --foreground`, {
+      cause,
+    });
+  }
 }
 
 /** Says where the union is if the user cannot know. */
