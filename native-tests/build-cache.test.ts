@@ -110,19 +110,23 @@ test("content and modes decide whether files are copied again, their times do no
 
 test("a step that fails says so, and those before it stay in the cache", async () => {
   const context = writeContext(store.area.at("context"), {
-    Dockerfile: "FROM base\nRUN echo one >/one\n\nRUN echo before; ls /none; \\\n  exit 7\n",
+    Dockerfile: "FROM base\nRUN echo one >/one\n\nRUN echo out; echo before >&2; ls /none; \\\n  exit 7\n",
   });
   const before = readdirSync(`${store.path}/images`);
   const failed = await attemptBuild(store, ["-t", "never", context]);
   expect(failed).toMatchObject({ status: 1, stdout: "" });
-  // Each line whole, in any order: runc copies stdout and stderr through a pipe each.
-  const said = /(^|\n)(before\nls: \/none: No such file or directory|ls: \/none: No such file or directory\nbefore)\n/;
-  expect(failed.stderr).toMatch(said);
-  expect(failed.stderr).toMatch(/\ncowfs: Dockerfile:4: RUN echo before; ls \/none; exit 7: exit code 7\n$/);
+  // Where the line of stdout comes in is up to the runtime: runc copies both streams, through a pipe each.
+  const ofStderr = (text: string): string => {
+    expect(text).toMatch(/^out$/m);
+    return text.replace(/^out\n/m, "");
+  };
+  expect(ofStderr(failed.stderr)).toContain("before\nls: /none: No such file or directory\n");
+  expect(failed.stderr).toMatch(
+    /\ncowfs: Dockerfile:4: RUN echo out; echo before >&2; ls \/none; exit 7: exit code 7\n$/,
+  );
   expect(readdirSync(`${store.path}/images`)).toEqual(before);
   const quiet = await store.run(["image", "build", "-q", context]);
-  expect(quiet.stderr).toMatch(said);
-  expect(quiet.stderr).toMatch(/^[^\n]*\n[^\n]*\ncowfs: Dockerfile:4: [^\n]*\n$/);
+  expect(ofStderr(quiet.stderr)).toMatch(/^before\nls: .*\ncowfs: Dockerfile:4: /);
   writeFileSync(`${context}/Dockerfile`, "FROM base\nRUN echo one >/one\nRUN cat /one >/two\n");
   expect((await build(store, ["-t", "app", context])).cached).toEqual(["RUN echo one >/one"]);
   expect(await store.ok("run", "--rm", "app", "cat", "/two")).toBe("one\n");
